@@ -1,0 +1,171 @@
+"""Names and properties of languages by ISO 639-3 code, from one table in the package.
+
+A language is named by its three-letter ISO 639-3 code everywhere: in ``{split}.lang``, in the
+history of a run and in the scores. The table ``languages.tsv`` holds the languages of ML-SUPERB
+(143 published codes), FLEURS (102), Common Voice (release 17) and espeak-ng. A language
+outside it is added by a table of one's own, in the same columns (``own_table``); a row there
+replaces a row of the package.
+
+The one file access is reading these tables; everything else is a function of its arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import lru_cache
+from os.path import commonprefix
+from pathlib import Path
+from types import MappingProxyType
+from typing import Mapping, NamedTuple
+
+from fairseq_dro.errors import UserError
+
+PACKAGE_TABLE = Path(__file__).with_name("languages.tsv")
+COLUMNS = ("code", "name", "family", "script", "scored_without_spaces", "other_codes")
+N_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True)
+class Language:
+    """One row of the table."""
+
+    code: str  # ISO 639-3, three lower-case letters
+    name: str  # English name, as CLDR has it with few exceptions
+    family: str  # top-level family; "Constructed" and "Isolate" stand where there is none
+    script: str  # ISO 15924 code of the script it is mostly written in
+    scored_without_spaces: bool  # spaces are removed from both sides before CER is counted
+    other_codes: tuple[str, ...]  # codes met in the wild: ISO 639-1, 639-2/B, corpora's own
+
+
+class _Tables(NamedTuple):
+    by_code: Mapping[str, Language]
+    by_other_code: Mapping[str, str]
+
+
+def name_of(code: str, own_table: str | Path | None = None) -> str:
+    """English name of a language; the code itself where no table knows it.
+
+    Reports are also made of runs whose own table is no longer at hand, so an unknown code is no
+    error here; `require_known` is the gate through which every data folder passes.
+    """
+    language = _tables(own_table).by_code.get(code)
+    return language.name if language else code
+
+
+def scored_without_spaces(code: str, own_table: str | Path | None = None) -> bool:
+    """Whether spaces are removed before CER is counted (ML-SUPERB: cmn, jpn, tha and yue).
+
+    False for a code that no table knows.
+    """
+    language = _tables(own_table).by_code.get(code)
+    return bool(language and language.scored_without_spaces)
+
+
+def known_languages(own_table: str | Path | None = None) -> Mapping[str, Language]:
+    """All languages by code, the rows of ``own_table`` replacing those of the package."""
+    return _tables(own_table).by_code
+
+
+def find(tag: str, own_table: str | Path | None = None) -> Language | None:
+    """The language that a code, a locale such as ``pt-BR`` or an English name stands for.
+
+    Meant for suggestions and for translating the codes of other tools; a `.lang` file is never
+    read through it, because a guess there would change which group an utterance trains.
+    """
+    tables = _tables(own_table)
+    wanted = tag.strip().strip("[]").lower()
+    # "org_jpn" is a code of its own, "pt_br" a locale: the whole is tried before its parts
+    for candidate in (wanted, wanted.replace("_", "-").split("-")[0]):
+        code = candidate if candidate in tables.by_code else tables.by_other_code.get(candidate)
+        if code:
+            return tables.by_code[code]
+    for language in tables.by_code.values():
+        if language.name.lower() == wanted:
+            return language
+    return None
+
+
+def nearest(tag: str, own_table: str | Path | None = None) -> tuple[Language, ...]:
+    """At most three languages that the writer of ``tag`` may have meant, the likeliest first."""
+    certain = find(tag, own_table)
+    if certain:
+        return (certain,)
+    tables = _tables(own_table)
+    wanted = tag.strip().strip("[]").lower()
+    if not wanted:
+        return ()
+    by_spelling: dict[str, str] = {}
+    for language in tables.by_code.values():
+        by_spelling.setdefault(language.name.lower(), language.code)
+    begin_alike = sorted(
+        (name for name in by_spelling if len(wanted) >= 3 and name.startswith(wanted)), key=len
+    )
+    if not begin_alike:
+        by_spelling.update({code: code for code in tables.by_code})
+        alike = difflib.get_close_matches(wanted, by_spelling, n=3 * N_SUGGESTIONS, cutoff=0.6)
+        # a slip of the finger rarely hits the first letters: "frc" is French before it is Greek
+        begin_alike = sorted(alike, key=lambda spelling: -len(commonprefix((wanted, spelling))))
+    codes = dict.fromkeys(by_spelling[spelling] for spelling in begin_alike)
+    return tuple(tables.by_code[code] for code in list(codes)[:N_SUGGESTIONS])
+
+
+def require_known(code: str, where: str, own_table: str | Path | None = None) -> Language:
+    """The table's row of ``code``.
+
+    Args:
+        code: what a data folder says, taken literally.
+        where: ``file:line`` or another place the user can go to.
+        own_table: path of a further table in the columns of ``languages.tsv``.
+
+    Raises:
+        UserError: the code is in neither table; the sentence names the nearest languages.
+    """
+    language = _tables(own_table).by_code.get(code)
+    if language:
+        return language
+    near = nearest(code, own_table)
+    if near:
+        advice = "did you mean " + " or ".join(f"{one.code} ({one.name})" for one in near) + "?"
+    else:
+        advice = "write the three lower-case letters of the language, such as deu for German"
+    raise UserError(f"{where}: {code!r} is not an ISO 639-3 code in the language table; {advice}")
+
+
+@lru_cache(maxsize=8)
+def _tables(own_table: str | Path | None) -> _Tables:
+    by_code = dict(_read(PACKAGE_TABLE))
+    if own_table is not None:
+        by_code.update(_read(Path(own_table)))
+    by_other_code = {
+        other: language.code for language in by_code.values() for other in language.other_codes
+    }
+    return _Tables(MappingProxyType(by_code), MappingProxyType(by_other_code))
+
+
+def _read(path: Path) -> dict[str, Language]:
+    """Rows of a table by code; a `UserError` names the line that has another form."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: the language table cannot be read ({error.strerror})") from error
+    header = "\t".join(COLUMNS)
+    if not lines or lines[0] != header:
+        raise UserError(
+            f"{path}:1: the first line of a language table must be {header!r} (tab-separated)"
+        )
+    rows: dict[str, Language] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.split("\t")
+        if len(fields) != len(COLUMNS) or fields[4] not in ("yes", "no"):
+            raise UserError(
+                f"{path}:{number}: expected {len(COLUMNS)} tab-separated columns "
+                f"({', '.join(COLUMNS)}), the fifth being yes or no"
+            )
+        code, name, family, script, without_spaces, others = fields
+        if code in rows:
+            raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")
+        rows[code] = Language(
+            code, name, family, script, without_spaces == "yes", tuple(others.split())
+        )
+    return rows
