@@ -1,0 +1,42 @@
+"""Group DRO for many languages: a plugin for fairseq 0.12.2.
+
+Where the package is installed it registers itself as soon as a program imports fairseq. Where it is
+not, ``common.user_dir=/path/to/fairseq_dro`` imports it. Both ways lead to `register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from fairseq_dro import compat
+from fairseq_dro.compat import startup_hook
+
+__version__ = "0.1.0"
+
+# fairseq imports only tasks/ and models/ of a user dir by itself (fairseq/utils.py:492-502)
+REGISTERED_PARTS = ("tasks", "criterions", "models")
+
+_registered = False
+
+
+def register() -> None:
+    """Make tasks, criterions and models known to fairseq; a second call does nothing.
+
+    Raises whatever the parts raise when they are imported: a defect of the plugin shows itself.
+    """
+    global _registered
+    if _registered:
+        return
+    _registered = True  # first, for the parts import fairseq, whose end calls this function
+    try:
+        compat.apply()
+        for part in REGISTERED_PARTS:
+            importlib.import_module(f"{__name__}.{part}")
+    except BaseException:
+        _registered = False
+        raise
+
+
+startup_hook.install()
+if startup_hook.fairseq_is_loaded():
+    register()

@@ -1,0 +1,93 @@
+"""Say in one sentence why a checkpoint cannot be read, whoever asked for it.
+
+``checkpoint_utils.load_checkpoint_to_cpu`` (checkpoint_utils.py:281) lets through whatever
+``torch.load`` or its own upgrading of old layouts stumbles over: a page about unpickling for a
+web page saved as ``.pt``, ``KeyError: 'best_loss'`` for a file of another toolkit. All readers of
+checkpoints pass there: fine-tuning, resuming, ``load_model_ensemble_and_task`` and infer.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+from typing import Any
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.models import checkpoint_checks
+
+
+def needed() -> bool:
+    """Always: this is about wording, which no version of torch or fairseq has."""
+    return True
+
+
+def apply() -> None:
+    """Wrap ``checkpoint_utils.load_checkpoint_to_cpu``."""
+    from fairseq import checkpoint_utils
+
+    original = checkpoint_utils.load_checkpoint_to_cpu
+
+    @functools.wraps(original)
+    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        try:
+            state = original(path, *args, **kwargs)
+        except UserError:
+            raise
+        except OSError as error:
+            raise UserError(_cannot_open(path, error)) from error
+        except pickle.UnpicklingError as error:
+            raise UserError(_not_unpickled(path, error)) from error
+        except EOFError as error:
+            raise UserError(_incomplete(path)) from error
+        except RuntimeError as error:
+            if "PytorchStreamReader" in str(error) or "corrupted" in str(error):
+                raise UserError(_incomplete(path)) from error
+            raise
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise UserError(_not_fairseq(path)) from error
+        if not state.get("model") or not (state.get("cfg") or state.get("args")):
+            raise UserError(_not_fairseq(path))
+        checkpoint_checks.require_no_adapters(state, path)
+        return state
+
+    checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu
+
+
+def _cannot_open(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"no checkpoint at {os.path.abspath(path)}; give an existing file, with an absolute "
+            "path if the command changes its working directory as hydra does."
+        )
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder; expected a checkpoint file inside it, such as {path}/model.pt."
+    return f"the checkpoint {path} cannot be opened: {error.strerror or error}."
+
+
+def _incomplete(path: str) -> str:
+    return (
+        f"{path} ({os.path.getsize(path):,} bytes) is no complete torch checkpoint: it is empty, "
+        "cut short or damaged; copy or download it again."
+    )
+
+
+def _not_unpickled(path: str, error: pickle.UnpicklingError) -> str:
+    unsafe = checkpoint_checks.first_unsafe_global(path, str(error))
+    if unsafe is None:
+        return (
+            f"{path} is no torch checkpoint; expected a file that torch.save wrote, such as "
+            "xlsr2_300m.pt or a checkpoint of fairseq."
+        )
+    return (
+        f"{path} was refused because loading it would call {unsafe}, which no checkpoint needs; "
+        "nothing in it was run: get the file from its publisher."
+    )
+
+
+def _not_fairseq(path: str) -> str:
+    return (
+        f"{path} can be read but is no fairseq checkpoint, which holds 'model' and 'cfg' or "
+        "'args'; a file of another toolkit (such as pytorch_model.bin) does not work here: use "
+        "the publisher's fairseq file."
+    )

@@ -1,0 +1,63 @@
+"""Say what is wrong with ``model.w2v_path`` before training starts.
+
+``Wav2VecEncoder`` builds a model from whatever configuration the file holds
+(fairseq/models/wav2vec/wav2vec2_asr.py:376-414): a fine-tuned file ends in ``AttributeError:
+'Wav2VecCtc' object has no attribute 'remove_pretraining_modules'``, a file with other weights in
+a page of torch's. Resuming and decoding take the configuration from the checkpoint
+(``w2v_args``) and load the weights afterwards, so nothing is checked or read there.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from typing import Any
+
+from fairseq_dro.models import checkpoint_checks
+
+_encoder_cfg: contextvars.ContextVar[Any] = contextvars.ContextVar("_encoder_cfg", default=None)
+
+
+def needed() -> bool:
+    """Always: this is about wording, which no version of fairseq has."""
+    return True
+
+
+def apply() -> None:
+    """Wrap ``Wav2VecEncoder`` and ``checkpoint_utils.load_checkpoint_to_cpu``."""
+    from fairseq import checkpoint_utils
+    from fairseq.models.wav2vec.wav2vec2_asr import Wav2VecEncoder
+
+    build = Wav2VecEncoder.__init__
+    load_weights = Wav2VecEncoder.load_model_weights
+    load = checkpoint_utils.load_checkpoint_to_cpu
+
+    @functools.wraps(build)
+    def __init__(self: Any, cfg: Any, *args: Any, **kwargs: Any) -> None:
+        token = _encoder_cfg.set(cfg if cfg.w2v_args is None else None)
+        try:
+            build(self, cfg, *args, **kwargs)
+        finally:
+            _encoder_cfg.reset(token)
+
+    @functools.wraps(load)
+    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state = load(path, *args, **kwargs)
+        cfg = _encoder_cfg.get()
+        if cfg is not None:
+            checkpoint_checks.require_pretrained(state, path)
+            checkpoint_checks.require_same_normalization(state, path, cfg.normalize)
+        return state
+
+    @functools.wraps(load_weights)
+    def load_model_weights(self: Any, state: dict[str, Any], model: Any, cfg: Any) -> None:
+        state["model"].pop("_ema", None)
+        if cfg.ddp_backend != "fully_sharded":  # there a worker holds a part of the weights only
+            checkpoint_checks.require_same_weights(
+                state["model"], model.state_dict(), cfg.w2v_path
+            )
+        load_weights(self, state, model, cfg)
+
+    Wav2VecEncoder.__init__ = __init__
+    Wav2VecEncoder.load_model_weights = load_model_weights
+    checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu

@@ -1,0 +1,109 @@
+"""Metadata, and the two files that make hydra and fairseq start on today's Python.
+
+Beside the package, an installation puts ``fairseq_dro_startup.py`` (a copy of
+``fairseq_dro/compat/startup_hook.py``, which must be importable without the package) and
+``fairseq_dro_startup.pth`` into site-packages. Setuptools carries neither kind of file into an
+editable install, hence the two commands below.
+"""
+
+import base64
+import hashlib
+import re
+import zipfile
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+
+HERE = Path(__file__).resolve().parent
+HOOK = "fairseq_dro_startup"
+VERSION = re.search(
+    r'__version__ = "(.+?)"', (HERE / "fairseq_dro/__init__.py").read_text(encoding="utf-8")
+)[1]
+
+
+def startup_files():
+    """The files beside the package: {name in site-packages: content}."""
+    return {
+        f"{HOOK}.py": (HERE / "fairseq_dro/compat/startup_hook.py").read_bytes(),
+        f"{HOOK}.pth": f"import {HOOK}; {HOOK}.install()\n".encode(),
+    }
+
+
+class BuildWithStartupHook(build_py):
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for name, content in startup_files().items():
+                Path(self.build_lib, name).write_bytes(content)
+
+    def get_outputs(self, include_bytecode=True):
+        outputs = super().get_outputs(include_bytecode)
+        if self.editable_mode:
+            return outputs
+        return outputs + [str(Path(self.build_lib, name)) for name in startup_files()]
+
+
+class EditableWithStartupHook(editable_wheel):
+    def run(self):
+        super().run()
+        (wheel,) = Path(self.dist_dir).glob("fairseq_dro-*.whl")
+        add_to_wheel(wheel, startup_files())
+
+
+def add_to_wheel(wheel, files):
+    """Add `files` to a wheel and to its RECORD, by which pip uninstalls."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (record,) = (name for name in members if name.endswith(".dist-info/RECORD"))
+    lines = members.pop(record).decode()
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        lines += f"{name},sha256={digest},{len(content)}\n"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**members, **files, record: lines.encode()}.items():
+            archive.writestr(name, content)
+
+
+setup(
+    name="fairseq-dro",
+    version=VERSION,
+    description="Group DRO and CTC-DRO for fairseq: fine-tune one speech model on many languages.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8")
+    if (HERE / "README.md").exists()
+    else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["fairseq_dro", "fairseq_dro.*"]),
+    package_data={"fairseq_dro": ["*.tsv"]},
+    install_requires=[
+        "fairseq==0.12.2",
+        "hydra-core==1.0.7",
+        "omegaconf==2.0.6",
+        "torch>=2.6,<2.14",  # below 2.6 weights_only loading can be made to run code
+        "numpy",
+        "editdistance",  # imported by fairseq, not declared by it
+        "rapidfuzz",
+        "sentencepiece",
+        "soundfile",
+        "tensorboard",
+        "tqdm",
+        "matplotlib",
+    ],
+    extras_require={
+        "test": [
+            "pytest", "hypothesis", "jiwer", "kaldialign", "langcodes", "language_data",
+            "espeakng-loader",
+        ],
+        "demo": ["espeakng-loader"],
+    },
+    entry_points={
+        "console_scripts": [
+            "fairseq-dro = fairseq_dro.cli:main",
+            "fairseq-dro-infer = fairseq_dro.infer:main",
+        ]
+    },
+    cmdclass={"build_py": BuildWithStartupHook, "editable_wheel": EditableWithStartupHook},
+)
