@@ -1,0 +1,1 @@
+"""Models: what stock ``wav2vec_ctc`` cannot do, and the files it starts from."""
