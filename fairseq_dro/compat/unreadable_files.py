@@ -43,6 +43,8 @@ def apply() -> None:
         except RuntimeError as error:
             if "PytorchStreamReader" in str(error) or "corrupted" in str(error):
                 raise UserError(_incomplete(path)) from error
+            if "Tensor.__contains__" in str(error):  # the file holds nothing but a tensor
+                raise UserError(_not_fairseq(path)) from error
             raise
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(_not_fairseq(path)) from error
@@ -80,8 +82,9 @@ def _not_unpickled(path: str, error: pickle.UnpicklingError) -> str:
             "xlsr2_300m.pt or a checkpoint of fairseq."
         )
     return (
-        f"{path} was refused because loading it would call {unsafe}, which no checkpoint needs; "
-        "nothing in it was run: get the file from its publisher."
+        f"{path} was refused: loading it would run {unsafe}, which is not among the harmless types "
+        "that torch allows; nothing in it was run: take the file from its publisher, or save it "
+        "again with nothing but tensors, numbers and strings."
     )
 
 

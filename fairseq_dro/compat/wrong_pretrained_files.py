@@ -13,6 +13,7 @@ import contextvars
 import functools
 from typing import Any
 
+from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
 
 _encoder_cfg: contextvars.ContextVar[Any] = contextvars.ContextVar("_encoder_cfg", default=None)
@@ -42,11 +43,15 @@ def apply() -> None:
 
     @functools.wraps(load)
     def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        state = load(path, *args, **kwargs)
         cfg = _encoder_cfg.get()
-        if cfg is not None:
+        if cfg is None:
+            return load(path, *args, **kwargs)
+        try:
+            state = load(path, *args, **kwargs)
             checkpoint_checks.require_pretrained(state, path)
             checkpoint_checks.require_same_normalization(state, path, cfg.normalize)
+        except UserError as error:
+            raise UserError(f"model.w2v_path: {error}") from error
         return state
 
     @functools.wraps(load_weights)

@@ -49,7 +49,7 @@ def require_pretrained(state: Mapping[str, Any], path: str) -> None:
     model = _value(state.get("cfg"), "model") or state.get("args")
     if _value(model, "w2v_args") is not None or _value(model, "w2v_path") is not None:
         raise UserError(
-            f"model.w2v_path={path} is a fine-tuned checkpoint; expected a pre-trained one such "
+            f"{path} is a fine-tuned checkpoint; expected a pre-trained one such "
             "as xlsr2_300m.pt: to go on from a fine-tuned model keep the old model.w2v_path and "
             f"set checkpoint.finetune_from_model={path}."
         )
