@@ -30,7 +30,14 @@ STARTUP = (
 )
 
 # reasons applied by fairseq_dro.register(), when fairseq has been imported
-AFTER_FAIRSEQ: tuple[str, ...] = ()
+AFTER_FAIRSEQ: tuple[str, ...] = (
+    "safe_globals",
+    "trusted_broadcast",
+    "unreadable_files",
+    "foreign_task_keys",
+    "wrong_pretrained_files",
+    "relative_paths",
+)
 
 _done: set[str] = set()
 
