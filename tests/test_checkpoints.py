@@ -1,0 +1,530 @@
+"""Pre-trained and fine-tuned files: what loads, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import torch
+
+import fairseq_dro
+from fairseq_dro.errors import UserError
+from fairseq_dro.models import random_checkpoint
+from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+from tests.stock_commands import BIN, run, train_command
+
+FIRST_FOREIGN_KEY = {
+    "xlsr2_300m": "multiple_train_files",
+    "xlsr_53": "eval_wer",
+    "main_branch": "multi_corpus_keys",
+}
+LOAD_THEM_ALL = """
+import sys
+from fairseq import checkpoint_utils
+for path in sys.argv[1:]:
+    try:
+        checkpoint_utils.load_model_ensemble_and_task([path])
+        print("loaded", path)
+    except Exception as error:
+        print(type(error).__name__ + ": " + str(error).splitlines()[0])
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One tiny pre-trained file of each origin."""
+    fairseq_dro.register()
+    folder = tmp_path_factory.mktemp("pretrained")
+    for origin in random_checkpoint.ORIGINS:
+        write_random_checkpoint(folder / f"{origin}.pt", origin=origin)
+    return {origin: folder / f"{origin}.pt" for origin in random_checkpoint.ORIGINS}
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(
+    files: dict[str, Path], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Run folders of three updates from each origin, by the command of a user."""
+    folder = tmp_path_factory.mktemp("fine_tuned")
+    for origin in FIRST_FOREIGN_KEY:
+        command = train_command(tiny_data, files[origin], optimization__max_update="3")
+        run(command, folder / origin)
+    return {origin: folder / origin for origin in FIRST_FOREIGN_KEY}
+
+
+@pytest.fixture(scope="module")
+def stock_run(
+    files: dict[str, Path], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Run folder of three updates by fairseq alone: its own task and criterion, no plugin."""
+    folder = tmp_path_factory.mktemp("stock_run")
+    command = stock_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="3")
+    run(command, folder, FAIRSEQ_DRO_COMPAT="startup")
+    return folder
+
+
+def stock_command(data: Path, checkpoint: Path, **overrides: str) -> list[str]:
+    """The training command with fairseq's own task and criterion."""
+    stock = {"task___name": "audio_finetuning", "criterion___name": "ctc", "task__labels": "ltr"}
+    ours = ("task.batch_seconds=", "criterion.objective=")
+    command = train_command(data, checkpoint, **stock, **overrides)
+    return [argument for argument in command if not argument.startswith(ours)]
+
+
+def build(path: Path, data: Path, **options: Any) -> torch.nn.Module:
+    """The ``wav2vec_ctc`` model a fine-tuning run starts from."""
+    from fairseq import tasks
+    from omegaconf import OmegaConf
+
+    task = {"_name": "audio_finetuning", "data": str(data), "labels": "ltr", "normalize": True}
+    model = {"_name": "wav2vec_ctc", "w2v_path": str(path), "data": str(data), "normalize": True}
+    return tasks.setup_task(OmegaConf.create(task)).build_model(
+        OmegaConf.create({**model, "ddp_backend": "legacy_ddp", **options})
+    )
+
+
+def load(path: Path) -> torch.nn.Module:
+    """The model of a checkpoint, as fairseq's users load it."""
+    from fairseq import checkpoint_utils
+
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)])
+    return models[0]
+
+
+# --- the writer -----------------------------------------------------------------------------------
+
+
+def test_a_random_checkpoint_has_the_23_foreign_keys_of_xlsr2_300m(files: dict[str, Path]) -> None:
+    from fairseq.tasks.audio_pretraining import AudioPretrainingConfig
+
+    state = torch.load(files["xlsr2_300m"])
+    assert list(state) == ["args", "cfg", "model", "optimizer_history", "extra_state"]
+    assert state["args"] is None
+    assert state["cfg"]["task"]["normalize"] is True
+    foreign = set(state["cfg"]["task"]) - set(AudioPretrainingConfig.__dataclass_fields__)
+    assert len(foreign) == 23
+    assert {"multiple_train_files", "train_subset", "mask_channel_min_space"} <= foreign
+
+
+def test_the_full_shape_has_317_million_parameters(tmp_path: Path) -> None:
+    one, two = (
+        write_random_checkpoint(tmp_path / "wide.pt", shape="xlsr_300m", encoder_layers=layers)
+        for layers in (1, 2)
+    )
+    assert one + 23 * (two - one) == 317_390_592
+
+
+def test_random_weights_are_a_function_of_the_seed(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_random_checkpoint(tmp_path / name, seed=seed)
+    a, b, c = (torch.load(tmp_path / name)["model"] for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_random_checkpoint_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    for wrong in ({"shape": "giant"}, {"origin": "hubert"}, {"encoder_depth": 3}):
+        with pytest.raises(UserError, match=str(list(wrong.values())[0]).replace("3", "depth")):
+            write_random_checkpoint(tmp_path / "x.pt", **wrong)
+
+
+# --- foreign task keys ----------------------------------------------------------------------------
+
+
+def test_stock_fairseq_cannot_start_from_xlsr(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    command = stock_command(tiny_data, files["xlsr2_300m"])
+    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="startup")
+    assert done.returncode != 0
+    assert "Key 'multiple_train_files' not in 'AudioPretrainingConfig'" in done.stdout
+    assert "ConfigKeyError" in done.stdout
+
+
+@pytest.mark.parametrize("compat", ["startup", "-foreign_task_keys"])
+def test_foreign_keys_stop_loading_without_the_patch(
+    files: dict[str, Path], tmp_path: Path, compat: str
+) -> None:
+    command = [sys.executable, "-c", LOAD_THEM_ALL, *map(str, files.values())]
+    output = run(command, tmp_path, FAIRSEQ_DRO_COMPAT=compat).stdout
+    for key in FIRST_FOREIGN_KEY.values():
+        assert f"ConfigKeyError: Key '{key}' not in 'AudioPretrainingConfig'" in output
+    assert f"loaded {files['fairseq_0.12.2']}" in output
+
+
+@pytest.mark.parametrize("origin", list(random_checkpoint.ORIGINS))
+def test_a_pretrained_file_of_every_origin_loads(files: dict[str, Path], origin: str) -> None:
+    model = load(files[origin])
+    weights = torch.load(files[origin])["model"]
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+def test_keys_left_out_are_logged_once_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fairseq_dro.register()
+    write_random_checkpoint(tmp_path / "xlsr_53.pt", origin="xlsr_53")
+    with caplog.at_level(logging.INFO, logger="fairseq_dro"):
+        load(tmp_path / "xlsr_53.pt")
+        load(tmp_path / "xlsr_53.pt")
+    told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(told) == 1
+    assert "left out 5 task settings" in told[0] and "eval_wer_tokenizer" in told[0]
+    assert "normalize" not in told[0]
+
+
+@pytest.mark.parametrize("origin", list(FIRST_FOREIGN_KEY))
+def test_a_fine_tuned_checkpoint_carries_no_foreign_keys(
+    fine_tuned: dict[str, Path], origin: str
+) -> None:
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    state = torch.load(fine_tuned[origin] / "checkpoints" / "checkpoint_last.pt")
+    inner = state["cfg"]["model"]["w2v_args"]["task"]
+    known = TASK_DATACLASS_REGISTRY["audio_pretraining"].__dataclass_fields__
+    assert FIRST_FOREIGN_KEY[origin] not in inner
+    assert set(inner) <= set(known)
+
+
+@pytest.mark.parametrize("origin", list(FIRST_FOREIGN_KEY))
+def test_a_fine_tuned_checkpoint_decodes_with_its_own_weights(
+    fine_tuned: dict[str, Path], origin: str
+) -> None:
+    path = fine_tuned[origin] / "checkpoints" / "checkpoint_last.pt"
+    weights = torch.load(path)["model"]
+    model = load(path)
+    assert list(model.state_dict()) == list(weights)
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+def test_fine_tuning_resumes_from_its_own_checkpoint(
+    fine_tuned: dict[str, Path], files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(fine_tuned["xlsr2_300m"], tmp_path / "run")
+    command = train_command(tiny_data, files["xlsr2_300m"], optimization__max_update="5")
+    output = run(command, tmp_path / "run").stdout
+    assert "Loaded checkpoint" in output and "@ 3 updates" in output
+    state = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_last.pt")
+    assert state["optimizer_history"][-1]["num_updates"] == 5
+
+
+def test_fine_tuning_starts_from_the_weights_and_with_the_options_asked_for(
+    files: dict[str, Path], tiny_data: Path
+) -> None:
+    options = {"mask_prob": 0.31, "feature_grad_mult": 0.0, "layerdrop": 0.17, "dropout": 0.23}
+    model = build(files["xlsr2_300m"], tiny_data, **options).w2v_encoder.w2v_model
+    weights = torch.load(files["xlsr2_300m"])["model"]
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    assert (model.mask_prob, model.feature_grad_mult) == (0.31, 0.0)
+    assert (model.encoder.layerdrop, model.encoder.dropout) == (0.17, 0.23)
+
+
+# --- fairseq without the plugin -------------------------------------------------------------------
+
+# Python 3.11 and torch 2.6 need two amendments of their own before fairseq runs at all; they are
+# made here by hand, so that nothing of the plugin is loaded.
+READ_WITHOUT_THE_PLUGIN = """
+import dataclasses, sys
+if sys.version_info >= (3, 11):
+    get_field = dataclasses._get_field
+    def lenient(cls, name, *rest):
+        default = getattr(cls, name, None)
+        default = getattr(default, "default", default)
+        if dataclasses.is_dataclass(default) and type(default).__hash__ is None:
+            type(default).__hash__ = object.__hash__
+        return get_field(cls, name, *rest)
+    dataclasses._get_field = lenient
+import torch
+from fairseq import checkpoint_utils, tasks
+from fairseq.data import Dictionary
+from omegaconf import OmegaConf
+torch.serialization.add_safe_globals([Dictionary])
+checkpoint, data, audio, logits = sys.argv[1:]
+task = tasks.setup_task(OmegaConf.create(
+    {"_name": "audio_finetuning", "data": data, "labels": "ltr", "normalize": True}))
+(model,), _, _ = checkpoint_utils.load_model_ensemble_and_task([checkpoint], task=task)
+with torch.no_grad():
+    output = model.eval()(source=torch.load(audio), padding_mask=None)["encoder_out"]
+torch.save(output, logits)
+loaded = [name for name in sys.modules if name.split(".")[0] == "fairseq_dro"]
+assert not loaded, loaded
+assert type(model).__module__ == "fairseq.models.wav2vec.wav2vec2_asr"
+"""
+
+
+def test_a_fine_tuned_checkpoint_loads_in_stock_fairseq_without_the_plugin(
+    fine_tuned: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    """Decoding names its task (``task=audio_finetuning``), as fairseq's infer does."""
+    checkpoint = fine_tuned["xlsr2_300m"] / "checkpoints" / "checkpoint_last.pt"
+    audio = torch.randn(2, 16_000)
+    torch.save(audio, tmp_path / "audio.pt")
+    arguments = [checkpoint, tiny_data, tmp_path / "audio.pt", tmp_path / "logits.pt"]
+    command = [sys.executable, "-c", READ_WITHOUT_THE_PLUGIN, *map(str, arguments)]
+    run(command, tmp_path, FAIRSEQ_DRO_COMPAT="0")
+    with torch.no_grad():
+        expected = load(checkpoint).eval()(source=audio, padding_mask=None)["encoder_out"]
+    assert torch.allclose(torch.load(tmp_path / "logits.pt"), expected, atol=1e-5)
+
+
+# --- safe loading ---------------------------------------------------------------------------------
+
+
+class _Touch:
+    """Unpickled by an unsafe loader, it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def _write_malicious(path: Path, layout: str, touched: Path, good: Path) -> None:
+    state = torch.load(good)
+    state["extra_state"]["surprise"] = _Touch(touched)
+    if layout == "pickle":
+        path.write_bytes(pickle.dumps(state["extra_state"], protocol=4))
+    else:
+        torch.save(
+            state,
+            path,
+            _use_new_zipfile_serialization=layout != "legacy",
+            pickle_protocol=4 if layout == "zip, protocol 4" else 2,
+        )
+
+
+@pytest.mark.parametrize("layout", ["zip", "zip, protocol 4", "legacy", "pickle"])
+def test_a_file_that_would_run_code_is_refused_by_name(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path, layout: str
+) -> None:
+    bad, touched = tmp_path / "downloaded.pt", tmp_path / "touched"
+    _write_malicious(bad, layout, touched, files["fairseq_0.12.2"])
+    for attempt in (lambda: build(bad, tiny_data), lambda: load(bad)):
+        with pytest.raises(UserError, match=r"downloaded\.pt was refused.*(posix|nt)\.system"):
+            attempt()
+    assert not touched.exists()
+    if layout in ("zip", "pickle"):  # the same file does run code where loading is not safe
+        with open(bad, "rb") as file:
+            torch.load(file, weights_only=False) if layout == "zip" else pickle.load(file)
+        assert touched.exists()
+
+
+def test_the_training_command_refuses_a_file_that_would_run_code(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    bad, touched = tmp_path / "downloaded.pt", tmp_path / "touched"
+    _write_malicious(bad, "zip", touched, files["xlsr2_300m"])
+    done = run(train_command(tiny_data, bad), tmp_path / "run", check=False)
+    assert done.returncode != 0 and not touched.exists()
+    assert "UserError: model.w2v_path: " in done.stdout and "posix.system" in done.stdout
+    assert "begin training" not in done.stdout
+
+
+def test_stock_fairseq_cannot_resume_because_of_its_dictionary(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stock_run, tmp_path / "run")
+    command = stock_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="4")
+    done = run(command, tmp_path / "run", check=False, FAIRSEQ_DRO_COMPAT="startup")
+    assert done.returncode != 0
+    assert "Unsupported global: GLOBAL fairseq.data.dictionary.Dictionary" in done.stdout
+
+
+def _resume_with_two_workers(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, folder: Path, compat: str
+) -> subprocess.CompletedProcess[str]:
+    shutil.copytree(stock_run, folder)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    distributed = {
+        "distributed_training__distributed_world_size": "2",
+        "distributed_training__distributed_backend": "gloo",
+        "distributed_training__ddp_backend": "legacy_ddp",
+        "optimization__max_update": "4",
+    }
+    command = stock_command(tiny_data, files["fairseq_0.12.2"], **distributed)
+    launcher = [str(BIN / "torchrun"), "--nproc-per-node=2", f"--master-port={port}"]
+    return run([*launcher, *command], folder, check=False, FAIRSEQ_DRO_COMPAT=compat)
+
+
+def test_two_workers_cannot_resume_without_the_trusted_broadcast(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    done = _resume_with_two_workers(
+        stock_run, files, tiny_data, tmp_path / "run", "-trusted_broadcast"
+    )
+    assert done.returncode != 0
+    assert "Unsupported global: GLOBAL omegaconf.dictconfig.DictConfig" in done.stdout
+
+
+def test_two_workers_resume(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    done = _resume_with_two_workers(stock_run, files, tiny_data, tmp_path / "run", "1")
+    assert done.returncode == 0, done.stdout
+    state = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_last.pt")
+    assert state["optimizer_history"][-1]["num_updates"] == 4
+
+
+def test_only_the_broadcast_trusts_what_it_unpickles(tmp_path: Path) -> None:
+    from fairseq.distributed import utils
+
+    fairseq_dro.register()
+    trusting = utils._broadcast_object_slow.__globals__["torch"]
+    assert trusting is not torch and utils.__dict__["torch"] is torch
+    assert trusting.LongTensor is torch.LongTensor
+    torch.save(_Touch(tmp_path / "touched"), tmp_path / "bad.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "bad.pt")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_only_two_plain_containers_are_added_to_the_safe_list(tmp_path: Path) -> None:
+    code = (
+        "import torch; before = set(torch.serialization.get_safe_globals());"
+        "import fairseq, fairseq_dro; fairseq_dro.register();"
+        "added = set(torch.serialization.get_safe_globals()) - before;"
+        "print(sorted(kind.__module__ + '.' + kind.__name__ for kind in added))"
+    )
+    output = run([sys.executable, "-c", code], tmp_path).stdout
+    assert "['argparse.Namespace', 'fairseq.data.dictionary.Dictionary']" in output
+
+
+# --- files that are not what they should be -------------------------------------------------------
+
+
+def _change(good: Path, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        state = torch.load(good)
+        change(state)
+        torch.save(state, path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "no checkpoint at /.*w2v.pt; give an existing file"),
+        (b"", r"w2v.pt \(0 bytes\) is no complete torch checkpoint"),
+        (b"<html>404</html>", "w2v.pt is no torch checkpoint; expected a file that torch.save"),
+        ("folder", "w2v.pt is a folder; expected a checkpoint file inside it"),
+        ("half", r"w2v.pt \([\d,]+ bytes\) is no complete torch checkpoint: it is .* cut short"),
+        ({"embed.weight": torch.zeros(2)}, "w2v.pt can be read but is no fairseq checkpoint"),
+        (torch.zeros(2), "w2v.pt can be read but is no fairseq checkpoint"),
+        ([1, 2], "w2v.pt can be read but is no fairseq checkpoint"),
+    ],
+    ids=["missing", "empty", "web page", "folder", "half", "Hugging Face", "tensor", "list"],
+)
+def test_a_w2v_path_that_is_no_checkpoint_is_one_sentence(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path, content: Any, sentence: str
+) -> None:
+    path = tmp_path / "w2v.pt"
+    if isinstance(content, str) and content == "folder":
+        path.mkdir()
+    elif isinstance(content, str):
+        whole = files["xlsr2_300m"].read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=f"^model.w2v_path: .*{sentence}") as error:
+        build(path, tiny_data)
+    assert "\n" not in str(error.value)
+
+
+def test_a_w2v_path_that_does_not_exist_stops_the_command_before_training(
+    tiny_data: Path, tmp_path: Path
+) -> None:
+    done = run(train_command(tiny_data, tmp_path / "nowhere.pt"), tmp_path / "run", check=False)
+    assert done.returncode != 0
+    last = done.stdout.strip().splitlines()[-1]
+    assert "model.w2v_path: no checkpoint at" in last and "nowhere.pt" in last
+    assert "begin training" not in done.stdout
+
+
+def test_a_cut_checkpoint_is_named_on_resume(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stock_run, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "checkpoint_last.pt"
+    last.write_bytes(last.read_bytes()[:5_000])
+    done = run(stock_command(tiny_data, files["fairseq_0.12.2"]), tmp_path / "run", check=False)
+    assert done.returncode != 0
+    assert "checkpoint_last.pt (5,000 bytes) is no complete torch checkpoint" in done.stdout
+
+
+def test_a_fine_tuned_checkpoint_as_w2v_path_says_what_to_set_instead(
+    fine_tuned: dict[str, Path], tiny_data: Path
+) -> None:
+    path = fine_tuned["xlsr2_300m"] / "checkpoints" / "checkpoint_last.pt"
+    with pytest.raises(UserError, match="is a fine-tuned checkpoint.*finetune_from_model="):
+        build(path, tiny_data)
+
+
+def test_a_file_of_the_other_normalization_says_what_to_set(
+    files: dict[str, Path], tiny_data: Path
+) -> None:
+    with pytest.raises(UserError, match="set task.normalize=true"):
+        build(files["xlsr2_300m"], tiny_data, normalize=False)
+
+
+@pytest.mark.parametrize("trait", ["layer type", "weights", "fine-tuned"])
+def test_an_adapter_checkpoint_says_what_to_use_instead(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path, trait: str
+) -> None:
+    def change(state: dict[str, Any]) -> None:
+        if trait == "weights":
+            state["model"]["encoder.layers.0.adapter_layer.W_a"] = torch.zeros(1, 2)
+        elif trait == "layer type":
+            state["cfg"]["model"].update(layer_type="trf_adp", adp_num=1, adp_dim=16)
+        else:
+            inner = {"model": {"_name": "wav2vec2", "layer_type": "trf_adp"}, "task": {}}
+            state["cfg"]["model"] = {"_name": "wav2vec_ctc", "w2v_args": inner}
+
+    _change(files["main_branch"], change)(tmp_path / "mms1b_all.pt")
+    for attempt in (build, lambda path, _: load(path)):
+        with pytest.raises(UserError, match=r"mms1b_all\.pt has adapter layers.*base_300m\.pt"):
+            attempt(tmp_path / "mms1b_all.pt", tiny_data)
+
+
+def test_missing_unexpected_and_reshaped_weights_are_named(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    def change(state: dict[str, Any]) -> None:
+        del state["model"]["encoder.layers.1.fc2.weight"]
+        state["model"]["encoder.layers.2.fc2.weight"] = torch.zeros(2)
+        state["model"]["layer_norm.bias"] = torch.zeros(5)
+
+    _change(files["xlsr2_300m"], change)(tmp_path / "odd.pt")
+    with pytest.raises(UserError) as error:
+        build(tmp_path / "odd.pt", tiny_data)
+    sentence = str(error.value)
+    assert "odd.pt" in sentence
+    assert "misses encoder.layers.1.fc2.weight" in sentence
+    assert "has the unexpected encoder.layers.2.fc2.weight" in sentence
+    assert "another shape for layer_norm.bias ((5,) instead of (32,))" in sentence
+
+
+def test_pretraining_heads_and_their_absence_are_no_error(
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    def change(state: dict[str, Any]) -> None:
+        for name in [name for name in state["model"] if name.startswith(("quantizer", "final_"))]:
+            del state["model"][name]
+
+    _change(files["xlsr2_300m"], change)(tmp_path / "headless.pt")
+    build(tmp_path / "headless.pt", tiny_data)
