@@ -353,6 +353,7 @@ def _resume_with_two_workers(
         "distributed_training__distributed_backend": "gloo",
         "distributed_training__ddp_backend": "legacy_ddp",
         "optimization__max_update": "4",
+        "checkpoint__reset_dataloader": "true",  # it stopped in mid-epoch with one worker
     }
     command = stock_command(tiny_data, files["fairseq_0.12.2"], **distributed)
     launcher = [str(BIN / "torchrun"), "--nproc-per-node=2", f"--master-port={port}"]
@@ -373,7 +374,7 @@ def test_two_workers_resume(
     stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
     done = _resume_with_two_workers(stock_run, files, tiny_data, tmp_path / "run", "1")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout[-6000:]
     state = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_last.pt")
     assert state["optimizer_history"][-1]["num_updates"] == 4
 

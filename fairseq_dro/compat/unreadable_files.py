@@ -8,6 +8,7 @@ checkpoints pass there: fine-tuning, resuming, ``load_model_ensemble_and_task`` 
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import pickle
@@ -35,6 +36,8 @@ def apply() -> None:
         except UserError:
             raise
         except OSError as error:
+            if error.errno == errno.EINVAL:  # torch sought before the start of a short file
+                raise UserError(_incomplete(path)) from error
             raise UserError(_cannot_open(path, error)) from error
         except pickle.UnpicklingError as error:
             raise UserError(_not_unpickled(path, error)) from error
