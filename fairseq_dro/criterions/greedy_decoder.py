@@ -1,0 +1,31 @@
+"""Greedy CTC decoding of a whole batch on its device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+# Shapes: B utterances, T frames, V units.
+
+
+def greedy_units(
+    log_probs: torch.Tensor, lengths: torch.Tensor, blank: int
+) -> list[np.ndarray]:
+    """Best unit of each frame, repeats merged, blanks dropped.
+
+    The work stays on the device and one [B, T] integer tensor is copied, where stock ``ctc``
+    copies all [B, T, V] log probabilities and walks over them (``criterions/ctc.py:187``).
+
+    Args:
+        log_probs: [T, B, V].
+        lengths: [B] frames of each utterance.
+
+    Returns:
+        B integer arrays of unit indices.
+    """
+    best = log_probs.argmax(-1).transpose(0, 1)  # [B, T]
+    keep = best != blank
+    keep[:, 1:] &= best[:, 1:] != best[:, :-1]
+    keep &= torch.arange(best.size(1), device=best.device) < lengths.unsqueeze(1)
+    units = best.masked_fill(~keep, -1).to(torch.int32).cpu().numpy()
+    return [row[row >= 0] for row in units]

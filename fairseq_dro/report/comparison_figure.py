@@ -1,0 +1,123 @@
+"""Learning curves per language and the path of q, one column a run.
+
+Up to eight languages each get a colour, a line style and a label at the line's end. With more, the
+few that matter are drawn so (the worst of the baseline, and those with the largest q) and all others
+are thin grey lines: a hundred colours cannot be told apart by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_dro.report.comparison import Comparison
+
+# Okabe and Ito's colours for colour-blind readers (Nature Methods 8, 2011, p. 441); yellow is left
+# out, it vanishes on white. Line styles repeat the difference without colour.
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-", "--")
+_MOST_COLOURED = 8
+_HIGHLIGHTED = 6
+
+
+def highlighted(comparison: Comparison) -> list[str]:
+    """The languages drawn in colour, worst of the baseline first."""
+    if len(comparison.codes) <= _MOST_COLOURED:
+        return list(comparison.codes)
+    chosen = list(comparison.codes[: _HIGHLIGHTED // 2])
+    last_q = comparison.runs[-1].final_q
+    by_q = sorted(last_q, key=lambda code: (-last_q[code], code))
+    for code in [*by_q, *comparison.codes]:
+        if len(chosen) < _HIGHLIGHTED and code not in chosen and code in comparison.runs[0].cer:
+            chosen.append(code)
+    return chosen
+
+
+def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
+    """Write the figure, in the format that each path's suffix names (.png, .svg)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "fairseq-dro"  # equal input, equal file
+    from matplotlib import pyplot as plt
+
+    runs = [run for run in comparison.runs if run.history]
+    columns = max(1, len(runs))
+    figure, axes = plt.subplots(
+        2, columns, figsize=(1.2 + 5.0 * columns, 7.2), sharex=True, sharey="row", squeeze=False
+    )
+    coloured = highlighted(comparison)
+    top_cer, top_q = 0.0, 0.0
+    for column, run in enumerate(runs):
+        updates = [record["update"] for record in run.history]
+        for row, (key, scale) in enumerate((("cer", 100.0), ("q", 1.0))):
+            curves = {
+                code: _series(run.history, code, key, scale) for code in comparison.codes
+            }
+            _draw_panel(axes[row][column], updates, curves, coloured)
+            top = max((v for values in curves.values() for v in values if v == v), default=0.0)
+            top_cer, top_q = (max(top_cer, top), top_q) if row == 0 else (top_cer, max(top_q, top))
+        title = run.name if run.objective in ("", run.name) else f"{run.name} ({run.objective})"
+        axes[0][column].set_title(title)
+        axes[1][column].set_xlabel("update")
+        axes[1][column].axhline(1 / len(comparison.codes), color="0.6", linewidth=0.8, zorder=0)
+    axes[0][0].set_ylim(0, min(120.0, 1.05 * top_cer) or 1.0)
+    axes[1][0].set_ylim(0, 1.1 * top_q or 1.0)
+    axes[0][0].set_ylabel("validation CER, %")
+    axes[1][0].set_ylabel(f"weight q (line: 1/{len(comparison.codes)})")
+    others = len(comparison.codes) - len(coloured)
+    if others:
+        figure.supxlabel(
+            f"grey: the {others} other languages of {len(comparison.codes)}", fontsize=9, color="0.4"
+        )
+    figure.tight_layout()
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, dpi=130, metadata=metadata)
+    plt.close(figure)
+
+
+def _series(history: Sequence[dict], code: str, key: str, scale: float) -> list[float]:
+    values = []
+    for record in history:
+        value = record["languages"].get(code, {}).get(key)
+        values.append(float("nan") if value is None else scale * value)
+    return values
+
+
+def _draw_panel(
+    axis, updates: Sequence[int], curves: dict[str, list[float]], coloured: Sequence[str]
+) -> None:
+    for code, values in curves.items():
+        if code not in coloured:
+            axis.plot(updates, values, color="0.8", linewidth=0.6, zorder=1)
+    ends = []
+    for index, code in enumerate(coloured):
+        colour, style = _COLOURS[index], _STYLES[index]
+        marker = "o" if len(updates) == 1 else None
+        axis.plot(
+            updates, curves[code], color=colour, linestyle=style, linewidth=1.8, marker=marker,
+            zorder=3,
+        )  # fmt: skip
+        if curves[code] and curves[code][-1] == curves[code][-1]:
+            ends.append((curves[code][-1], code, colour))
+    axis.margins(x=0.02)
+    axis.grid(True, color="0.92", linewidth=0.8)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    _label_ends(axis, ends)
+
+
+def _label_ends(axis, ends: list[tuple[float, str, str]]) -> None:
+    """Write each code right of its line's end, in the order of the ends, evenly spaced."""
+    if not ends:
+        return
+    ends = sorted(ends)
+    for rank, (value, code, colour) in enumerate(ends):
+        # In axes fractions the labels cannot collide, however close the curves end.
+        height = (rank + 0.5) / len(ends)
+        axis.annotate(
+            code, xy=(1.0, value), xycoords=("axes fraction", "data"),
+            xytext=(1.06, height), textcoords="axes fraction", color=colour, fontsize=9,
+            va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
+        )  # fmt: skip

@@ -1,0 +1,61 @@
+"""``history.jsonl``: one line per validation, from which reports are made.
+
+    {"format": 1, "update": 100, "epoch": 3, "subset": "valid", "objective": "ctc_dro",
+     "loss_nats": 41.0, "cer": 0.3, "wer": 0.7, "mean_cer": 0.31, "worst_cer": 0.5,
+     "worst_language": "deu",
+     "languages": {"deu": {"q": 0.2, "train_loss_nats": 310.0, "n_utterances": 20,
+                           "loss_nats": 41.2, "cer": 0.5, "wer": 0.8}, ...}}
+
+Rates are fractions. ``loss_nats`` is the mean over utterances of the validation split;
+``train_loss_nats`` the group loss that last moved q (for CTC-DRO the mean over batches of the sum
+over a batch), null before the first move. Beside it, ``group_weights.jsonl`` holds one line per
+move of q: {"format": 1, "update": 17, "q": {"deu": 0.2, ...}, "group_loss_nats": {...}}.
+
+A run that was killed and started again may repeat an update: the later line counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+HISTORY_FORMAT = 1
+HISTORY_FILE = "history.jsonl"
+GROUP_WEIGHTS_FILE = "group_weights.jsonl"
+
+
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Write one line, whole or not at all as far as readers can see; NaN becomes null."""
+    line = json.dumps({"format": HISTORY_FORMAT, **_without_nan(record)}, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as stream:
+        if stream.tell() > 0:  # a killed run can leave half a line: end it, do not extend it
+            stream.seek(-1, 2)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(line.encode() + b"\n")
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """All whole lines by ascending update; of several for one update and subset, the last.
+
+    A line that a kill cut in half is left out.
+    """
+    by_key: dict[tuple[int, str], dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        by_key[record["update"], record.get("subset", "")] = record
+    return [by_key[key] for key in sorted(by_key)]
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

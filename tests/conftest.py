@@ -1,0 +1,31 @@
+"""Shared fixtures: a tiny spoken-tone corpus on disk and a tiny XLS-R-shaped checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_corpus import write_tiny_corpus
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data folder with train, valid and test of deu, ell and fra; do not change it."""
+    return write_tiny_corpus(tmp_path_factory.mktemp("tiny_data"))
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random wav2vec2 of two 32-wide layers in a file shaped like ``xlsr2_300m.pt``."""
+    from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+
+    path = tmp_path_factory.mktemp("tiny_checkpoint") / "xlsr2_tiny.pt"
+    write_random_checkpoint(path, **TINY_SIZES)
+    return path
+
+
+TINY_SIZES = dict(
+    encoder_layers=2, encoder_embed_dim=32, encoder_ffn_embed_dim=64, encoder_attention_heads=4,
+    conv_feature_layers="[(32, 10, 5)] + [(32, 3, 2)] * 4 + [(32, 2, 2)] * 2", seed=7,
+)

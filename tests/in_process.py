@@ -1,0 +1,56 @@
+"""Build task, model and criterion in this process, without a trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.criterions.ctc import CtcCriterion, CtcCriterionConfig
+from fairseq.models.wav2vec.wav2vec2_asr import Wav2Vec2CtcConfig
+from omegaconf import OmegaConf
+
+from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcConfig, GroupDroCtcCriterion
+from fairseq_dro.tasks.language_grouped_audio_finetuning import (
+    LanguageGroupedAudioFinetuningConfig,
+    LanguageGroupedAudioFinetuningTask,
+)
+
+
+def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
+    config = OmegaConf.structured(
+        LanguageGroupedAudioFinetuningConfig(
+            data=str(data), normalize=True, seed=1, train_subset="train", update_freq=[1],
+            tensorboard_logdir=None, tpu=False, **options,
+        )
+    )
+    return LanguageGroupedAudioFinetuningTask(config)
+
+
+def make_model(task: LanguageGroupedAudioFinetuningTask, checkpoint: Path, **options: Any):
+    """A ``wav2vec_ctc`` without dropout, masks and layerdrop: a function of its input alone."""
+    config = OmegaConf.structured(
+        Wav2Vec2CtcConfig(
+            _name="wav2vec_ctc",
+            w2v_path=str(checkpoint), normalize=True, data=str(task.cfg.data), apply_mask=False,
+            layerdrop=0.0, ddp_backend="legacy_ddp", **options,
+        )
+    )
+    torch.manual_seed(5)
+    return task.build_model(config)
+
+
+def group_dro_ctc(task, **options: Any) -> GroupDroCtcCriterion:
+    config = GroupDroCtcConfig(sentence_avg=options.pop("sentence_avg", True), **options)
+    return GroupDroCtcCriterion(OmegaConf.structured(config), task)
+
+
+def stock_ctc(task, **options: Any) -> CtcCriterion:
+    config = CtcCriterionConfig(sentence_avg=options.pop("sentence_avg", True), **options)
+    return CtcCriterion(OmegaConf.structured(config), task)
+
+
+def batch_of(task, split: str, indices: np.ndarray) -> dict[str, Any]:
+    dataset = task.dataset(split)
+    return dataset.collater([dataset[int(i)] for i in indices])
