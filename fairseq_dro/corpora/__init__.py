@@ -1,0 +1,1 @@
+"""Sources of data folders: synthetic speech in a hundred languages, and tables of recordings."""

@@ -1,0 +1,119 @@
+"""Write a data folder: ``{split}.tsv``, ``.ltr``, ``.lang``, ``.utt`` and ``dict.ltr.txt``.
+
+The counterpart of :mod:`fairseq_dro.data.manifest`; ``manifests/README.md`` shows the format.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a split.
+
+    Attributes:
+        path: audio file, 16 kHz mono.
+        n_samples: its length in samples.
+        language: ISO 639-3.
+        label: target units separated by spaces, such as ``h i | y o u |``.
+        split: ``train``, ``valid`` or ``test``.
+    """
+
+    path: Path
+    n_samples: int
+    language: str
+    label: str
+    utterance_id: str
+    split: str
+
+
+def write_data_folder(
+    folder: str | Path, utterances: Iterable[Utterance], root: str | Path, label_type: str = "ltr"
+) -> dict[str, int]:
+    """Write all splits and their dictionary.
+
+    The dictionary holds the symbols of all splits, because training refuses a label outside it;
+    symbols that training lacks come last, with count 0, and are never learnt. The audio stays where it is; ``root`` is written as an absolute path, which every path must lie
+    below. Utterances keep their order within a split.
+
+    Returns:
+        The number of utterances per split.
+
+    Raises:
+        UserError: an utterance is empty, lies outside ``root``, or the training split is missing.
+    """
+    folder, root = Path(folder), Path(root).resolve()
+    splits: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        splits.setdefault(utterance.split, []).append(utterance)
+    if "train" not in splits:
+        raise UserError(
+            f"{folder}: no utterance is in the split 'train' (found: {', '.join(splits) or 'none'})"
+            ": name the split to train on train."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, lines in splits.items():
+        _write_split(folder, split, lines, root, label_type)
+    everywhere = {symbol for lines in splits.values() for u in lines for symbol in u.label.split()}
+    write_dictionary(
+        folder / f"dict.{label_type}.txt", [u.label for u in splits["train"]], sorted(everywhere)
+    )
+    return {split: len(lines) for split, lines in splits.items()}
+
+
+def write_dictionary(
+    path: Path, labels: Iterable[str], extra_symbols: Sequence[str] = ()
+) -> list[str]:
+    """Write fairseq's dictionary: ``symbol count``, most frequent first, then by code point.
+
+    Args:
+        labels: target lines, units separated by spaces.
+        extra_symbols: written last with count 0 where the labels lack them, such as ``[deu]``.
+
+    Returns:
+        The symbols in the order written; fairseq puts its four specials before them.
+    """
+    counts = Counter(symbol for label in labels for symbol in label.split())
+    for symbol in extra_symbols:
+        counts.setdefault(symbol, 0)
+    ordered = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
+    _write_lines(path, [f"{symbol} {counts[symbol]}" for symbol in ordered])
+    return ordered
+
+
+def _write_split(
+    folder: Path, split: str, utterances: Sequence[Utterance], root: Path, label_type: str
+) -> None:
+    rows = [str(root)]
+    for utterance in utterances:
+        if utterance.n_samples <= 0 or not utterance.label.strip():
+            missing = "audio" if utterance.n_samples <= 0 else "text"
+            raise UserError(
+                f"{split}: utterance {utterance.utterance_id} has no {missing}: leave it out."
+            )
+        try:
+            relative = Path(os.path.abspath(utterance.path)).relative_to(root)
+        except ValueError:
+            raise UserError(
+                f"{split}: utterance {utterance.utterance_id} is at {utterance.path}, which is "
+                f"outside {root}: choose a root that holds all audio."
+            ) from None
+        rows.append(f"{relative.as_posix()}\t{utterance.n_samples}")
+    _write_lines(folder / f"{split}.tsv", rows)
+    _write_lines(folder / f"{split}.{label_type}", [u.label for u in utterances])
+    _write_lines(folder / f"{split}.lang", [u.language for u in utterances])
+    _write_lines(folder / f"{split}.utt", [u.utterance_id for u in utterances])
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    # Complete or absent: a killed preparation must not leave a shorter file behind.
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    os.replace(partial, path)
