@@ -1,0 +1,32 @@
+"""``fairseq-dro random-checkpoint``: write an XLS-R-shaped checkpoint of random weights."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, help="file to write, such as random.pt")
+    parser.add_argument(
+        "--shape", default="demo", choices=("tiny", "demo", "xlsr_300m"),
+        help="demo: 1 M parameters; xlsr_300m: 317 M, 1.3 GB (default: demo)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file unless it is there; the weights are a function of shape and seed."""
+    from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+
+    if args.out.exists():
+        sys.stdout.write(f"{args.out} is there already.\n")
+        return 0
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.out.with_name(args.out.name + ".partial")
+    n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
+    os.replace(partial, args.out)
+    sys.stdout.write(f"{args.out}: {n_parameters:,} random parameters, shape {args.shape}.\n")
+    return 0
