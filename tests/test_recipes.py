@@ -1,0 +1,280 @@
+"""Laws of the recipes in examples/xlsr_dro/config: composed with hydra, and run as commands."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from fairseq.dataclass.initialize import add_defaults, hydra_init
+from hydra.core.global_hydra import GlobalHydra
+from hydra.experimental import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError
+
+from tests.stock_commands import BIN, REPOSITORY, run
+
+CONFIG = REPOSITORY / "examples" / "xlsr_dro" / "config"
+RECIPES = (
+    "finetune_ctc",
+    "finetune_group_dro",
+    "finetune_ctc_dro",
+    "mms_ctc",
+    "mms_group_dro",
+    "mms_ctc_dro",
+    "paper_ctc_dro",
+)
+# What a tiny model on a CPU needs otherwise.
+TINY = (
+    "common.cpu=true",
+    "common.fp16=false",
+    "common.log_interval=1",
+    "dataset.num_workers=0",
+    "optimization.update_freq=[2]",
+    "task.batch_seconds=5",
+)
+# fairseq's own default, written down because it is what a reader looks for.
+SAID_ALOUD = {
+    "model.feature_grad_mult",
+    "model.freeze_finetune_updates",
+    "model.checkpoint_activations",
+    "criterion.objective",
+    "criterion.smoothing",
+    "task.batch_seconds",
+    "lr_scheduler.warmup_updates",
+}
+
+
+def _leaves(node: dict, prefix: str = "") -> dict[str, object]:
+    leaves = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves
+
+
+def _read(recipe: str) -> dict:
+    return yaml.safe_load((CONFIG / f"{recipe}.yaml").read_text(encoding="utf-8"))
+
+
+@functools.lru_cache(maxsize=None)
+def _compose(recipe: str, *overrides: str):
+    """The configuration that fairseq_cli/hydra_train.py would hand to training."""
+    GlobalHydra.instance().clear()
+    hydra_init(recipe)
+    with initialize_config_dir(config_dir=str(CONFIG)):
+        cfg = compose(recipe, overrides=["task.data=d", "model.w2v_path=w", *overrides])
+    add_defaults(cfg)
+    OmegaConf.set_struct(cfg, True)
+    return cfg
+
+
+def _train(recipe: str, cwd: Path, *overrides: str) -> str:
+    """Run a recipe with a configuration folder given relative to ``cwd``; the whole output."""
+    relative = Path(*[".."] * len(cwd.resolve().parts[1:]), *CONFIG.parts[1:])
+    command = [str(BIN / "fairseq-hydra-train"), "--config-dir", str(relative)]
+    return run([*command, "--config-name", recipe, *TINY, *overrides], cwd).stdout
+
+
+def _home(tmp_path: Path, tiny_data: Path, tiny_checkpoint: Path) -> Path:
+    """A folder of a user's own in which data and model have relative names."""
+    home = tmp_path / "somewhere" / "else"
+    home.mkdir(parents=True)
+    (home / "data").symlink_to(tiny_data)
+    shutil.copy(tiny_checkpoint, home / "tiny.pt")
+    return home
+
+
+def _encoder(path: Path) -> dict[str, torch.Tensor]:
+    """Weights of the pre-trained part of a fine-tuned or a pre-trained file, by bare name."""
+    weights = torch.load(path, weights_only=False)["model"]
+    return {name.removeprefix("w2v_encoder.w2v_model."): w for name, w in weights.items()}
+
+
+def _moved(before: Path, after: Path) -> set[str]:
+    old, new = _encoder(before), _encoder(after)
+    return {name for name in old.keys() & new.keys() if not torch.equal(old[name], new[name])}
+
+
+def test_all_recipes_are_here():
+    assert {path.stem for path in CONFIG.glob("*.yaml")} - {"demo"} == set(RECIPES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_composes_and_every_key_belongs_to_a_dataclass(recipe):
+    cfg = _compose(recipe)
+    assert cfg.task._name == "language_grouped_audio_finetuning"
+    assert cfg.criterion._name == "group_dro_ctc"
+    assert "update_when" in cfg.criterion and "group_sampling" in cfg.task  # dataclasses took part
+    for key, value in _leaves(_read(recipe)).items():
+        if not key.startswith("hydra.") and value != "???":
+            assert OmegaConf.select(cfg, key) is not None, key
+
+
+def test_a_misspelt_key_is_refused():
+    with pytest.raises(ConfigKeyError, match="step_sise"):
+        _compose("finetune_ctc_dro", "+criterion.step_sise=1")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_holds_deviations_only(recipe):
+    written = _leaves(_read(recipe))
+    names = {key: value for key, value in written.items() if key.endswith("._name")}
+    defaults = copy.deepcopy(_fairseq_defaults())
+    for key, name in names.items():
+        group = key.removesuffix("._name")
+        required = {"task": {"data": "d"}, "model": {"w2v_path": "w"}}.get(group, {})
+        defaults[group] = OmegaConf.create({"_name": name, **required})
+    add_defaults(defaults)
+    redundant = {
+        key
+        for key, value in written.items()
+        if key not in names
+        and not key.startswith("hydra.")
+        and value != "???"
+        and _plain(OmegaConf.select(defaults, key)) == value
+    }
+    assert redundant <= SAID_ALOUD
+
+
+@functools.lru_cache(maxsize=None)
+def _fairseq_defaults():
+    GlobalHydra.instance().clear()
+    hydra_init("config")
+    with initialize_config_dir(config_dir=str(CONFIG)):
+        cfg = compose("config", overrides=[])
+    OmegaConf.set_struct(cfg, False)
+    return cfg
+
+
+def _plain(value):
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_line_of_a_recipe_gives_its_reason(recipe):
+    lines = (CONFIG / f"{recipe}.yaml").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        is_value = re.match(r"\s+\w+: \S", line) and "_name:" not in line
+        assert not is_value or "  # " in line, line
+
+
+@pytest.mark.parametrize("family", ["finetune", "mms"])
+def test_recipes_of_a_family_differ_in_the_criterion_alone(family):
+    rest = []
+    for objective in ("ctc", "group_dro", "ctc_dro"):
+        recipe = _read(f"{family}_{objective}")
+        assert recipe.pop("criterion")["objective"] == {"ctc": "erm"}.get(objective, objective)
+        assert recipe.pop("hydra")["run"]["dir"] == f"runs/{family}_{objective}"
+        rest.append(recipe)
+    assert rest[0] == rest[1] == rest[2]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_saving_and_validating_start_long_before_update_10000(recipe):
+    cfg = _compose(recipe)
+    assert cfg.dataset.validate_after_updates == 0
+    assert 0 < cfg.checkpoint.save_interval_updates <= cfg.optimization.max_update / 25
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_run_folder_does_not_depend_on_the_time_or_the_rank(recipe):
+    assert _read(recipe)["hydra"]["run"]["dir"] == f"runs/{recipe}"
+    assert "save_dir" not in _read(recipe)["checkpoint"]
+
+
+def test_frozen_and_whole_model_recipes_are_what_they_say():
+    frozen, whole, paper = (_compose(f"{f}_ctc_dro") for f in ("finetune", "mms", "paper"))
+    assert (frozen.model.feature_grad_mult, frozen.model.freeze_finetune_updates) == (0.0, 10000)
+    for cfg in (whole, paper):
+        assert (cfg.model.feature_grad_mult, cfg.model.freeze_finetune_updates) == (1.0, 0)
+
+
+def test_the_paper_recipe_has_the_numbers_of_the_paper():
+    cfg = _compose("paper_ctc_dro")
+    assert cfg.optimization.max_update * cfg.optimization.update_freq[0] == 48_000
+    assert (cfg.optimization.lr[0], cfg.optimization.clip_norm) == (1e-4, 5.0)
+    assert (cfg.lr_scheduler._name, cfg.optimizer._name) == ("fixed", "adam")
+    assert cfg.optimizer.weight_decay == 1e-6
+    assert cfg.criterion.loss_reduction == "batch_mean"
+    assert cfg.criterion.step_size in (1e-3, 1e-4) and cfg.criterion.smoothing in (0.1, 0.5, 1.0)
+    assert cfg.task.language_token and 46 <= cfg.task.batch_seconds <= 55
+    assert cfg.checkpoint.best_checkpoint_metric == "loss"
+
+
+def test_the_table_of_effective_batches_follows_from_the_recipes():
+    readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+?)_\*?(?:ctc_dro)?` \| (\d+) \| `\[(\d+)\]` \| ([\d,]+) s \|", readme, re.MULTILINE
+    )
+    assert {family for family, *_ in rows} == {"finetune", "mms", "paper"}
+    for family, gpus, update_freq, seconds in rows:
+        cfg = _compose(f"{family}_ctc_dro")
+        assert int(gpus) * int(update_freq) * cfg.task.batch_seconds == int(seconds.replace(",", ""))
+    for family, reference_gpus in (("finetune", "4"), ("mms", "4"), ("paper", "1")):
+        cfg = _compose(f"{family}_ctc_dro")
+        written = next(row for row in rows if row[:2] == (family, reference_gpus))
+        assert int(written[2]) == cfg.optimization.update_freq[0]
+
+
+def test_the_same_command_resumes_from_any_folder_with_relative_paths(
+    tmp_path, tiny_data, tiny_checkpoint
+):
+    home = _home(tmp_path, tiny_data, tiny_checkpoint)
+    folder = home / "runs" / "finetune_ctc_dro"
+    options = ("task.data=data", "model.w2v_path=tiny.pt", "model.mask_channel_length=8")
+
+    _train("finetune_ctc_dro", home, *options, "optimization.max_update=2")
+    first = _updates(folder)
+    # frozen until update 10,000: only the output layer may have moved
+    assert _moved(home / "tiny.pt", folder / "checkpoints" / "checkpoint_last.pt") == set()
+
+    output = _train("finetune_ctc_dro", home, *options, "optimization.max_update=4")
+    assert "Loaded checkpoint checkpoints/checkpoint_last.pt (epoch 1 @ 2 updates)" in output
+    assert (first, _updates(folder)) == ([2], [2, 4])
+    assert re.findall(r'"num_updates": "(\d+)"', output) == ["3", "4"]
+
+    output = _train("finetune_ctc_dro", home, *options, "optimization.max_update=4")
+    assert "(epoch 1 @ 4 updates)" in output
+    assert re.findall(r'"num_updates": "(\d+)"', output) == []
+    assert sorted(path.name for path in (home / "runs").iterdir()) == ["finetune_ctc_dro"]
+
+
+def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
+    tmp_path, tiny_data, tiny_checkpoint
+):
+    home = _home(tmp_path, tiny_data, tiny_checkpoint)
+    _train(
+        "mms_group_dro", home, "task.data=data", "model.w2v_path=tiny.pt",
+        "model.mask_channel_length=8", "optimization.max_update=2", "lr_scheduler.phase_ratio=[0,1,0]",
+    )  # fmt: skip
+    saved = home / "runs" / "mms_group_dro" / "checkpoints" / "checkpoint_last.pt"
+    unmoved = _encoder(saved).keys() - _moved(home / "tiny.pt", saved)
+    # a convolution before a normalisation over time has no use for its bias
+    assert {name for name in unmoved if not name.startswith("w2v_encoder.proj")} == set()
+
+
+def test_the_paper_recipe_runs_with_language_tokens(tmp_path, tiny_data, tiny_checkpoint):
+    home = _home(tmp_path, tiny_data, tiny_checkpoint)
+    shutil.copytree(tiny_data, home / "with_tokens")
+    symbols = home / "with_tokens" / "dict.ltr.txt"
+    tokens = "".join(f"[{language}] 1\n" for language in ("deu", "ell", "fra"))
+    symbols.write_text(symbols.read_text(encoding="utf-8") + tokens, encoding="utf-8")
+    _train(
+        "paper_ctc_dro", home, "task.data=with_tokens", "model.w2v_path=tiny.pt",
+        "optimization.max_update=2",
+    )  # fmt: skip
+    assert _updates(home / "runs" / "paper_ctc_dro") == [2]
+
+
+def _updates(folder: Path) -> list[int]:
+    lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["update"] for line in lines]
