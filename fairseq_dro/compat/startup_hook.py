@@ -20,7 +20,8 @@ import sys
 
 SWITCH = "FAIRSEQ_DRO_COMPAT"  # its values: see compat/__init__.py
 PACKAGE = "fairseq_dro"
-FIRST_IMPORTS = ("hydra", "fairseq")
+# pytest is among them for hydra's pytest plugin, which it loads past every import hook
+FIRST_IMPORTS = ("hydra", "fairseq", "_pytest")
 HYDRA_ERRORS = "hydra._internal.utils"
 
 
@@ -73,7 +74,7 @@ class StartupFinder:
                     break
         else:
             return None
-        if hasattr(spec.loader, "exec_module") and (ours or name != "hydra"):
+        if spec.loader is not None and (ours or name in ("fairseq", HYDRA_ERRORS)):
             spec.loader = LoaderThatReports(spec.loader, self)
         return spec
 
@@ -104,6 +105,25 @@ class StartupFinder:
             )
             return None
         return sys.modules[PACKAGE]
+
+
+class PackageFinder:
+    """Finds the package of an editable install in its checkout, at no cost to other imports."""
+
+    def __init__(self, checkout):
+        self.checkout = checkout
+
+    def find_spec(self, name, path=None, target=None):
+        if name != PACKAGE:
+            return None
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name, [self.checkout], target)
+
+
+def find_package_in(checkout):
+    """Make the package importable from the folder `checkout`, after everything on sys.path."""
+    sys.meta_path.append(PackageFinder(checkout))
 
 
 def fairseq_is_loaded():
