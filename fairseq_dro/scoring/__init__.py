@@ -1,0 +1,1 @@
+"""Scores of recognised text: pure functions of strings and numbers, no files and no fairseq."""

@@ -1,0 +1,61 @@
+"""What is compared when two texts are scored: normal form, language token, characters, words.
+
+References and hypotheses go through the same functions:
+
+1. Unicode NFC, so that one and the same letter written as one or as two code points is no error;
+2. runs of white space become one space, none is left at either end;
+3. a leading ``[iso]`` is the language token; it is scored by itself (language identification) and
+   is no part of the text.
+
+A *character* is a code point of what is left. The single spaces between words count, as they do in
+jiwer and in ML-SUPERB; so does fairseq's ``uer`` count the unit ``|`` (which it also counts after
+the last word, where there is nothing to count here). For languages written without spaces between
+words (``languages.scored_without_spaces``: cmn, jpn, tha and yue) spaces are removed from both
+sides. A *word* is what stands between spaces, in every language.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from fairseq_dro.languages import scored_without_spaces
+
+# ISO 639-3, or a corpus's own code before it as in ML-SUPERB's [org_jpn]
+_LANGUAGE_TOKEN = re.compile(r"\s*\[((?:[a-z]+_)?[a-z]{3})\]\s*")
+
+
+def normalize(text: str) -> str:
+    """NFC, with single spaces between words and none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def split_language_token(text: str) -> tuple[str | None, str]:
+    """Take a leading ``[iso]`` off: its code, or None where there is none, and the rest.
+
+    The token may touch the text, as in ``[deu]hallo``, which is what fairseq's post-processing
+    makes of ``[deu] h a l l o |``. Only the first token is taken off: a second one is wrong output
+    and counts as its characters.
+    """
+    match = _LANGUAGE_TOKEN.match(text)
+    if match is None:
+        return None, text
+    return match[1], text[match.end() :]
+
+
+def scored_characters(text: str, language: str | None = None) -> str:
+    """The code points that CER compares.
+
+    Args:
+        text: without language token.
+        language: ISO 639-3 code; without one, spaces count.
+    """
+    text = normalize(text)
+    if language is not None and scored_without_spaces(language):
+        return text.replace(" ", "")
+    return text
+
+
+def scored_words(text: str) -> list[str]:
+    """The words that WER compares; ``text`` is without language token."""
+    return normalize(text).split()
