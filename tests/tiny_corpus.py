@@ -18,8 +18,12 @@ def write_tiny_corpus(
     n_utterances: dict[str, int] | None = None,
     letters: dict[str, str] | None = None,
     seed: int = 0,
+    growth: int = 2,
 ) -> Path:
-    """Write wav files, ``{split}.tsv/.ltr/.lang`` and ``dict.ltr.txt``; return the folder."""
+    """Write wav files, ``{split}.tsv/.ltr/.lang`` and ``dict.ltr.txt``; return the folder.
+
+    Each language has ``growth`` utterances more than the one before it.
+    """
     rng = np.random.default_rng(seed)
     letters = letters or LETTERS
     alphabet = sorted({letter for word in letters.values() for letter in word})
@@ -28,7 +32,7 @@ def write_tiny_corpus(
     for split, n in (n_utterances or N_UTTERANCES).items():
         rows = []
         for g, (language, symbols) in enumerate(letters.items()):
-            for i in range(n + 2 * g):  # uneven on purpose
+            for i in range(n + growth * g):
                 words = ["".join(rng.choice(list(symbols), rng.integers(2, 5))) for _ in range(2)]
                 path = Path("wav") / language / f"{split}_{i:03d}.wav"
                 audio = _tones(words, pitch, rng)

@@ -23,7 +23,7 @@ from fairseq_dro.criterions.group_sums import GROUP_SUMS, sum_by_group
 from fairseq_dro.dro.rules import RULES, make_rule
 from fairseq_dro.dro.state import GroupDroState, UpdateWhen
 from fairseq_dro.errors import UserError
-from fairseq_dro.criterions.text_errors import count_text_errors
+from fairseq_dro.scoring.edits import count_text_errors
 
 # Shapes: B utterances, T frames, V units, L target units, G groups.
 

@@ -1,0 +1,169 @@
+"""What a bad input gets: one sentence with file and line, before any update."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from fairseq_dro.errors import UserError
+from tests.in_process import make_model, make_task
+from tests.stock_commands import run, train_command
+
+SENTENCE = re.compile(r"^[^\n]+[.?]$")
+
+
+@pytest.fixture
+def data(tiny_data: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny corpus that a test may spoil."""
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder)
+    for split in ("train", "valid", "test"):
+        edit(folder / f"{split}.tsv", 1, lambda _: str(folder))
+    return folder
+
+
+def edit(path: Path, line: int, change: Callable[[str], str | None]) -> None:
+    """Replace (or with None remove) one line of a file, counted from 1."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = change(lines[line - 1])
+    lines[line - 1 : line] = [] if changed is None else [changed]
+    path.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+
+
+def refusal(data: Path, split: str = "train", **options) -> str:
+    """The sentence with which loading a split is refused."""
+    with pytest.raises(UserError) as refused:
+        task = make_task(data, **options)
+        task.load_dataset(split)
+        task.dataset(split)[5]
+    assert SENTENCE.match(str(refused.value)), f"not one sentence: {refused.value}"
+    return str(refused.value)
+
+
+def audio_of(data: Path, line: int, split: str = "train") -> Path:
+    path = (data / f"{split}.tsv").read_text().splitlines()[line - 1].split("\t")[0]
+    return data / path
+
+
+@pytest.mark.parametrize("suffix", ["ltr", "lang"])
+def test_files_of_different_lengths(data, suffix):
+    n = len((data / "train.lang").read_text().splitlines())
+    edit(data / f"train.{suffix}", 3, lambda _: None)
+    assert f"train.{suffix} holds {n - 1} lines and train.tsv {n} utterances" in refusal(data)
+    assert f"train.tsv:{n + 1}" in refusal(data)
+
+
+def test_a_manifest_line_without_a_length(data):
+    edit(data / "train.tsv", 4, lambda line: line.split("\t")[0])
+    assert "train.tsv:4 cannot be read" in refusal(data)
+
+
+def test_an_unknown_language_code_names_the_nearest(data):
+    edit(data / "train.lang", 7, lambda _: "de")
+    message = refusal(data)
+    assert "train.lang:7" in message and "deu" in message and "German" in message
+
+
+def test_a_language_in_valid_that_train_does_not_know(data):
+    edit(data / "valid.lang", 2, lambda _: "spa")
+    message = refusal(data, "valid")
+    assert "valid.lang:2" in message and "spa" in message and "training split" in message
+
+
+def test_a_language_that_train_does_not_know_can_be_decoded_on_request(data):
+    edit(data / "test.lang", 2, lambda _: "spa")
+    task = make_task(data, allow_unseen_languages=True)
+    task.load_dataset("test")
+    assert task.dataset("test").groups[1] == -1
+
+
+def test_a_character_outside_the_dictionary(data):
+    edit(data / "train.ltr", 9, lambda line: "ß " + line)
+    message = refusal(data)
+    assert "train.ltr:9" in message and "'ß' (U+00DF)" in message and "dict.ltr.txt" in message
+
+
+def test_an_empty_label(data):
+    edit(data / "train.ltr", 9, lambda line: "")
+    assert "train.ltr:9" in refusal(data)
+
+
+def test_a_language_token_that_the_dictionary_lacks(data):
+    message = refusal(data, language_token=True)
+    assert "train.ltr:1" in message and re.search(r"'\[(deu|ell|fra)\]'", message)
+
+
+def test_a_wrong_sample_rate(data):
+    path = audio_of(data, 6)
+    audio, _ = soundfile.read(path)
+    soundfile.write(path, audio, 8000)
+    message = refusal(data, audio_checks_per_language=-1)
+    assert "train.tsv:6" in message and "8000 Hz, expected 16000 Hz" in message
+
+
+@pytest.mark.parametrize("checked_at_start", [True, False])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "shorter"])
+def test_a_damaged_audio_file(data, damage, checked_at_start):
+    path = audio_of(data, 7)  # item 5 of the split
+    if damage == "missing":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:20])
+    else:
+        audio, rate = soundfile.read(path)
+        soundfile.write(path, audio[: len(audio) // 2], rate)
+    message = refusal(data, audio_checks_per_language=-1 if checked_at_start else 0)
+    utterance = path.relative_to(data).with_suffix("")
+    assert f"train.tsv:7 (utterance {utterance})" in message
+
+
+def test_a_target_longer_than_its_frames_allow(data, tiny_checkpoint):
+    edit(data / "train.ltr", 5, lambda line: " ".join(["a b"] * 200))
+    task = make_task(data)
+    make_model(task, tiny_checkpoint)
+    with pytest.raises(UserError, match=r"train\.ltr:5 .*400 units is longer than its \d+ frames"):
+        task.load_dataset("train")
+    task = make_task(data, skip_infeasible=True)
+    make_model(task, tiny_checkpoint)
+    task.load_dataset("train")
+    batches = task.get_batch_iterator(task.dataset("train")).frozen_batches
+    drawn = np.concatenate(batches)
+    assert 4 not in drawn and len(drawn) == len(task.dataset("train")) - 1
+
+
+def test_a_data_folder_that_does_not_exist(tmp_path):
+    assert "nowhere does not exist" in refusal(tmp_path / "nowhere")
+
+
+def test_a_split_that_does_not_exist_names_those_that_do(data):
+    message = refusal(data, "dev")
+    assert "dev.tsv" in message and "test, train, valid" in message
+
+
+def test_fewer_utterances_than_workers(data, tiny_checkpoint):
+    for suffix in ("tsv", "ltr", "lang"):
+        path = data / f"train.{suffix}"
+        keep = path.read_text().splitlines()[: 3 if suffix == "tsv" else 2]
+        path.write_text("".join(f"{line}\n" for line in keep))
+    task = make_task(data)
+    task.load_dataset("train")
+    with pytest.raises(UserError, match="too few for 4 workers"):
+        task.get_batch_iterator(task.dataset("train"), num_shards=4)
+
+
+def test_the_training_command_ends_with_the_sentence_before_any_update(
+    data, tiny_checkpoint, tmp_path
+):
+    edit(data / "train.ltr", 9, lambda line: "ß " + line)
+    done = run(train_command(data, tiny_checkpoint), tmp_path / "run", check=False)
+    assert done.returncode != 0
+    assert "train.ltr:9" in done.stdout.strip().splitlines()[-1]
+    assert "begin training epoch" not in done.stdout
