@@ -204,7 +204,8 @@ def test_own_table_adds_languages_and_replaces_rows(tmp_path):
     own = tmp_path / "mine.tsv"
     own.write_text(
         "\t".join(languages.COLUMNS)
-        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\n",
+        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage"
+        + "\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\n",
         encoding="utf-8",
     )
     assert languages.require_known("qqa", "x:1", own).name == "Our Village"

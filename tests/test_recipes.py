@@ -212,13 +212,13 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
 
 def test_the_table_of_effective_batches_follows_from_the_recipes():
     readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| `(\w+?)_\*?(?:ctc_dro)?` \| (\d+) \| `\[(\d+)\]` \| ([\d,]+) s \|", readme, re.MULTILINE
-    )
+    row = r"^\| `(\w+?)_\*?(?:ctc_dro)?` \| (\d+) \| `\[(\d+)\]` \| ([\d,]+) s \|"
+    rows = re.findall(row, readme, re.MULTILINE)
     assert {family for family, *_ in rows} == {"finetune", "mms", "paper"}
     for family, gpus, update_freq, seconds in rows:
         cfg = _compose(f"{family}_ctc_dro")
-        assert int(gpus) * int(update_freq) * cfg.task.batch_seconds == int(seconds.replace(",", ""))
+        n_batches = int(gpus) * int(update_freq)
+        assert n_batches * cfg.task.batch_seconds == int(seconds.replace(",", ""))
     for family, reference_gpus in (("finetune", "4"), ("mms", "4"), ("paper", "1")):
         cfg = _compose(f"{family}_ctc_dro")
         written = next(row for row in rows if row[:2] == (family, reference_gpus))
@@ -234,17 +234,13 @@ def test_the_same_command_resumes_from_any_folder_with_relative_paths(
 
     _train("finetune_ctc_dro", home, *options, "optimization.max_update=2")
     first = _updates(folder)
-    # frozen until update 10,000: only the output layer may have moved
+    # only the output layer trains until update 10,000
     assert _moved(home / "tiny.pt", folder / "checkpoints" / "checkpoint_last.pt") == set()
 
     output = _train("finetune_ctc_dro", home, *options, "optimization.max_update=4")
     assert "Loaded checkpoint checkpoints/checkpoint_last.pt (epoch 1 @ 2 updates)" in output
     assert (first, _updates(folder)) == ([2], [2, 4])
     assert re.findall(r'"num_updates": "(\d+)"', output) == ["3", "4"]
-
-    output = _train("finetune_ctc_dro", home, *options, "optimization.max_update=4")
-    assert "(epoch 1 @ 4 updates)" in output
-    assert re.findall(r'"num_updates": "(\d+)"', output) == []
     assert sorted(path.name for path in (home / "runs").iterdir()) == ["finetune_ctc_dro"]
 
 
@@ -254,12 +250,11 @@ def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
     _train(
         "mms_group_dro", home, "task.data=data", "model.w2v_path=tiny.pt",
-        "model.mask_channel_length=8", "optimization.max_update=2", "lr_scheduler.phase_ratio=[0,1,0]",
+        "model.mask_channel_length=8", "optimization.max_update=2",
     )  # fmt: skip
     saved = home / "runs" / "mms_group_dro" / "checkpoints" / "checkpoint_last.pt"
     unmoved = _encoder(saved).keys() - _moved(home / "tiny.pt", saved)
-    # a convolution before a normalisation over time has no use for its bias
-    assert {name for name in unmoved if not name.startswith("w2v_encoder.proj")} == set()
+    assert unmoved == {"w2v_encoder.proj.weight", "w2v_encoder.proj.bias"}  # not in tiny.pt
 
 
 def test_the_paper_recipe_runs_with_language_tokens(tmp_path, tiny_data, tiny_checkpoint):

@@ -23,6 +23,7 @@ PATH_OPTIONS = (
     ("checkpoint", "finetune_from_model"),
     ("checkpoint", "restore_file"),
     ("common", "user_dir"),
+    ("common_eval", "path"),
 )
 
 
@@ -34,8 +35,25 @@ def needed() -> bool:
 
 
 def apply() -> None:
-    """Wrap ``distributed_utils.call_main``, which every hydra program of fairseq goes through."""
+    """Wrap ``distributed_utils.call_main``, which every hydra program of fairseq goes through.
+
+    A user dir is imported when that call is under way already (fairseq_cli/train.py:48): then the
+    paths are set as the next thing the program does, which is to set up its task (train.py:87).
+    """
+    from fairseq import tasks
     from fairseq.distributed import utils as distributed_utils
+    from hydra.core.hydra_config import HydraConfig
+
+    if HydraConfig.initialized():
+        set_up = tasks.setup_task
+
+        def setup_task(cfg: Any, **kwargs: Any) -> Any:
+            tasks.setup_task = set_up  # once: later calls have the configuration of a checkpoint
+            make_absolute(cfg._get_root())
+            return set_up(cfg, **kwargs)
+
+        tasks.setup_task = setup_task
+        return
 
     original = distributed_utils.call_main
 
@@ -53,7 +71,7 @@ def make_absolute(cfg: Any) -> None:
     if not isinstance(cfg, DictConfig):
         return
     for group, option in PATH_OPTIONS:
-        section = cfg.get(group)
+        section = cfg[group] if group in cfg else None  # infer has no model section
         if not isinstance(section, DictConfig) or option not in section:
             continue
         if OmegaConf.is_missing(section, option):
