@@ -21,7 +21,7 @@ class Manifest:
 
     Attributes:
         n_samples: [N] int64, length of each file in samples.
-        languages: N ISO 639-3 codes.
+        languages: N ISO 639-3 codes; empty where the file is missing and was not required.
         labels: N label lines as they stand in the file, units separated by spaces.
         utterance_ids: N ids; where there is no ``.utt`` file, the path without its suffix.
     """
@@ -49,8 +49,13 @@ class Manifest:
         return f"{self.folder / self.split}.{suffix}:{line} (utterance {self.utterance_ids[index]})"
 
 
-def read_manifest(folder: str | Path, split: str, label_type: str = "ltr") -> Manifest:
+def read_manifest(
+    folder: str | Path, split: str, label_type: str = "ltr", *, languages_required: bool = True
+) -> Manifest:
     """Read and cross-check the files of one split.
+
+    Args:
+        languages_required: False accepts a split without ``.lang`` file (stock fairseq's folders).
 
     Raises:
         UserError: a folder or file is missing, a line cannot be read, or the files differ in
@@ -68,7 +73,10 @@ def read_manifest(folder: str | Path, split: str, label_type: str = "ltr") -> Ma
         raise UserError(f"{tsv}:1 is empty: expected the root folder of the audio on this line.")
     paths, n_samples = _parse_rows(tsv, rows[1:])
     labels = _aligned(folder / f"{split}.{label_type}", folder, split, tsv, len(paths))
-    languages = _aligned(folder / f"{split}.lang", folder, split, tsv, len(paths))
+    lang = folder / f"{split}.lang"
+    languages: list[str] = []
+    if languages_required or lang.exists():
+        languages = _aligned(lang, folder, split, tsv, len(paths))
     for number, language in enumerate(languages, start=1):
         if not language:
             raise UserError(

@@ -1,0 +1,1 @@
+"""Decoding a split with a fine-tuned model: what ``fairseq-dro-infer`` is made of."""

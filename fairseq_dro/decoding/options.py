@@ -1,0 +1,200 @@
+"""Complete infer's options: from the checkpoint what was not typed, and paths made absolute."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils, utils
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from hydra.utils import to_absolute_path
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_PATHS = ("common_eval.path", "decoding.results_path", "decoding.lexicon", "decoding.lmpath")
+_MEMORY_BOUND_SAMPLES = 4_000_000  # as infer.py:389, where neither bound is given
+
+
+def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
+    """Fill `cfg` in place and check what can be known before a model is built.
+
+    Args:
+        cfg: fairseq's ``InferConfig`` as hydra composed it, not yet resolved.
+        typed: names of the options on the command line, such as ``task.data``.
+
+    Returns:
+        The checkpoint, already read, where this process will use it itself; else None.
+
+    Raises:
+        UserError: an option is missing, or points to what is not there or cannot be used.
+    """
+    _make_paths_absolute(cfg)
+    _require_decoder(cfg)
+    _prepare_results_folder(cfg)
+    _choose_device(cfg)
+    if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
+        cfg.dataset.max_tokens = _MEMORY_BOUND_SAMPLES
+    state = _read_checkpoint(cfg)
+    saved = _configuration(state)
+    _adopt_task(cfg, saved, typed)
+    if "common_eval.post_process" not in typed:
+        criterion = saved.get("criterion") or {}
+        cfg.common_eval.post_process = criterion.get("post_process", "letter") or "letter"
+    data = cfg.task.data
+    logger.info(
+        "%s: task %s, data %s, split %s, units become text by '%s'",
+        cfg.common_eval.path, cfg.task._name, data, cfg.dataset.gen_subset,
+        cfg.common_eval.post_process,
+    )
+    read_manifest(data, cfg.dataset.gen_subset, cfg.task.labels, languages_required=False)
+    one_file = cfg.checkpoint.checkpoint_shard_count == 1 and not cfg.checkpoint.checkpoint_suffix
+    return state if one_file and not _spawns(cfg) else None
+
+
+def checkpoint_paths(cfg: DictConfig) -> list[str]:
+    """``common_eval.path`` may name several files with a backslash between them (infer.py:180)."""
+    return utils.split_paths(cfg.common_eval.path, separator="\\")
+
+
+def _make_paths_absolute(cfg: DictConfig) -> None:
+    """hydra may have entered another folder than the one the command was typed in."""
+    if not cfg.common_eval.path:
+        raise UserError(
+            "common_eval.path is missing: type common_eval.path=FILE, the fine-tuned checkpoint "
+            "to decode with."
+        )
+    for name in _PATHS:
+        value = None if _is_missing(cfg, name) else OmegaConf.select(cfg, name)
+        if value:
+            parts = [to_absolute_path(part) for part in str(value).split("\\")]
+            OmegaConf.update(cfg, name, "\\".join(parts), merge=False)
+    if cfg.task is not None and not _is_missing(cfg, "task.data") and cfg.task.data:
+        cfg.task.data = to_absolute_path(cfg.task.data)
+
+
+def _is_missing(cfg: DictConfig, name: str) -> bool:
+    section, _, option = name.partition(".")
+    return OmegaConf.is_missing(cfg[section], option)
+
+
+def _require_decoder(cfg: DictConfig) -> None:
+    kind = str(cfg.decoding.type)
+    if kind != "viterbi" and importlib.util.find_spec("flashlight") is None:
+        raise UserError(
+            f"decoding.type={kind} needs the flashlight decoder, which is not installed: type "
+            "`python -m pip install flashlight-text kenlm`, or use decoding.type=viterbi."
+        )
+
+
+def _prepare_results_folder(cfg: DictConfig) -> None:
+    if cfg.decoding.results_path is None:
+        return
+    folder = Path(cfg.decoding.results_path)
+    probe = folder / f".writable.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"decoding.results_path={folder} cannot be written to ({error.strerror}): name a "
+            "folder in which you may create files."
+        ) from None
+
+
+def _choose_device(cfg: DictConfig) -> None:
+    if not cfg.common.cpu and not torch.cuda.is_available():
+        logger.info("no CUDA device: decoding on the CPU (common.cpu=true)")
+        cfg.common.cpu = True
+    if cfg.common.cpu:
+        cfg.common.fp16 = False  # half precision is slow, and partly missing, there
+        cfg.distributed_training.distributed_backend = "gloo"
+
+
+def _spawns(cfg: DictConfig) -> bool:
+    """Whether fairseq starts the workers itself (several GPUs without torchrun)."""
+    return cfg.distributed_training.distributed_world_size > 1 and "RANK" not in os.environ
+
+
+def _read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
+    path = checkpoint_utils.get_maybe_sharded_checkpoint_filename(
+        checkpoint_paths(cfg)[0], cfg.checkpoint.checkpoint_suffix, 0,
+        cfg.checkpoint.checkpoint_shard_count,
+    )
+    if not os.path.exists(path):
+        beside = sorted(Path(path).parent.glob("*.pt")) if Path(path).parent.is_dir() else []
+        found = ", ".join(file.name for file in beside[:10]) or "no .pt file"
+        raise UserError(
+            f"common_eval.path={path} does not exist: its folder holds {found}; give the file of "
+            "a fine-tuned model."
+        )
+    overrides = ast.literal_eval(cfg.common_eval.model_overrides)
+    return checkpoint_utils.load_checkpoint_to_cpu(path, overrides)
+
+
+def _configuration(state: dict[str, Any]) -> DictConfig:
+    if state.get("cfg"):
+        return state["cfg"]
+    return convert_namespace_to_omegaconf(state["args"])
+
+
+def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> None:
+    """Replace ``cfg.task``: what was typed, else what the model was trained with, else defaults.
+
+    Values that refer to sections infer does not have (``${optimization.update_freq}``) are left
+    out where the checkpoint does not say them.
+    """
+    if saved.task.get("labels") is None and "task.labels" not in typed:
+        raise UserError(
+            f"common_eval.path={checkpoint_paths(cfg)[0]} is a pre-trained model, which has no "
+            "output layer to decode with: fine-tune it first, with fairseq-hydra-train."
+        )
+    name = cfg.task._name if "task" in typed else saved.task._name
+    options = {field.name for field in dataclasses.fields(TASK_DATACLASS_REGISTRY[name])}
+    merged: dict[str, Any] = {"_name": name}
+    for option in sorted(options - {"_name"}):
+        if _typed(f"task.{option}", typed) or option not in saved.task:
+            try:
+                value = cfg.task.get(option)
+                value = OmegaConf.to_container(value, resolve=True) if _is_config(value) else value
+            except (OmegaConfBaseException, KeyError, ValueError):
+                continue
+            merged[option] = value
+        else:
+            merged[option] = saved.task[option]
+    stray = sorted(
+        key for key in typed if key.startswith("task.") and key.split(".")[1] not in options
+    )
+    if stray:
+        raise UserError(
+            f"{stray[0]} is no option of the task {name}, with which the checkpoint was trained: "
+            "leave it out, or choose another task with task=NAME."
+        )
+    if "allow_unseen_languages" in options and "task.allow_unseen_languages" not in typed:
+        merged["allow_unseen_languages"] = True
+    if merged.get("data") is None:
+        raise UserError("task.data is missing: type task.data=FOLDER, the data folder to decode.")
+    with open_dict(cfg):
+        del cfg["task"]  # a node of another task's type would be refused
+        cfg["task"] = OmegaConf.create(merged)
+
+
+def _is_config(value: Any) -> bool:
+    return OmegaConf.is_config(value)
+
+
+def _typed(name: str, typed: Collection[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for key in typed)

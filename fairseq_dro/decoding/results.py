@@ -1,0 +1,60 @@
+"""The files of a results folder.
+
+=======================  ===========================================================================
+``hypo.word ref.word``   text and utterance id in brackets, one utterance a line, manifest order
+``hypo.units ref.units``  the same in the units of the model
+``wer``                  fairseq's file: word error rate in per cent, counts, decoding options
+``utterances.jsonl``     one record a line, ``ScoredUtterance.as_record``
+``scores.json``          per language, mean, worst, all together, ``Scores.as_record``
+``scores.md``            the same as a Markdown table
+=======================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fairseq_dro.decoding.decoded import Decoded
+from fairseq_dro.scoring.rates import Scores
+
+
+def write_results(
+    folder: Path, decoded: Sequence[Decoded], scores: Scores, table: str, wer: str, wer_name: str
+) -> None:
+    """Write every file of a results folder, each whole or not at all.
+
+    Args:
+        table: content of ``scores.md``.
+        wer: content of fairseq's ``wer`` file.
+        wer_name: its name, ``wer`` unless ``decoding.unique_wer_file`` was asked for.
+    """
+    names = [f"({one.scored.id})" for one in decoded]
+    hypotheses = [_with_token(one.scored.predicted_language, one.scored.hypothesis) for one in decoded]
+    references = [_with_token(one.scored.target_language, one.scored.reference) for one in decoded]
+    _write(folder / "hypo.word", _joined(hypotheses, names))
+    _write(folder / "ref.word", _joined(references, names))
+    _write(folder / "hypo.units", _joined((one.hypothesis_units for one in decoded), names))
+    _write(folder / "ref.units", _joined((one.reference_units for one in decoded), names))
+    records = (json.dumps(one.scored.as_record(), ensure_ascii=False) for one in decoded)
+    _write(folder / "utterances.jsonl", records)
+    _write(folder / "scores.json", [json.dumps(scores.as_record(), ensure_ascii=False, indent=1)])
+    _write(folder / "scores.md", [table.rstrip("\n")])
+    _write(folder / wer_name, [wer.rstrip("\n")])
+
+
+def _with_token(language: str | None, text: str) -> str:
+    return text if language is None else f"[{language}] {text}"
+
+
+def _joined(texts: Iterable[str], names: Iterable[str]) -> Iterable[str]:
+    return (f"{text} {name}" for text, name in zip(texts, names))
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+    os.replace(partial, path)

@@ -1,0 +1,173 @@
+"""``fairseq-dro-infer``: fairseq's infer, scored per language.
+
+    fairseq-dro-infer common_eval.path=runs/ctc_dro/checkpoints/checkpoint_best.pt \\
+        dataset.gen_subset=test decoding.results_path=runs/ctc_dro/decode_test
+
+It takes the options of fairseq/examples/speech_recognition/new/infer.py and, beside its files,
+writes scores per language (``decoding/results.py``). What differs:
+
+- the task and its options come from the checkpoint unless they are typed, and so do the data
+  folder and ``common_eval.post_process``;
+- relative paths are relative to the folder where the command was typed, and no folder of hydra's
+  is made;
+- without a CUDA device it decodes on the CPU;
+- one worker or several (``torchrun``) write the same files, in the order of the manifest.
+
+The table goes to stdout, everything else to stderr. A user's mistake ends with status 2.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import fairseq_dro
+
+fairseq_dro.register()  # before hydra composes, which must know the plugin's tasks
+
+import hydra  # noqa: E402
+from fairseq import utils  # noqa: E402
+from fairseq.distributed import utils as distributed_utils  # noqa: E402
+from hydra.core.config_store import ConfigStore  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
+
+from fairseq_dro.decoding import options  # noqa: E402
+from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
+from fairseq_dro.decoding.results import write_results  # noqa: E402
+from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: E402
+from fairseq_dro.errors import UserError  # noqa: E402
+from fairseq_dro.report.scores_table import scores_table  # noqa: E402
+from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
+
+logger = logging.getLogger("fairseq_dro.infer")  # also when run by python -m
+
+CONFIG_NAME = "infer"
+DEFAULT_TASK = "language_grouped_audio_finetuning"  # its options are a superset of fairseq's
+
+
+def main() -> None:
+    """Entry point of the command; all arguments are hydra's."""
+    store_config(_config_name(sys.argv[1:]))
+    hydra_main()  # pylint: disable=no-value-for-parameter
+
+
+def store_config(name: str) -> None:
+    """Tell hydra fairseq's options, with the values of fairseq's conf/infer.yaml.
+
+    The sections stay typed, the root is open: hydra's own settings stand beside them.
+    """
+    config = InferConfig()
+    sections = {
+        key: OmegaConf.structured(value) if hasattr(value, "__dataclass_fields__") else value
+        for key, value in ((key, getattr(config, key)) for key in config.__dataclass_fields__)
+        if not key.startswith("_") and key != "task"
+    }
+    node = OmegaConf.create(sections)
+    node.common_eval.post_process = "letter"
+    node.common_eval.quiet = True
+    node.dataset.max_tokens = 3_000_000
+    node.dataset.gen_subset = "test"
+    node.distributed_training.distributed_world_size = 1
+    node.decoding.beam = 5
+    node.defaults = [{"task": DEFAULT_TASK}, {"hydra/job_logging": "disabled"}]
+    node.hydra = {
+        "run": {"dir": "."},
+        "output_subdir": None,
+        "job_logging": {"disable_existing_loggers": False},  # hydra's would write infer.log
+    }
+    ConfigStore.instance().store(name=name, node=node)
+
+
+@hydra.main(config_name=CONFIG_NAME)
+def hydra_main(cfg: DictConfig) -> float | None:
+    """Decode as `cfg` says; the word error rate in per cent, for hydra's sweepers."""
+    _log_to_stderr()
+    try:
+        return decode(cfg, typed_options())
+    except UserError as error:
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        sys.exit(2)
+
+
+def decode(cfg: DictConfig, typed: set[str]) -> float | None:
+    """Complete the options, decode on all workers, write the results on the first."""
+    decoding_as_typed = OmegaConf.to_yaml(cfg.decoding)
+    utils.import_user_module(cfg.common)
+    state = options.complete(cfg, typed)
+    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
+    OmegaConf.set_struct(cfg, True)
+    kwargs = {"decoding_as_typed": decoding_as_typed}
+    if state is not None:
+        kwargs["state"] = state
+    distributed_utils.call_main(cfg, run_worker, **kwargs)
+    return None
+
+
+def run_worker(cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None) -> None:
+    """One worker's share; the first one scores and writes."""
+    with CollectingProcessor(cfg, state) as processor:
+        state = None  # the model has its own copy of the weights
+        for sample in processor:
+            processor.process_sample(sample)
+        processor.log_generation_time()
+        decoded = processor.gather()
+    if not distributed_utils.is_master(cfg.distributed_training):
+        return
+    scores = sum_up(one.scored for one in decoded)
+    table = scores_table(scores.as_record(), title=f"Split {cfg.dataset.gen_subset}")
+    if cfg.decoding.results_path is not None:
+        write_results(
+            Path(cfg.decoding.results_path), decoded, scores, table,
+            wer=_wer_file(scores, decoding_as_typed), wer_name=get_wer_file(cfg).name,
+        )
+        logger.info("results are in %s", cfg.decoding.results_path)
+    sys.stdout.write(table)
+    sys.stdout.flush()
+
+
+def typed_options() -> set[str]:
+    """Names of the options on the command line; ``task`` is among them if a task was chosen."""
+    typed = {
+        override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+        for override in HydraConfig.get().overrides.task
+    }
+    if HydraConfig.get().job.config_name != CONFIG_NAME:  # a file of the user's chooses the task
+        typed.add("task")
+    return typed
+
+
+def _config_name(arguments: list[str]) -> str:
+    from hydra._internal.utils import get_args
+
+    return get_args(arguments).config_name or CONFIG_NAME
+
+
+def _wer_file(scores: Scores, decoding: str) -> str:
+    """In the words of fairseq's infer.py:416, whose readers parse the first line."""
+    words = scores.all.words
+    wer = 100.0 * words.errors / words.reference_length if words.reference_length else float("nan")
+    return f"WER: {wer}\nerr / num_ref_words = {words.errors} / {words.reference_length}\n\n{decoding}"
+
+
+def _sentence(error: UserError) -> str:
+    """A loader process sends its error wrapped in a traceback (torch's ExceptionWrapper)."""
+    return str(error).strip().rpartition("UserError: ")[2]
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s"))
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(os.environ.get("LOGLEVEL", "INFO").upper())
+    # old calls inside fairseq and torch, about which the user of a model can do nothing
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
+    warnings.filterwarnings("ignore", message="'pin_memory' argument is set as true")
+
+
+if __name__ == "__main__":
+    main()
