@@ -33,12 +33,6 @@ def test_without_the_patch_fairseq_looks_in_the_run_folder(tmp_path, stock_comma
     )
 
 
-def test_with_the_patch_fairseq_finds_data_and_model(tmp_path, stock_command):
-    run(stock_command, tmp_path)
-    assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
-    assert not (tmp_path / "checkpoints").exists()
-
-
 def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, stock_command):
     late = tmp_path / "late"
     late.mkdir()
@@ -47,6 +41,7 @@ def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, stock_command):
     command = [*stock_command, f"common.user_dir={late}"]
     run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-relative_paths")
     assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.fixture
