@@ -234,7 +234,9 @@ def _configuration(
     from fairseq.dataclass.configs import FairseqConfig
     from omegaconf import OmegaConf
 
-    cfg = OmegaConf.to_container(OmegaConf.create(FairseqConfig()), enum_to_str=True)
+    cfg = OmegaConf.to_container(
+        OmegaConf.create(FairseqConfig()), resolve=True, enum_to_str=True
+    )
     for section in ("model", "task", "criterion", "optimizer", "lr_scheduler", "bpe", "tokenizer"):
         cfg[section] = None
     cfg["common"]["seed"] = seed
