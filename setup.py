@@ -95,7 +95,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fairseq_dro", "fairseq_dro.*"]),
-    package_data={"fairseq_dro": ["*.tsv"]},
+    package_data={"": ["*.tsv"]},
     install_requires=[
         "fairseq==0.12.2",
         "hydra-core==1.0.7",

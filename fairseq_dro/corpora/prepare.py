@@ -24,7 +24,7 @@ _RATE = 16_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
 
-    espeak = sources.add_parser("espeak", help="synthetic speech in up to 105 languages")
+    espeak = sources.add_parser("espeak", help="synthetic speech in up to 103 languages")
     espeak.add_argument("out", nargs="?", type=Path, help="data folder to make")
     espeak.add_argument(
         "--languages", default="6", help="how many of the list, or codes: deu,kat (default: 6)"

@@ -189,11 +189,16 @@ def synthesise(utterance: SpokenUtterance) -> np.ndarray:
             f"(utterance {utterance.utterance_id}): leave {utterance.language} out of --languages."
         )
     if utterance.noise_db is not None:
-        noise = np.random.default_rng(utterance.seed).standard_normal(len(speech))
-        scale = loudness / 10 ** (utterance.noise_db / 20)
-        speech = speech + (scale * noise).astype(np.float32)
+        speech = add_noise(speech, utterance.noise_db, utterance.seed)
     peak = float(np.abs(speech).max())
     return speech / peak * 0.9 if peak > 0.9 else speech
+
+
+def add_noise(speech: np.ndarray, noise_db: float, seed: int) -> np.ndarray:
+    """Add white noise ``noise_db`` dB below the speech's mean power; [T] float32, not clipped."""
+    noise = np.random.default_rng(seed).standard_normal(len(speech))
+    loudness = float(np.sqrt(np.mean(np.square(speech))))
+    return speech + (loudness / 10 ** (noise_db / 20) * noise).astype(np.float32)
 
 
 def fingerprint(plan: Sequence[SpokenUtterance]) -> str:

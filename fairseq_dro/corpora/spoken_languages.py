@@ -2,9 +2,8 @@
 
 Names of weekdays and months come from the Unicode CLDR through Babel; ``spoken_languages.tsv``
 carries counting words (one to ten) for languages that CLDR does not cover (or, as Haitian, covers
-with another language's words). Two of espeak-ng's
-languages are absent because it does not read their script: Cherokee stays silent, and Japanese
-kanji are unread.
+with another language's words). Four of espeak-ng's languages are absent: Cherokee, Faroese and
+Kara-Kalpak stay silent (the wheel lacks their dictionaries), and Japanese kanji are unread.
 """
 
 from __future__ import annotations

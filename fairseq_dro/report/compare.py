@@ -1,6 +1,8 @@
-"""``fairseq-dro compare RUN RUN ... --out FOLDER``: one table and one figure; the first run is the
-baseline. Each RUN is the hydra.run.dir of a training run whose test split has been decoded into
-RUN/decode_test."""
+"""``fairseq-dro compare RUN RUN ... --out FOLDER``: one table and one figure.
+
+The first run is the baseline. Each RUN is the hydra.run.dir of a training run whose test split has
+been decoded into RUN/decode_test.
+"""
 
 from __future__ import annotations
 
@@ -70,18 +72,16 @@ def run(args: argparse.Namespace) -> int:
 def _from_data(data: Path, codes: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     """CER of the constant guess and seconds of training speech, by language."""
     from fairseq_dro.data.manifest import read_manifest
-    from fairseq_dro.languages import scored_without_spaces
     from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
+    from fairseq_dro.scoring.text import scored_characters
 
     texts: dict[str, dict[str, list[str]]] = {}
     seconds = dict.fromkeys(codes, 0.0)
     for split in ("train", "test"):
         manifest = read_manifest(data, split)
         for index, code in enumerate(manifest.languages):
-            letters = manifest.labels[index]
-            text = letters.replace(" ", "").replace("|", " ").strip()
-            if scored_without_spaces(code):
-                text = text.replace(" ", "")
+            spelled = manifest.labels[index].replace(" ", "").replace("|", " ")
+            text = scored_characters(spelled, code)
             texts.setdefault(code, {}).setdefault(split, []).append(text)
             if split == "train" and code in seconds:
                 seconds[code] += int(manifest.n_samples[index]) / _RATE

@@ -47,22 +47,25 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
         2, columns, figsize=(1.2 + 5.0 * columns, 7.2), sharex=True, sharey="row", squeeze=False
     )
     coloured = highlighted(comparison)
-    top_cer, top_q = 0.0, 0.0
+    tops = [0.0, 0.0]
+    ends = []
     for column, run in enumerate(runs):
         updates = [record["update"] for record in run.history]
         for row, (key, scale) in enumerate((("cer", 100.0), ("q", 1.0))):
             curves = {
                 code: _series(run.history, code, key, scale) for code in comparison.codes
             }
-            _draw_panel(axes[row][column], updates, curves, coloured)
+            ends.append((axes[row][column], _draw_panel(axes[row][column], updates, curves, coloured)))
             top = max((v for values in curves.values() for v in values if v == v), default=0.0)
-            top_cer, top_q = (max(top_cer, top), top_q) if row == 0 else (top_cer, max(top_q, top))
+            tops[row] = max(tops[row], top)
         title = run.name if run.objective in ("", run.name) else f"{run.name} ({run.objective})"
         axes[0][column].set_title(title)
         axes[1][column].set_xlabel("update")
         axes[1][column].axhline(1 / len(comparison.codes), color="0.6", linewidth=0.8, zorder=0)
-    axes[0][0].set_ylim(0, min(120.0, 1.05 * top_cer) or 1.0)
-    axes[1][0].set_ylim(0, 1.1 * top_q or 1.0)
+    axes[0][0].set_ylim(0, min(120.0, 1.05 * tops[0]) or 1.0)
+    axes[1][0].set_ylim(0, 1.1 * tops[1] or 1.0)
+    for panel, line_ends in ends:  # once the limits stand: labels are placed in fractions of them
+        _label_ends(panel, line_ends)
     axes[0][0].set_ylabel("validation CER, %")
     axes[1][0].set_ylabel(f"weight q (line: 1/{len(comparison.codes)})")
     others = len(comparison.codes) - len(coloured)
@@ -87,7 +90,8 @@ def _series(history: Sequence[dict], code: str, key: str, scale: float) -> list[
 
 def _draw_panel(
     axis, updates: Sequence[int], curves: dict[str, list[float]], coloured: Sequence[str]
-) -> None:
+) -> list[tuple[float, str, str]]:
+    """Draw the lines; the coloured ones' last value, code and colour."""
     for code, values in curves.items():
         if code not in coloured:
             axis.plot(updates, values, color="0.8", linewidth=0.6, zorder=1)
@@ -101,23 +105,37 @@ def _draw_panel(
         )  # fmt: skip
         if curves[code] and curves[code][-1] == curves[code][-1]:
             ends.append((curves[code][-1], code, colour))
-    axis.margins(x=0.02)
+    axis.margins(x=0.0)
     axis.grid(True, color="0.92", linewidth=0.8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    _label_ends(axis, ends)
+    return ends
 
 
 def _label_ends(axis, ends: list[tuple[float, str, str]]) -> None:
-    """Write each code right of its line's end, in the order of the ends, evenly spaced."""
+    """Write each code right of its line's end; labels that would collide are pushed apart."""
     if not ends:
         return
+    low, high = axis.get_ylim()
     ends = sorted(ends)
-    for rank, (value, code, colour) in enumerate(ends):
-        # In axes fractions the labels cannot collide, however close the curves end.
-        height = (rank + 0.5) / len(ends)
+    if len(ends) > 1 and ends[-1][0] - ends[0][0] < 1e-3 * (high - low):
+        ends = [(ends[0][0], "all", "0.3")]
+    heights = _spread([(value - low) / (high - low) for value, _, _ in ends])
+    for (value, code, colour), height in zip(ends, heights):
         axis.annotate(
             code, xy=(1.0, value), xycoords=("axes fraction", "data"),
             xytext=(1.06, height), textcoords="axes fraction", color=colour, fontsize=9,
             va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
         )  # fmt: skip
+
+
+def _spread(heights: Sequence[float], gap: float = 0.055) -> list[float]:
+    """Ascending heights in axes fractions, moved up, then down, until ``gap`` lies between them."""
+    spread = list(heights)
+    for index in range(1, len(spread)):
+        spread[index] = max(spread[index], spread[index - 1] + gap)
+    top = 1.0
+    for index in reversed(range(len(spread))):
+        spread[index] = min(spread[index], top)
+        top = spread[index] - gap
+    return spread

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# From nothing to two fine-tuned models scored per language: ERM, then CTC-DRO, side by side.
+#   bash scripts/demo.sh                             synthetic speech, six languages, six scripts
+#   bash scripts/demo.sh --languages 100             a hundred languages (or codes: deu,kat)
+#   bash scripts/demo.sh --corpus FOLDER             real speech listed in FOLDER/corpus.tsv
+# More options: --updates N, --utterances N (synthetic, in training), --validate-every N,
+# --out FOLDER, --seed N. Killed? The same command goes on where it was.
+# Makes .venv first, unless a virtual environment with fairseq-dro is active.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+languages=6 corpus= updates= utterances= validate_every= out= seed=1
+
+usage() {
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+    --languages | --corpus | --updates | --utterances | --validate-every | --out | --seed)
+        [ $# -ge 2 ] || usage
+        name=${1#--}
+        printf -v "${name//-/_}" %s "$2"
+        shift 2
+        ;;
+    *) usage ;;
+    esac
+done
+
+# What differs between the three: size, and how often each language can be drawn.
+overrides=()
+if [ -n "$corpus" ]; then
+    corpus=$(cd "$corpus" && pwd) || exit 2
+    : "${out:=demo_runs/corpus}" "${updates:=500}" "${validate_every:=125}"
+    overrides+=(task.skip_infeasible=true)
+elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
+    : "${out:=demo_runs/languages_$languages}" "${updates:=600}" "${validate_every:=150}"
+    : "${utterances:=$((30 * languages))}"
+    # small batches in rounds: every language is drawn once in $languages updates, so q moves
+    overrides+=(task.batch_seconds=8 task.group_sampling=uniform task.skip_infeasible=true)
+else
+    name=${languages//,/_}
+    [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages
+    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1000}"
+fi
+
+if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/fairseq-dro" ]; then
+    bin=$VIRTUAL_ENV/bin
+else
+    bash "$root/scripts/setup_environment.sh"
+    bin=$root/.venv/bin
+fi
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+started=$SECONDS
+say() { printf '\n[%02d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
+
+say "speech"
+if [ -n "$corpus" ]; then
+    "$bin/fairseq-dro" prepare table "$out/data" --table "$corpus/corpus.tsv"
+else
+    "$bin/fairseq-dro" prepare espeak "$out/data" --languages "$languages" \
+        --utterances "$utterances" --seed "$seed"
+fi
+"$bin/fairseq-dro" random-checkpoint "$out/random.pt" --seed "$seed"
+
+for objective in erm ctc_dro; do
+    run=$out/$objective
+    # fairseq resumes by itself; once it is through, asking again would train one update more.
+    if [ ! -e "$run/trained_$updates" ]; then
+        say "training: $objective, $updates updates"
+        "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
+            --config-name demo criterion.objective=$objective task.data="$out/data" \
+            model.w2v_path="$out/random.pt" optimization.max_update="$updates" \
+            dataset.validate_interval_updates="$validate_every" common.seed="$seed" \
+            hydra.run.dir="$run" ${overrides[@]+"${overrides[@]}"}
+        touch "$run/trained_$updates"
+    fi
+    if [ ! -e "$run/decode_test/scores.json" ] ||
+        [ "$run/trained_$updates" -nt "$run/decode_test/scores.json" ]; then
+        say "decoding: $objective, test split"
+        "$bin/fairseq-dro-infer" task.data="$out/data" common.cpu=true \
+            common_eval.path="$run/checkpoints/checkpoint_last.pt" dataset.gen_subset=test \
+            decoding.type=viterbi decoding.results_path="$run/decode_test" >/dev/null
+    fi
+done
+
+say "comparison"
+"$bin/fairseq-dro" compare "$out/erm" "$out/ctc_dro" --out "$out/comparison" --data "$out/data" \
+    --title "ERM and CTC-DRO, $updates updates, seed $seed"
+say "done in $((SECONDS - started)) s"

@@ -1,0 +1,77 @@
+"""The command line as a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from fairseq_dro.cli import SUB_COMMANDS, main
+from tests.stock_commands import BIN, REPOSITORY, environment, run
+
+
+def test_help_names_every_sub_command_and_imports_neither_torch_nor_fairseq(tmp_path):
+    code = (
+        "import sys; from fairseq_dro.cli import build_parser; text = build_parser().format_help();"
+        "assert not {'torch', 'fairseq', 'matplotlib'} & set(sys.modules), 'slow'; print(text)"
+    )
+    help_text = run([sys.executable, "-c", code], tmp_path).stdout
+    assert all(name in help_text for name in SUB_COMMANDS)
+
+
+def test_a_mistake_is_one_sentence_on_stderr_and_exit_status_2(tmp_path):
+    done = subprocess.run(
+        [str(BIN / "fairseq-dro"), "prepare", "espeak", "out", "--languages", "xxx"],
+        cwd=tmp_path, env=environment(), text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --languages: 'xxx' is not a language")
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_the_list_of_languages_shows_names_and_words(capsys):
+    assert main(["prepare", "espeak", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 100 and lines[5].split()[:3] == ["kat", "Georgian", "კვირა"]
+
+
+def test_a_random_checkpoint_is_a_function_of_its_seed_and_is_not_written_twice(tmp_path, capsys):
+    paths = [tmp_path / name for name in ("a.pt", "b.pt", "c.pt")]
+    for path, seed in zip(paths, ("1", "1", "2")):
+        assert main(["random-checkpoint", str(path), "--shape", "tiny", "--seed", seed]) == 0
+    a, b, c = (torch.load(path, weights_only=True)["model"] for path in paths)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], c[name]) for name in a)
+    written = paths[0].stat().st_mtime_ns
+    assert main(["random-checkpoint", str(paths[0]), "--shape", "tiny"]) == 0
+    assert "is there already" in capsys.readouterr().out
+    assert paths[0].stat().st_mtime_ns == written
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def demo(folder: Path, *options: str) -> str:
+    """``scripts/demo.sh`` in the environment of these tests, with one thread."""
+    command = ["bash", str(REPOSITORY / "scripts" / "demo.sh"), "--out", str(folder), *options]
+    return run(command, folder.parent, VIRTUAL_ENV=str(Path(sys.executable).parent.parent)).stdout
+
+
+def test_the_demo_goes_through_and_goes_on_where_it_was(tmp_path):
+    options = ["--languages", "deu,kat", "--utterances", "24", "--updates", "2"]
+    said = demo(tmp_path / "demo", *options, "--validate-every", "1")
+    assert "kat Georgian" in said and "comparison.png" in said and "done in" in said
+    checkpoint = tmp_path / "demo/ctc_dro/checkpoints/checkpoint_last.pt"
+    trained = checkpoint.stat().st_mtime_ns
+    (tmp_path / "demo/ctc_dro/decode_test/scores.json").unlink()
+    again = demo(tmp_path / "demo", *options)
+    assert "training" not in again and "decoding: ctc_dro" in again and "decoding: erm" not in again
+    assert checkpoint.stat().st_mtime_ns == trained
+
+
+def test_the_demo_says_how_to_call_it(tmp_path):
+    done = subprocess.run(
+        ["bash", str(REPOSITORY / "scripts" / "demo.sh"), "--languags", "6"],
+        cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "--languages 100" in done.stderr

@@ -1,0 +1,198 @@
+"""Data folders as written: from a plan, from synthetic speech, from a table of recordings."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fairseq.data import Dictionary
+
+from fairseq_dro.cli import main
+from fairseq_dro.corpora.speech_table import read_speech_table
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder, write_dictionary
+from fairseq_dro.errors import UserError
+
+HEADER = "split\tlanguage\tfile\tseconds\tspeaker\tnormalised_text\ttext\n"
+
+
+def utterance(folder: Path, name: str, split: str = "train", **changes) -> Utterance:
+    values = dict(
+        path=folder / "audio" / f"{name}.wav", n_samples=16_000, language="deu", label="j a |",
+        utterance_id=name, split=split,
+    )
+    return Utterance(**{**values, **changes})
+
+
+def mini_corpus(folder: Path) -> Path:
+    """Three languages, a train, a dev and a test recording of each, ogg as in the real corpus."""
+    texts = {"deu": "ja nein", "ell": "ναι όχι", "kat": "კი არა"}
+    rows = []
+    for seed, (code, text) in enumerate(texts.items()):
+        (folder / code).mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            file = f"{code}/{code}_{split}.ogg"
+            noise = np.random.default_rng(seed).standard_normal(16_000) * 0.1
+            soundfile.write(folder / file, noise, 16_000, format="OGG", subtype="OPUS")
+            rows.append(f"{split}\t{code}\t{file}\t1.00\ts1\t{text}\t{text.title()}!\n")
+    (folder / "corpus.tsv").write_text(HEADER + "".join(rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """The real corpus where FAIRSEQ_DRO_CORPUS names one, else one made here."""
+    if os.environ.get("FAIRSEQ_DRO_CORPUS"):
+        return Path(os.environ["FAIRSEQ_DRO_CORPUS"])
+    return mini_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    written = [
+        utterance(tmp_path, "b", n_samples=7),
+        utterance(tmp_path, "v", split="valid", language="kat", label="კ ი |"),
+        utterance(tmp_path, "a/c", language="ell", label="ν α ι | ό χ ι |"),
+    ]
+    assert write_data_folder(tmp_path, written, tmp_path / "audio") == {"train": 2, "valid": 1}
+    manifest = read_manifest(tmp_path, "train")
+    assert Path(manifest.root) == (tmp_path / "audio").resolve()
+    assert manifest.paths == ["b.wav", "a/c.wav"]
+    assert manifest.n_samples.tolist() == [7, 16_000]
+    assert manifest.languages == ["deu", "ell"]
+    assert manifest.labels == ["j a |", "ν α ι | ό χ ι |"]
+    assert manifest.utterance_ids == ["b", "a/c"]
+    assert read_manifest(tmp_path, "valid").languages == ["kat"]
+
+
+def test_fairseq_reads_the_dictionary_with_symbols_by_frequency_then_code_point(tmp_path):
+    path = tmp_path / "dict.ltr.txt"
+    assert write_dictionary(path, ["b a |", "c |"], ["[deu]", "a"]) == ["|", "a", "b", "c", "[deu]"]
+    dictionary = Dictionary.load(str(path))
+    assert dictionary.symbols == ["<s>", "<pad>", "</s>", "<unk>", "|", "a", "b", "c", "[deu]"]
+    assert dictionary.count[4:] == [2, 1, 1, 1, 0]
+
+
+def test_a_symbol_that_only_test_has_is_in_the_dictionary_with_count_0(tmp_path):
+    write_data_folder(
+        tmp_path,
+        [utterance(tmp_path, "a"), utterance(tmp_path, "t", split="test", label="ö |")],
+        tmp_path / "audio",
+    )
+    lines = (tmp_path / "dict.ltr.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == ["a 1", "j 1", "| 1", "ö 0"]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"n_samples": 0}, "utterance x has no audio"),
+        ({"label": " "}, "utterance x has no text"),
+        ({"path": Path("/elsewhere/x.wav")}, "x is at /elsewhere/x.wav, which is outside"),
+        ({"split": "test"}, "no utterance is in the split 'train'"),
+    ],
+)
+def test_an_utterance_that_cannot_be_trained_on_is_refused_by_name(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        write_data_folder(tmp_path, [utterance(tmp_path, "x", **change)], tmp_path / "audio")
+
+
+def test_synthetic_speech_becomes_a_data_folder_once(tmp_path, capsys):
+    call = ["prepare", "espeak", str(tmp_path / "data"), "--languages", "deu,kat"]
+    assert main([*call, "--utterances", "24"]) == 0
+    said = capsys.readouterr().out
+    assert "2 languages" in said and "(kat)" in said
+    train = read_manifest(tmp_path / "data", "train")
+    assert set(train.languages) == {"deu", "kat"}
+    assert all(
+        soundfile.info(train.audio_path(i)).frames == train.n_samples[i] for i in range(len(train))
+    )
+    before = (tmp_path / "data" / "train.tsv").stat().st_mtime_ns
+    assert main([*call, "--utterances", "24"]) == 0
+    assert "there already" in capsys.readouterr().out
+    assert (tmp_path / "data" / "train.tsv").stat().st_mtime_ns == before
+    assert main([*call, "--utterances", "25"]) == 2
+    assert "was made from other options" in capsys.readouterr().err
+
+
+def test_a_killed_preparation_starts_again(tmp_path):
+    call = ["prepare", "espeak", str(tmp_path), "--languages", "deu", "--utterances", "12"]
+    assert main(call) == 0
+    whole = (tmp_path / "train.ltr").read_text(encoding="utf-8")
+    (tmp_path / "prepared.json").unlink()  # it is written last
+    (tmp_path / "train.ltr").unlink()
+    assert main(call) == 0
+    assert (tmp_path / "train.ltr").read_text(encoding="utf-8") == whole
+
+
+def test_a_table_becomes_a_data_folder_without_a_copy_of_its_audio(corpus, tmp_path):
+    assert main(["prepare", "table", str(tmp_path), "--table", str(corpus / "corpus.tsv")]) == 0
+    lines = (corpus / "corpus.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [dict(zip(lines[0].split("\t"), line.split("\t"))) for line in lines[1:]]
+    symbols = set(Dictionary.load(str(tmp_path / "dict.ltr.txt")).symbols)
+    for split, published in (("train", "train"), ("valid", "dev"), ("test", "test")):
+        manifest = read_manifest(tmp_path, split)
+        expected = [row for row in rows if row["split"] == published]
+        assert manifest.languages == [row["language"] for row in expected]
+        assert manifest.paths == [row["file"] for row in expected]
+        texts = [label.replace(" ", "").replace("|", " ").strip() for label in manifest.labels]
+        assert texts == [row["normalised_text"] for row in expected]
+        seconds = manifest.n_samples / 16_000
+        assert np.abs(seconds - [float(row["seconds"]) for row in expected]).max() < 0.02
+        assert symbols.issuperset(" ".join(manifest.labels).split())
+        assert Path(manifest.root) == corpus.resolve()
+    assert list(tmp_path.rglob("*.ogg")) == []
+
+
+def test_a_table_with_published_text_only_is_normalised(tmp_path):
+    corpus = mini_corpus(tmp_path)
+    table = corpus / "corpus.tsv"
+    table.write_text(table.read_text("utf-8").replace("normalised_text", "other"), "utf-8")
+    assert next(read_speech_table(table)).label == "j a | n e i n |"
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("dev\tdeu", "devel\tdeu", r"corpus.tsv:3: 'devel' is not a split: expected train, dev"),
+        ("\tja nein\t", "\t\t", r"corpus.tsv:2: the text is empty"),
+        ("deu/deu_dev.ogg", "deu/none.ogg", r"corpus.tsv:3: .*none.ogg does not exist"),
+        ("\tfile\t", "\tpath\t", r"corpus.tsv:1 has no column 'file'"),
+        ("\ts1\tja nein", " ja nein", r"corpus.tsv:2 has 5 fields: expected 7"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named_with_its_line(tmp_path, old, new, message):
+    table = mini_corpus(tmp_path) / "corpus.tsv"
+    table.write_text(table.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(UserError, match=message):
+        list(read_speech_table(table))
+
+
+def test_audio_of_another_rate_or_without_a_header_is_named_with_its_line(tmp_path):
+    table = mini_corpus(tmp_path) / "corpus.tsv"
+    soundfile.write(tmp_path / "deu" / "deu_train.ogg", np.zeros(8000), 8000, format="OGG")
+    with pytest.raises(UserError, match=r"corpus.tsv:2: .*8000 Hz and 1 channels: expected 16000"):
+        list(read_speech_table(table))
+    (tmp_path / "deu" / "deu_train.ogg").write_bytes(b"no audio")
+    with pytest.raises(UserError, match=r"corpus.tsv:2: .*deu_train.ogg cannot be read"):
+        list(read_speech_table(table))
+
+
+def test_a_table_that_is_not_there_or_names_unknown_languages_is_refused(tmp_path, capsys):
+    assert main(["prepare", "table", str(tmp_path / "out"), "--table", "none.tsv"]) == 2
+    assert capsys.readouterr().err.startswith("error: none.tsv does not exist")
+    table = mini_corpus(tmp_path) / "corpus.tsv"
+    table.write_text(table.read_text("utf-8").replace("\tdeu\t", "\tdeutsch\t"), "utf-8")
+    assert main(["prepare", "table", str(tmp_path / "out"), "--table", str(table)]) == 2
+    assert "deutsch" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_receipt_is_json_and_says_the_source(tmp_path):
+    corpus = mini_corpus(tmp_path / "corpus")
+    main(["prepare", "table", str(tmp_path / "data"), "--table", str(corpus / "corpus.tsv")])
+    receipt = json.loads((tmp_path / "data" / "prepared.json").read_text(encoding="utf-8"))
+    assert receipt["source"] == str((corpus / "corpus.tsv").resolve())
