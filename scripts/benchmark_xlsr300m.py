@@ -2,13 +2,13 @@
 """One fine-tuning update of a model in the full shape of XLS-R-300M, on the CPU.
 
     .venv/bin/python scripts/benchmark_xlsr300m.py
-    .venv/bin/python scripts/benchmark_xlsr300m.py --layers 2        # the same widths, 2 of 24 layers
+    .venv/bin/python scripts/benchmark_xlsr300m.py --layers 2   # the same widths, 2 of 24 layers
 
-Writes a checkpoint of random weights (1.3 GB at 24 layers; the whole needs 5 GB in --folder, which is
-removed afterwards) and a few seconds of noise, runs `fairseq-hydra-train` for one update with the
-recipe's own settings, and prints one JSON line: seconds and peak memory of that command, and which
-weights it left as they were. Fails unless the convolutional extractor is bitwise unchanged and every
-other weight has moved.
+Writes a checkpoint of random weights (1.3 GB at 24 layers; the whole needs 5 GB in --folder, and
+is removed afterwards) and a few seconds of noise, runs `fairseq-hydra-train` for one update with
+the recipe's own settings, and prints one JSON line: seconds and peak memory of that command, and
+which weights it left as they were. Fails unless the convolutional extractor is bitwise unchanged
+and every other weight has moved.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, object]:
 
 
 def write_noise(folder: Path, seconds: float) -> None:
-    """A data folder of random audio and letters: nothing is to be learnt, one step is to be made."""
+    """A data folder of random audio and letters: there is nothing to learn in a single step."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     rows, labels, languages = [str(folder)], [], []

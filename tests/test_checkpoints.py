@@ -524,6 +524,21 @@ def test_missing_unexpected_and_reshaped_weights_are_named(
     assert "another shape for layer_norm.bias ((5,) instead of (32,))" in sentence
 
 
+def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stock_run, tmp_path / "run")
+    shutil.copytree(tiny_data, tmp_path / "data")
+    with open(tmp_path / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
+        dictionary.write("ß 1\n")
+    command = stock_command(
+        tmp_path / "data", files["fairseq_0.12.2"], optimization__max_update="9"
+    )
+    output = run(command, tmp_path / "run", check=False).stdout
+    assert "UserError: checkpoints/checkpoint_last.pt does not fit the model of this run" in output
+    assert "size mismatch for w2v_encoder.proj.weight" in output.split("UserError: ")[1]
+
+
 def test_pretraining_heads_and_their_absence_are_no_error(
     files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:

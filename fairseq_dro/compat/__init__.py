@@ -36,6 +36,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "unreadable_files",
     "foreign_task_keys",
     "wrong_pretrained_files",
+    "unmatched_weights",
     "relative_paths",
 )
 
