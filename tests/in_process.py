@@ -21,8 +21,10 @@ from fairseq_dro.tasks.language_grouped_audio_finetuning import (
 def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
     config = OmegaConf.structured(
         LanguageGroupedAudioFinetuningConfig(
-            data=str(data), normalize=True, seed=1, train_subset="train", update_freq=[1],
-            tensorboard_logdir=None, tpu=False, **options,
+            **{
+                "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
+                "update_freq": [1], "tensorboard_logdir": None, "tpu": False, **options,
+            }
         )
     )
     return LanguageGroupedAudioFinetuningTask(config)
