@@ -1,0 +1,437 @@
+"""Laws of ``fairseq-dro-infer``: fairseq's hypotheses, every utterance by name, one sentence per
+mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+import torch
+
+from tests.stock_commands import BIN, run, train_command
+from tests.tiny_corpus import write_split
+
+STOCK_INFER = "examples.speech_recognition.new.infer"
+WITH_ALIAS = (
+    "import runpy, sys; from fairseq_dro.compat import examples_alias; examples_alias.apply(); "
+    f"runpy.run_module('{STOCK_INFER}', run_name='__main__', alter_sys=True)"
+)
+
+
+@pytest.fixture(scope="module")
+def stock_model(tiny_data: Path, tiny_checkpoint: Path, tmp_path_factory) -> Path:
+    """A model fine-tuned by fairseq's own task and criterion."""
+    command = train_command(
+        tiny_data, tiny_checkpoint, task___name="audio_finetuning", task__labels="ltr",
+        criterion___name="ctc",
+    )
+    ours = ("task.batch_seconds", "criterion.objective")
+    folder = tmp_path_factory.mktemp("stock_model")
+    run([word for word in command if not word.startswith(ours)], folder)
+    return folder / "checkpoints" / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="module")
+def piece_data(tiny_data: Path, tmp_path_factory) -> Path:
+    """The tiny corpus in sentencepiece units, with language tokens in the dictionary."""
+    folder = tmp_path_factory.mktemp("piece_data")
+    texts = {
+        split: [
+            line.replace(" ", "").replace("|", " ").strip()
+            for line in (tiny_data / f"{split}.ltr").read_text(encoding="utf-8").splitlines()
+        ]
+        for split in ("train", "valid", "test")
+    }
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text for split in texts.values() for text in split]),
+        model_writer=model, vocab_size=24, character_coverage=1.0, minloglevel=2,
+    )
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    counts = {"[deu]": 1, "[ell]": 1, "[fra]": 1}
+    for split, lines in texts.items():
+        units = [pieces.encode(line, out_type=str) for line in lines]
+        for unit in [unit for line in units for unit in line]:
+            counts[unit] = counts.get(unit, 0) + 1
+        (folder / f"{split}.ltr").write_text(
+            "".join(f"{' '.join(line)}\n" for line in units), encoding="utf-8"
+        )
+        for suffix in ("tsv", "lang"):
+            shutil.copy(tiny_data / f"{split}.{suffix}", folder)
+    (folder / "dict.ltr.txt").write_text(
+        "".join(f"{unit} {count}\n" for unit, count in counts.items()), encoding="utf-8"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def piece_run(piece_data: Path, tiny_checkpoint: Path, tmp_path_factory) -> Path:
+    """A grouped run on sentencepiece units and language tokens, with a validation."""
+    folder = tmp_path_factory.mktemp("piece_run")
+    run(
+        train_command(
+            piece_data, tiny_checkpoint, task__language_token="true",
+            criterion__post_process="sentencepiece", dataset__disable_validation="false",
+            optimization__max_update="12", checkpoint__best_checkpoint_metric="worst_cer",
+        ),
+        folder,
+    )
+    return folder
+
+
+@pytest.fixture
+def infer() -> Callable[..., Path]:
+    """Decode in this process: option=value words, as on the command line; the results folder."""
+    from hydra.experimental import compose, initialize
+
+    from fairseq_dro import infer as module
+
+    module.store_config(module.CONFIG_NAME)
+
+    def decode(*words: str) -> Path:
+        with initialize():
+            cfg = compose(module.CONFIG_NAME, overrides=[*words, "dataset.num_workers=0"])
+        results = cfg.decoding.results_path
+        module.decode(cfg, {word.split("=", 1)[0] for word in words})
+        return Path(results)
+
+    return decode
+
+
+def _copy_split(data: Path, to: Path, *, without: tuple[str, ...] = ()) -> Path:
+    """A data folder of its own on the same audio files."""
+    shutil.copytree(data, to, ignore=shutil.ignore_patterns("wav", *without))
+    return to
+
+
+def _names(folder: Path) -> list[str]:
+    """Utterance ids of a split in manifest order, as they are made of its paths."""
+    rows = (folder / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return [row.split("\t")[0].removesuffix(".wav") for row in rows]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _records(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _lines(results / "utterances.jsonl")]
+
+
+def _error(infer: Callable[..., Path], *words: str) -> str:
+    from fairseq_dro.errors import UserError
+
+    with pytest.raises(UserError) as caught:
+        infer(*words)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+# --- what it writes ---
+
+
+def test_hypotheses_and_wer_are_those_of_stock_infer(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    theirs.mkdir()
+    run(
+        [
+            sys.executable, "-c", WITH_ALIAS, "task=audio_finetuning", f"task.data={tiny_data}",
+            "task.labels=ltr", f"common_eval.path={stock_model}", "common.cpu=true",
+            f"decoding.results_path={theirs}", "hydra.run.dir=.", "hydra.output_subdir=null",
+        ],
+        tmp_path,
+    )
+    infer(f"common_eval.path={stock_model}", f"decoding.results_path={ours}")
+    names = _names(tiny_data)
+    for file in ("hypo.units", "hypo.word", "ref.units", "ref.word"):
+        by_row = {}
+        for line in _lines(theirs / file):
+            text, row = line.rsplit(" (None-", 1)
+            by_row[int(row.rstrip(")"))] = text
+        expected = [f"{by_row[row]} ({name})" for row, name in enumerate(names)]
+        assert _lines(ours / file) == expected
+    assert _lines(ours / "wer")[:2] == _lines(theirs / "wer")[:2]
+
+
+def test_every_utterance_is_there_in_manifest_order_with_its_id_and_language(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    results = infer(
+        f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'new' / 'folder'}"
+    )
+    records = _records(results)
+    assert [record["id"] for record in records] == _names(tiny_data)
+    assert [record["language"] for record in records] == _lines(tiny_data / "test.lang")
+    for record, label in zip(records, _lines(tiny_data / "test.ltr")):
+        assert record["reference"] == label.replace(" ", "").replace("|", " ").strip()
+    scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+    assert list(scores["languages"]) == ["deu", "ell", "fra"]
+    assert scores["worst"]["cer"] == max(row["cer"] for row in scores["languages"].values())
+    for language, row in scores["languages"].items():
+        own = [record for record in records if record["language"] == language]
+        assert row["n_utterances"] == len(own)
+        assert row["audio_seconds"] == pytest.approx(sum(r["seconds"] for r in own), abs=1e-3)
+        kinds = ("substitutions", "deletions", "insertions")
+        errors = sum(record[kind] for record in own for kind in kinds)
+        assert row["cer"] == errors / sum(record["reference_characters"] for record in own)
+    table = (results / "scores.md").read_text(encoding="utf-8")
+    for cell in ("deu German", "**mean** of 3", "**worst**", "**all together**"):
+        assert cell in table
+
+
+def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_litter(
+    stock_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    options = [
+        "common_eval.path=model.pt", "task.data=data", "decoding.results_path=results",
+        "dataset.batch_size=4", "common.cpu=true",
+    ]
+    commands = {
+        "one": [str(BIN / "fairseq-dro-infer")],
+        "two": [
+            str(BIN / "torchrun"), "--standalone", "--nproc_per_node=2",
+            "-m", "fairseq_dro.infer",
+        ],
+    }
+    for name, command in commands.items():
+        folder = tmp_path / name
+        _copy_split(tiny_data, folder / "data")
+        shutil.copy(stock_model, folder / "model.pt")
+        done = run([*command, *options], folder)
+        assert done.stdout.count("**all together**") == 1
+        assert sorted(path.name for path in folder.iterdir()) == ["data", "model.pt", "results"]
+    one, two = (sorted((tmp_path / name / "results").iterdir()) for name in commands)
+    assert [path.name for path in one] == [path.name for path in two]
+    assert len(one) == 8
+    for mine, theirs in zip(one, two):
+        assert mine.read_bytes() == theirs.read_bytes(), mine.name
+
+
+def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_language_token(
+    piece_run: Path, infer, tmp_path: Path
+) -> None:
+    results = infer(
+        f"common_eval.path={piece_run / 'checkpoints' / 'checkpoint_last.pt'}",
+        "dataset.gen_subset=valid", f"decoding.results_path={tmp_path / 'results'}",
+    )
+    validation = json.loads(_lines(piece_run / "history.jsonl")[-1])
+    scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+    assert scores["all"]["cer"] == pytest.approx(validation["cer"], abs=1e-9)
+    assert scores["all"]["wer"] == pytest.approx(validation["wer"], abs=1e-9)
+    assert scores["mean"]["cer"] == pytest.approx(validation["mean_cer"], abs=1e-9)
+    assert scores["worst"]["language"] == validation["worst_language"]
+    for language, row in scores["languages"].items():
+        assert row["cer"] == pytest.approx(validation["languages"][language]["cer"], abs=1e-9)
+        assert row["lid_accuracy"] is not None
+    for record, line in zip(_records(results), _lines(results / "ref.units")):
+        assert record["target_language"] == record["language"]
+        assert line.startswith(f"[{record['language']}] \u2581")
+        assert "\u2581" not in record["reference"]
+    assert "LID %" in (results / "scores.md").read_text(encoding="utf-8")
+
+
+def test_skipped_utterances_shift_no_name(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
+) -> None:
+    sizes = [int(row.split("\t")[1]) for row in _lines(tiny_data / "test.tsv")[1:]]
+    shortest = sorted(sizes)[len(sizes) // 2]
+    results = infer(
+        f"common_eval.path={stock_model}", f"task.min_sample_size={shortest}",
+        f"decoding.results_path={tmp_path}",
+    )
+    names = [name for name, size in zip(_names(tiny_data), sizes) if size >= shortest]
+    assert [record["id"] for record in _records(results)] == names
+    labels = [
+        label.replace(" ", "").replace("|", " ").strip()
+        for label, size in zip(_lines(tiny_data / "test.ltr"), sizes)
+        if size >= shortest
+    ]
+    assert [record["reference"] for record in _records(results)] == labels
+    assert f"{len(sizes) - len(names)} of {len(sizes)} utterances were not decoded" in caplog.text
+
+
+def test_without_a_language_file_everything_is_scored_together_and_said_so(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
+) -> None:
+    data = _copy_split(tiny_data, tmp_path / "data", without=("*.lang",))
+    results = infer(
+        f"common_eval.path={stock_model}", f"task.data={data}",
+        f"decoding.results_path={tmp_path / 'results'}",
+    )
+    scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+    assert scores["languages"] == {}
+    assert scores["all"]["n_utterances"] == len(_names(tiny_data))
+    assert "test.lang does not exist: all utterances are scored together" in caplog.text
+
+
+def test_a_language_and_a_letter_unknown_to_training_are_decoded_and_counted(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    audio = tiny_data / _lines(tiny_data / "test.tsv")[1].split("\t")[0]
+    n_samples = int(_lines(tiny_data / "test.tsv")[1].split("\t")[1])
+    data = _copy_split(tiny_data, tmp_path / "data")
+    write_split(data, "test", [(audio, n_samples, "z z |", "swe")])
+    results = infer(
+        f"common_eval.path={stock_model}", f"task.data={data}",
+        f"decoding.results_path={tmp_path / 'results'}",
+    )
+    (record,) = _records(results)
+    assert (record["language"], record["reference"]) == ("swe", "zz")
+    assert _lines(results / "ref.units")[0].startswith("z z | (")
+
+
+def test_a_task_chosen_by_hand_keeps_what_the_model_was_trained_with(
+    stock_model: Path, infer, tmp_path: Path
+) -> None:
+    chosen = infer(
+        f"common_eval.path={stock_model}", "task=language_grouped_audio_finetuning",
+        f"decoding.results_path={tmp_path / 'chosen'}",
+    )
+    own = infer(f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'own'}")
+    for file in ("hypo.units", "scores.json", "utterances.jsonl"):
+        assert (chosen / file).read_bytes() == (own / file).read_bytes()
+
+
+def test_greedy_decoding_merges_repeats_and_drops_blanks_and_padding(stock_model: Path) -> None:
+    from fairseq.data import Dictionary
+
+    from fairseq_dro.decoding.greedy import GreedyDecoder
+
+    dictionary = Dictionary()
+    a, b = (dictionary.add_symbol(letter) for letter in "ab")
+    best = torch.tensor([[a, a, 0, a, b, b, 0], [b, 0, b, b, a, a, a]])  # [B, T]
+    padding = torch.zeros_like(best, dtype=torch.bool)
+    padding[1, 4:] = True
+
+    def model(source: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"padding_mask": padding}
+
+    model.get_logits = lambda _: torch.nn.functional.one_hot(best, len(dictionary)).transpose(0, 1)
+    hypotheses = GreedyDecoder(dictionary).generate([model], {"net_input": {"source": None}})
+    assert [h[0]["tokens"].tolist() for h in hypotheses] == [[a, a, b], [b, b]]
+
+
+# --- mistakes ---
+
+
+def test_a_mistake_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
+    done = run(
+        [str(BIN / "fairseq-dro-infer"), "common_eval.path=nowhere.pt"], tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout
+    (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert f"common_eval.path={tmp_path / 'nowhere.pt'} does not exist" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_recording_is_one_sentence_also_from_a_loader_process(
+    stock_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    data = _copy_split(tiny_data, tmp_path / "data")
+    rows = _lines(data / "test.tsv")
+    path, n_samples = rows[3].split("\t")
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes((tiny_data / path).read_bytes()[:2000])
+    rows[3] = f"{cut}\t{n_samples}"
+    (data / "test.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    done = run(
+        [
+            str(BIN / "fairseq-dro-infer"), f"common_eval.path={stock_model}", f"task.data={data}",
+            "decoding.results_path=results", "dataset.num_workers=1",
+        ],
+        tmp_path, check=False,
+    )
+    assert done.returncode == 2, done.stdout
+    assert "Traceback" not in done.stdout
+    (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert "test.tsv:4" in sentence and "cut.wav" in sentence
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
+def test_a_damaged_recording_is_named(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, damage: str
+) -> None:
+    data = _copy_split(tiny_data, tmp_path / "data")
+    rows = _lines(data / "test.tsv")
+    path, n_samples = rows[3].split("\t")
+    bad = tmp_path / "bad.wav"
+    if damage != "missing":
+        bad.write_bytes((tiny_data / path).read_bytes()[: 2000 if damage == "cut" else 0])
+    rows[3] = f"{bad}\t{n_samples}"
+    (data / "test.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    sentence = _error(infer, f"common_eval.path={stock_model}", f"task.data={data}")
+    assert f"{data / 'test.tsv'}:4 (utterance {bad.with_suffix('')})" in sentence
+
+
+def test_a_missing_split_names_those_that_exist(stock_model: Path, infer) -> None:
+    sentence = _error(infer, f"common_eval.path={stock_model}", "dataset.gen_subset=dev")
+    assert "dev.tsv does not exist" in sentence
+    assert "test, train, valid" in sentence
+
+
+def test_a_missing_data_folder_is_named(stock_model: Path, infer, tmp_path: Path) -> None:
+    sentence = _error(infer, f"common_eval.path={stock_model}", f"task.data={tmp_path / 'no'}")
+    assert f"{tmp_path / 'no'} does not exist" in sentence
+
+
+def test_a_results_folder_that_cannot_be_made_is_named(
+    stock_model: Path, infer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    sentence = _error(
+        infer, f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'file'}"
+    )
+    assert f"decoding.results_path={tmp_path / 'file'} cannot be written to" in sentence
+
+
+def test_a_pretrained_model_cannot_be_decoded_with(tiny_checkpoint: Path, infer) -> None:
+    sentence = _error(infer, f"common_eval.path={tiny_checkpoint}")
+    assert "is a pre-trained model" in sentence and "fine-tune it first" in sentence
+
+
+def test_a_dictionary_of_another_size_is_named(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    state = torch.load(stock_model)
+    del state["task_state"]  # which holds the dictionary of training
+    torch.save(state, tmp_path / "model.pt")
+    data = _copy_split(tiny_data, tmp_path / "data")
+    with open(data / "dict.ltr.txt", "a", encoding="utf-8") as stream:
+        stream.write("q 1\n")
+    sentence = _error(infer, f"common_eval.path={tmp_path / 'model.pt'}", f"task.data={data}")
+    assert "the output layer of" in sentence and f"{data}/dict.ltr.txt" in sentence
+
+
+def test_an_option_of_another_task_is_refused(stock_model: Path, infer) -> None:
+    sentence = _error(infer, f"common_eval.path={stock_model}", "task.batch_seconds=3")
+    assert "task.batch_seconds is no option of the task audio_finetuning" in sentence
+
+
+def test_a_language_model_decoder_that_is_not_installed_is_named(stock_model: Path, infer) -> None:
+    sentence = _error(infer, f"common_eval.path={stock_model}", "decoding.type=kenlm")
+    assert "pip install flashlight-text kenlm" in sentence
+
+
+# --- why the workaround is there ---
+
+
+def test_stock_infer_cannot_find_examples(tmp_path: Path) -> None:
+    """Red when fairseq's module runs by itself: then ``compat/examples_alias.py`` can go."""
+    done = run(
+        [sys.executable, "-m", f"fairseq.{STOCK_INFER}", "--help"], tmp_path, check=False,
+        FAIRSEQ_DRO_COMPAT="startup",
+    )
+    assert done.returncode != 0
+    assert "ModuleNotFoundError: No module named 'examples'" in done.stdout
