@@ -100,3 +100,21 @@ def test_an_erm_run_can_be_the_start_of_ctc_dro(tiny_data, tiny_checkpoint, tmp_
     saved = load(tmp_path / "dro/checkpoints/checkpoint_last.pt")
     assert saved["optimizer_history"][-1]["num_updates"] == 3
     assert saved["extra_state"]["train_iterator"]["group_dro"]["groups"] == ["deu", "ell", "fra"]
+
+
+def test_a_finished_run_started_again_stays_as_it_is(tiny_data, tiny_checkpoint, tmp_path):
+    command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
+    run(command, tmp_path)
+    last = tmp_path / "checkpoints/checkpoint_last.pt"
+    before = last.read_bytes()
+    assert "nothing to do" in run(command, tmp_path).stdout
+    assert last.read_bytes() == before
+
+
+def test_stock_fairseq_trains_a_finished_run_further(tiny_data, tiny_checkpoint, tmp_path):
+    """What compat/finished_run.py answers; red once it can be deleted."""
+    command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
+    for _ in range(2):
+        run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
+    last = load(tmp_path / "checkpoints/checkpoint_last.pt")
+    assert last["optimizer_history"][-1]["num_updates"] == 4

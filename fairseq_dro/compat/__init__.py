@@ -38,6 +38,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "wrong_pretrained_files",
     "unmatched_weights",
     "relative_paths",
+    "finished_run",
 )
 
 _done: set[str] = set()

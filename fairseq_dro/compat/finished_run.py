@@ -1,0 +1,53 @@
+"""A finished run that is started again trains no further.
+
+fairseq asks whether ``optimization.max_update`` is reached only after an update
+(fairseq_cli/train.py:374, in ``validate_and_save``), so the command of a finished run, typed
+again, makes update ``max_update + 1`` and saves it over the result.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import sys
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+def needed() -> bool:
+    """Always: fairseq 0.12.2 is the last release, and has it."""
+    return True
+
+
+def apply() -> None:
+    """Wrap ``tasks.setup_task``, which every training process calls when fairseq_cli.train is whole."""
+    from fairseq import tasks
+
+    original = tasks.setup_task
+
+    @functools.wraps(original)
+    def setup_task(*args: Any, **kwargs: Any) -> Any:
+        command = sys.modules.get("fairseq_cli.train")
+        if command is not None and not hasattr(command.train, "stops_when_finished"):
+            command.train = _stopping_when_finished(command.train)
+        return original(*args, **kwargs)
+
+    tasks.setup_task = setup_task
+
+
+def _stopping_when_finished(train: Any) -> Any:
+    @functools.wraps(train)
+    def train_or_stop(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
+        max_update = cfg.optimization.max_update or math.inf
+        if trainer.get_num_updates() >= max_update:
+            logger.info(
+                "nothing to do: the checkpoint holds %d updates and optimization.max_update is %d",
+                trainer.get_num_updates(), max_update,
+            )
+            return [None], True
+        return train(cfg, trainer, task, epoch_itr)
+
+    train_or_stop.stops_when_finished = True
+    return train_or_stop
