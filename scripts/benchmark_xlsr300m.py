@@ -95,13 +95,14 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, object]:
         if name.startswith("w2v_encoder.w2v_model.")
     }
     extractor = {name for name in moved if ".feature_extractor." in name}
-    peak_kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)  # the command is the only child
     return {
         "layers": args.layers,
         "pretrained_parameters": n_parameters,
         "audio_seconds": args.seconds * UTTERANCES * len(LANGUAGES),
         "command_seconds": round(seconds, 1),
-        "peak_gigabytes": round(peak_kilobytes * 1024 / 1e9, 2),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_gigabytes": round(usage.ru_maxrss * 1024 / 1e9, 2),
         "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
         "extractor_weights": len(extractor),
         "extractor_weights_moved": sorted(name for name in extractor if moved[name]),

@@ -149,12 +149,11 @@ def test_stock_fairseq_cannot_start_from_xlsr(
     assert "ConfigKeyError" in done.stdout
 
 
-@pytest.mark.parametrize("compat", ["startup", "-foreign_task_keys"])
-def test_foreign_keys_stop_loading_without_the_patch(
-    files: dict[str, Path], tmp_path: Path, compat: str
+def test_foreign_keys_of_every_origin_stop_loading_without_the_patch(
+    files: dict[str, Path], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", LOAD_THEM_ALL, *map(str, files.values())]
-    output = run(command, tmp_path, FAIRSEQ_DRO_COMPAT=compat).stdout
+    output = run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-foreign_task_keys").stdout
     for key in FIRST_FOREIGN_KEY.values():
         assert f"ConfigKeyError: Key '{key}' not in 'AudioPretrainingConfig'" in output
     assert f"loaded {files['fairseq_0.12.2']}" in output
@@ -210,6 +209,22 @@ def test_a_fine_tuned_checkpoint_decodes_with_its_own_weights(fine_tuned: Path) 
     model = load(path)
     assert list(model.state_dict()) == list(weights)
     assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+def test_a_file_that_another_fairseq_fine_tuned_decodes(stock_run: Path, tmp_path: Path) -> None:
+    """Its own task section and that of the pre-trained model inside have foreign keys."""
+
+    def change(state: dict[str, Any]) -> None:
+        foreign = random_checkpoint.foreign_task_keys("main_branch", {})
+        state["cfg"]["task"].update(foreign)
+        state["cfg"]["model"]["w2v_args"]["task"].update(foreign)
+        state["cfg"]["model"]["unknown_to_0_12_2"] = 1
+
+    last = stock_run / "checkpoints" / "checkpoint_last.pt"
+    _change(last, change)(tmp_path / "main_branch.pt")
+    expected = load(last).state_dict()
+    actual = load(tmp_path / "main_branch.pt").state_dict()
+    assert all(torch.equal(actual[key], expected[key]) for key in expected)
 
 
 def test_fine_tuning_resumes_from_its_own_checkpoint(
@@ -461,15 +476,16 @@ def test_a_w2v_path_that_does_not_exist_stops_the_command_before_training(
     assert "begin training" not in done.stdout
 
 
-def test_a_cut_checkpoint_is_named_on_resume(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+@pytest.mark.parametrize("n_bytes", [0, 100, 5_000, 100_000])
+def test_a_checkpoint_cut_by_a_crash_is_named(
+    fine_tuned: Path, tmp_path: Path, n_bytes: int
 ) -> None:
-    shutil.copytree(stock_run, tmp_path / "run")
-    last = tmp_path / "run" / "checkpoints" / "checkpoint_last.pt"
-    last.write_bytes(last.read_bytes()[:5_000])
-    done = run(stock_command(tiny_data, files["fairseq_0.12.2"]), tmp_path / "run", check=False)
-    assert done.returncode != 0
-    assert "checkpoint_last.pt (5,000 bytes) is no complete torch checkpoint" in done.stdout
+    last = tmp_path / "checkpoint_last.pt"
+    whole = (fine_tuned / "checkpoints" / "checkpoint_last.pt").read_bytes()
+    assert len(whole) > n_bytes
+    last.write_bytes(whole[:n_bytes])
+    with pytest.raises(UserError, match=r"checkpoint_last\.pt .* is no complete torch checkpoint"):
+        load(last)
 
 
 def test_a_fine_tuned_checkpoint_as_w2v_path_says_what_to_set_instead(
