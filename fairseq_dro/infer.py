@@ -32,15 +32,17 @@ fairseq_dro.register()  # before hydra composes, which must know the plugin's ta
 import hydra  # noqa: E402
 from fairseq import utils  # noqa: E402
 from fairseq.distributed import utils as distributed_utils  # noqa: E402
+from fairseq.tasks import TASK_DATACLASS_REGISTRY  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from torch.multiprocessing import ProcessRaisedException  # noqa: E402
 
 from fairseq_dro.decoding import options  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
 from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: E402
-from fairseq_dro.errors import UserError  # noqa: E402
+from fairseq_dro.errors import UserError, sentence_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 
@@ -74,11 +76,11 @@ def store_config(name: str) -> None:
     node.dataset.gen_subset = "test"
     node.distributed_training.distributed_world_size = 1
     node.decoding.beam = 5
-    node.defaults = [{"task": DEFAULT_TASK}, {"hydra/job_logging": "disabled"}]
-    node.hydra = {
+    node.defaults = [{"task": DEFAULT_TASK}]
+    node.hydra = {  # stay in the folder the command was typed in, and leave nothing there
         "run": {"dir": "."},
         "output_subdir": None,
-        "job_logging": {"disable_existing_loggers": False},  # hydra's would write infer.log
+        "job_logging": {"handlers": {"file": {"filename": os.devnull}}},
     }
     ConfigStore.instance().store(name=name, node=node)
 
@@ -88,14 +90,24 @@ def hydra_main(cfg: DictConfig) -> float | None:
     """Decode as `cfg` says; the word error rate in per cent, for hydra's sweepers."""
     _log_to_stderr()
     try:
-        return decode(cfg, typed_options())
-    except UserError as error:
-        sys.stderr.write(f"error: {_sentence(error)}\n")
+        decode(cfg, typed_options(cfg))
+    except (UserError, ProcessRaisedException) as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"error: {sentence}\n")
         sys.exit(2)
+    return _word_error_rate(cfg)
 
 
-def decode(cfg: DictConfig, typed: set[str]) -> float | None:
-    """Complete the options, decode on all workers, write the results on the first."""
+def decode(cfg: DictConfig, typed: set[str]) -> None:
+    """Complete the options, decode on all workers, write the results on the first.
+
+    Args:
+        cfg: as hydra composed it.
+        typed: names of the options that were typed; the others are free to come from the
+            checkpoint.
+    """
     decoding_as_typed = OmegaConf.to_yaml(cfg.decoding)
     utils.import_user_module(cfg.common)
     state = options.complete(cfg, typed)
@@ -105,13 +117,11 @@ def decode(cfg: DictConfig, typed: set[str]) -> float | None:
     if state is not None:
         kwargs["state"] = state
     distributed_utils.call_main(cfg, run_worker, **kwargs)
-    return None
 
 
 def run_worker(cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None) -> None:
     """One worker's share; the first one scores and writes."""
     with CollectingProcessor(cfg, state) as processor:
-        state = None  # the model has its own copy of the weights
         for sample in processor:
             processor.process_sample(sample)
         processor.log_generation_time()
@@ -130,14 +140,26 @@ def run_worker(cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | 
     sys.stdout.flush()
 
 
-def typed_options() -> set[str]:
-    """Names of the options on the command line; ``task`` is among them if a task was chosen."""
+def typed_options(cfg: DictConfig) -> set[str]:
+    """Names of the options that the user set; ``task`` is among them if a task was chosen.
+
+    Of a configuration file of the user's, those count that differ from the defaults.
+    """
     typed = {
         override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
         for override in HydraConfig.get().overrides.task
     }
-    if HydraConfig.get().job.config_name != CONFIG_NAME:  # a file of the user's chooses the task
-        typed.add("task")
+    if HydraConfig.get().job.config_name != CONFIG_NAME:
+        defaults = TASK_DATACLASS_REGISTRY[cfg.task._name]()
+        typed |= {"task"} | {
+            f"task.{key}"
+            for key in cfg.task
+            if OmegaConf.is_missing(cfg.task, key) is False
+            and not OmegaConf.is_interpolation(cfg.task, key)
+            and cfg.task[key] != getattr(defaults, key, None)
+        }
+        if cfg.common_eval.post_process != "letter":
+            typed.add("common_eval.post_process")
     return typed
 
 
@@ -154,9 +176,12 @@ def _wer_file(scores: Scores, decoding: str) -> str:
     return f"WER: {wer}\nerr / num_ref_words = {words.errors} / {words.reference_length}\n\n{decoding}"
 
 
-def _sentence(error: UserError) -> str:
-    """A loader process sends its error wrapped in a traceback (torch's ExceptionWrapper)."""
-    return str(error).strip().rpartition("UserError: ")[2]
+def _word_error_rate(cfg: DictConfig) -> float | None:
+    """In per cent, as fairseq's infer returns it; None where no results folder was asked for."""
+    if cfg.decoding.results_path is None:
+        return None
+    first_line = get_wer_file(cfg).read_text(encoding="utf-8").splitlines()[0]
+    return float(first_line.removeprefix("WER: "))
 
 
 def _log_to_stderr() -> None:

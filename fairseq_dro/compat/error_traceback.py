@@ -1,13 +1,13 @@
-"""Python 3.10: an error inside a hydra program is hidden by another one.
+"""Python 3.10: every error inside a hydra program ends in another one.
 
 hydra/_internal/utils.py:267 shows it with ``print_exception(etype=None, ...)``, an argument that
-Python 3.10 made positional only: ``TypeError: print_exception() got an unexpected keyword argument
-'etype'`` is all that is seen. Two lines above (:247), ``assert mdl is not None`` hides an error that
-came through generated code in the same way.
+Python 3.10 made positional only, so the last line of any failure is ``TypeError: print_exception()
+got an unexpected keyword argument 'etype'``. Two steps before (:247), ``assert mdl is not None``
+does the same to an error that came through generated code.
 
-Both are reached only by an exception that is not one of hydra's own. Such an exception is now
-shown whole, by Python itself, before hydra's function sees it. ``HYDRA_FULL_ERROR=1`` means what
-it meant.
+Only an exception that is not one of hydra's own gets there. It is now shown by Python itself, from
+the program's first line on, as hydra means to, before hydra's function sees it.
+``HYDRA_FULL_ERROR=1`` means what it meant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
+
+from fairseq_dro.errors import UserError, sentence_of
 
 
 def needed() -> bool:
@@ -34,12 +37,28 @@ def apply() -> None:
                 return func()
             except hydra_errors:
                 raise
-            except Exception:
+            except Exception as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
-                traceback.print_exc()
+                if isinstance(error, UserError):  # its sentence says all; a trace would bury it
+                    sys.stderr.write(f"error: {sentence_of(error)}\n")
+                    sys.exit(2)
+                traceback.print_exception(type(error), error, _below_hydra(error.__traceback__))
+                sys.stderr.write(
+                    "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
+                )
                 sys.exit(1)
 
         return original(shown)
 
     utils.run_and_report = run_and_report
+
+
+def _below_hydra(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a trace that hydra's run_job (hydra/core/utils.py:129) called, or all of it."""
+    step = trace
+    while step is not None:
+        if step.tb_frame.f_code.co_name == "run_job" and step.tb_next is not None:
+            return step.tb_next
+        step = step.tb_next
+    return trace

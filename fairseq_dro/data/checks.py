@@ -35,7 +35,7 @@ def check_languages_in_training(manifest: Manifest, trained: Collection[str]) ->
         raise UserError(
             f"{where}: language {unseen[0]} does not occur in the training split, so it has no "
             f"group ({len(unseen)} such: {', '.join(unseen)}): add training data for it, remove "
-            "it from this split, or set task.allow_unseen_languages=true when only decoding."
+            "it from this split, or set task.allow_unseen=true when only decoding."
         )
 
 

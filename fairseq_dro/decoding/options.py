@@ -183,8 +183,8 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
             f"{stray[0]} is no option of the task {name}, with which the checkpoint was trained: "
             "leave it out, or choose another task with task=NAME."
         )
-    if "allow_unseen_languages" in options and "task.allow_unseen_languages" not in typed:
-        merged["allow_unseen_languages"] = True
+    if "allow_unseen" in options and "task.allow_unseen" not in typed:
+        merged["allow_unseen"] = True
     if merged.get("data") is None:
         raise UserError("task.data is missing: type task.data=FOLDER, the data folder to decode.")
     with open_dict(cfg):

@@ -64,9 +64,12 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
         default=False,
         metadata={"help": "put the one symbol [iso] before each target (ML-SUPERB, the paper)"},
     )
-    allow_unseen_languages: bool = field(
+    allow_unseen: bool = field(
         default=False,
-        metadata={"help": "accept languages that the training split does not hold (decoding)"},
+        metadata={
+            "help": "accept languages and characters that training does not know; for decoding, "
+            "where the infer command sets it"
+        },
     )
     skip_infeasible: bool = field(
         default=False,
@@ -145,12 +148,17 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         """
         manifest = read_manifest(self.cfg.data, split, self.cfg.labels)
         checks.check_language_codes(manifest)
-        if not self.cfg.allow_unseen_languages:
+        if not self.cfg.allow_unseen:
             checks.check_languages_in_training(manifest, self.languages)
         labels = manifest.labels
         if self.cfg.language_token:
             labels = [f"[{iso}] {label}" for iso, label in zip(manifest.languages, labels)]
-        checks.check_labels(manifest, self.target_dictionary.symbols, labels)
+        try:
+            checks.check_labels(manifest, self.target_dictionary.symbols, labels)
+        except UserError as error:
+            if not self.cfg.allow_unseen:
+                raise
+            logger.warning("Such units count as errors. %s", error)
         per_language = self.cfg.audio_checks_per_language
         checks.check_audio(
             manifest,
