@@ -87,7 +87,7 @@ make_venv() {
 
 install() {
     local python=$venv/bin/python pins
-    local pip="$python -m pip --disable-pip-version-check --quiet"
+    local pip="$python -m pip --disable-pip-version-check -qq"
     pins=$(mktemp)
     trap "rm -f '$pins'" EXIT
     # pip 24.1 and later refuse the metadata of omegaconf 2.0.6, which fairseq needs
