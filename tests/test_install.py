@@ -15,6 +15,7 @@ import pytest
 from tests.stock_commands import BIN, REPOSITORY, run
 
 HOOK_FILES = {"fairseq_dro_startup.py", "fairseq_dro_startup.pth"}
+VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 TASK = "language_grouped_audio_finetuning"
 
 
@@ -67,7 +68,7 @@ def pip(python: Path) -> list[str]:
 
 
 def site(python: Path) -> Path:
-    return python.parents[1].joinpath("lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+    return python.parents[1] / "lib" / VERSION / "site-packages"
 
 
 def test_a_wheel_has_the_hook_beside_the_package_and_the_tables(wheels: dict[str, Path]) -> None:
@@ -145,16 +146,16 @@ def test_a_python_that_is_no_command_is_refused(bare_checkout: Path) -> None:
 def test_a_wrong_python_is_refused(bare_checkout: Path, tmp_path: Path) -> None:
     old = fake(tmp_path / "old", 'test "$1" = -V && echo Python 3.9.1; exit 1')
     assert refusal(bare_checkout, PYTHON=old) == (
-        f"error: PYTHON={old} is not a Python 3.10 to 3.13 (Python 3.9.1): set PYTHON to one that is"
+        f"error: PYTHON={old} is not a Python 3.10 to 3.13 (Python 3.9.1): "
+        "set PYTHON to one that is"
     )
 
 
 def test_a_python_without_venv_is_refused(bare_checkout: Path, tmp_path: Path) -> None:
     script = f'test "$2" = "import venv, ensurepip" && exit 1; exec {sys.executable} "$@"'
     answer = refusal(bare_checkout, PYTHON=fake(tmp_path / "no_venv", script))
-    version = "%d.%d" % sys.version_info[:2]
     assert "has no venv module: install it (Debian: apt-get install" in answer
-    assert f"python{version}-venv)" in answer
+    assert f"{VERSION}-venv)" in answer
 
 
 @pytest.mark.parametrize("script", ["exit 1", None])

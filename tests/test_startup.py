@@ -249,7 +249,8 @@ def test_an_error_inside_training_shows_itself(
     command += ["criterion=ctc", "+task.labels=ltr"]
     done = run(command, tmp_path / "run", check=False)
     assert done.returncode == 1
-    assert "Traceback" in done.stdout and ".gone.wav" in last_line(done.stdout.split("\nSet the")[0])
+    error, hint, _ = done.stdout.partition("\nSet the environment variable HYDRA_FULL_ERROR=1")
+    assert hint and "Traceback" in error and ".gone.wav" in last_line(error)
     assert "etype" not in done.stdout
 
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from fairseq_dro.errors import UserError, sentence_of
 
+HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
+
 
 def needed() -> bool:
     return sys.version_info >= (3, 10)
@@ -44,9 +46,7 @@ def apply() -> None:
                     sys.stderr.write(f"error: {sentence_of(error)}\n")
                     sys.exit(2)
                 traceback.print_exception(type(error), error, _below_hydra(error.__traceback__))
-                sys.stderr.write(
-                    "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
-                )
+                sys.stderr.write(HINT)
                 sys.exit(1)
 
         return original(shown)
