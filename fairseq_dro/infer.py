@@ -92,10 +92,10 @@ def hydra_main(cfg: DictConfig) -> float | None:
     try:
         decode(cfg, typed_options(cfg))
     except (UserError, ProcessRaisedException) as error:
-        sentence = sentence_of(error)
-        if sentence is None:
+        # a worker that fairseq has started hands its error over inside a traceback
+        if isinstance(error, ProcessRaisedException) and "UserError: " not in str(error):
             raise
-        sys.stderr.write(f"error: {sentence}\n")
+        sys.stderr.write(f"error: {sentence_of(error)}\n")
         sys.exit(2)
     return _word_error_rate(cfg)
 
@@ -119,7 +119,9 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
     distributed_utils.call_main(cfg, run_worker, **kwargs)
 
 
-def run_worker(cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None) -> None:
+def run_worker(
+    cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None
+) -> None:
     """One worker's share; the first one scores and writes."""
     with CollectingProcessor(cfg, state) as processor:
         for sample in processor:
@@ -173,7 +175,8 @@ def _wer_file(scores: Scores, decoding: str) -> str:
     """In the words of fairseq's infer.py:416, whose readers parse the first line."""
     words = scores.all.words
     wer = 100.0 * words.errors / words.reference_length if words.reference_length else float("nan")
-    return f"WER: {wer}\nerr / num_ref_words = {words.errors} / {words.reference_length}\n\n{decoding}"
+    counts = f"{words.errors} / {words.reference_length}"
+    return f"WER: {wer}\nerr / num_ref_words = {counts}\n\n{decoding}"
 
 
 def _word_error_rate(cfg: DictConfig) -> float | None:

@@ -172,7 +172,7 @@ def test_every_utterance_is_there_in_manifest_order_with_its_id_and_language(
     records = _records(results)
     assert [record["id"] for record in records] == _names(tiny_data)
     assert [record["language"] for record in records] == _lines(tiny_data / "test.lang")
-    for record, label in zip(records, _lines(tiny_data / "test.ltr")):
+    for record, label in zip(records, _lines(tiny_data / "test.ltr"), strict=True):
         assert record["reference"] == label.replace(" ", "").replace("|", " ").strip()
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     assert list(scores["languages"]) == ["deu", "ell", "fra"]

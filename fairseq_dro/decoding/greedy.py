@@ -16,8 +16,8 @@ from fairseq_dro.criterions.greedy_decoder import greedy_units
 class GreedyDecoder:
     """The same hypotheses as ``decoders/viterbi_decoder.py``, without copying [B, T, V] scores.
 
-    fairseq copies all scores to the CPU and walks over the utterances there; here one [B, T] integer
-    tensor is copied.
+    fairseq copies all scores to the CPU and walks over the utterances there; here one [B, T]
+    integer tensor is copied.
     """
 
     def __init__(self, dictionary: Dictionary) -> None:

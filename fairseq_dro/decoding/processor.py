@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch.distributed as dist
-from fairseq import checkpoint_utils, utils
+from fairseq import checkpoint_utils
 from fairseq.data.data_utils import post_process
 from fairseq.logging import progress_bar
 from omegaconf import DictConfig
@@ -165,8 +165,8 @@ class CollectingProcessor(InferenceProcessor):
         missing = [name for row, name in enumerate(names) if row not in by_row]
         if missing:
             logger.warning(
-                "%d of %d utterances were not decoded, for task.min_sample_size, dataset.max_tokens "
-                "or the like forbids them: %s%s",
+                "%d of %d utterances were not decoded, for task.min_sample_size, "
+                "dataset.max_tokens or the like forbids them: %s%s",
                 len(missing), len(names), ", ".join(missing[:10]),
                 ", ..." if len(missing) > 10 else "",
             )

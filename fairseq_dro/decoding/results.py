@@ -32,8 +32,9 @@ def write_results(
         wer_name: its name, ``wer`` unless ``decoding.unique_wer_file`` was asked for.
     """
     names = [f"({one.scored.id})" for one in decoded]
-    hypotheses = [_with_token(one.scored.predicted_language, one.scored.hypothesis) for one in decoded]
-    references = [_with_token(one.scored.target_language, one.scored.reference) for one in decoded]
+    scored = [one.scored for one in decoded]
+    hypotheses = [_with_token(one.predicted_language, one.hypothesis) for one in scored]
+    references = [_with_token(one.target_language, one.reference) for one in scored]
     _write(folder / "hypo.word", _joined(hypotheses, names))
     _write(folder / "ref.word", _joined(references, names))
     _write(folder / "hypo.units", _joined((one.hypothesis_units for one in decoded), names))

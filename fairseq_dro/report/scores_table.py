@@ -34,9 +34,12 @@ def scores_table(scores: dict[str, Any], title: str) -> str:
     table = [header, *(row if with_lid else row[:-1] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     lines = [_line(row, widths) for row in table]
-    rule = "|".join(["", "-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:]), ""])
-    notes = ["CER and WER count errors against reference characters and words; S, D, I: characters "
-             "substituted, deleted, inserted."]
+    right = ("-" * (width + 1) + ":" for width in widths[1:])
+    rule = "|".join(["", "-" * (widths[0] + 2), *right, ""])
+    notes = [
+        "CER and WER count errors against reference characters and words; S, D, I: characters "
+        "substituted, deleted, inserted."
+    ]
     if not languages:
         notes.append("The split has no .lang file, so all utterances are scored together.")
     return "\n".join([f"## {title}", "", lines[0], rule, *lines[1:], "", *notes, ""])

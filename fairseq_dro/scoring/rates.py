@@ -92,8 +92,9 @@ class Scores:
     all: Sums
 
     def mean(self, rate: str) -> float | None:
-        """Unweighted mean of ``cer``, ``wer`` or ``lid_accuracy`` over the languages that have it."""
-        rates = [value for sums in self.languages.values() if (value := getattr(sums, rate)) is not None]
+        """Unweighted mean of ``cer``, ``wer`` or ``lid_accuracy``, over languages that have it."""
+        rates = [getattr(sums, rate) for sums in self.languages.values()]
+        rates = [value for value in rates if value is not None]
         return math.fsum(rates) / len(rates) if rates else None
 
     def worst_language(self) -> str | None:
