@@ -19,7 +19,7 @@ import fairseq_dro
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import random_checkpoint
 from fairseq_dro.models.random_checkpoint import write_random_checkpoint
-from tests.stock_commands import BIN, run, train_command
+from tests.stock_commands import BIN, REPOSITORY, run, train_command
 
 FIRST_FOREIGN_KEY = {
     "xlsr2_300m": "multiple_train_files",
@@ -347,7 +347,7 @@ def test_the_training_command_refuses_a_file_that_would_run_code(
     _write_malicious(bad, "zip", touched, files["xlsr2_300m"])
     done = run(train_command(tiny_data, bad), tmp_path / "run", check=False)
     assert done.returncode != 0 and not touched.exists()
-    assert "UserError: model.w2v_path: " in done.stdout and "posix.system" in done.stdout
+    assert "error: model.w2v_path: " in done.stdout and "posix.system" in done.stdout
     assert "begin training" not in done.stdout
 
 
@@ -438,7 +438,7 @@ def _change(good: Path, change: Callable[[dict[str, Any]], None]) -> Callable[[P
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "no checkpoint at /.*w2v.pt; give an existing file"),
+        (None, "no checkpoint at /.*w2v.pt; expected an existing file"),
         (b"", r"w2v.pt \(0 bytes\) is no complete torch checkpoint"),
         (b"<html>404</html>", "w2v.pt is no torch checkpoint; expected a file that torch.save"),
         ("folder", "w2v.pt is a folder; expected a checkpoint file inside it"),
@@ -472,8 +472,39 @@ def test_a_w2v_path_that_does_not_exist_stops_the_command_before_training(
 ) -> None:
     done = run(train_command(tiny_data, tmp_path / "nowhere.pt"), tmp_path / "run", check=False)
     assert done.returncode != 0
-    assert f"UserError: model.w2v_path: no checkpoint at {tmp_path / 'nowhere.pt'}; " in done.stdout
+    assert f"error: model.w2v_path: no checkpoint at {tmp_path / 'nowhere.pt'}; " in done.stdout
     assert "begin training" not in done.stdout
+
+
+BUILD_THEM_ALL = """
+import sys
+from pathlib import Path
+from tests.test_checkpoints import build
+data, *paths = map(Path, sys.argv[1:])
+for path in paths:
+    try:
+        build(path, data)
+    except Exception as error:
+        print(path.name, repr(error)[:200])
+"""
+
+
+def test_stock_fairseq_says_nothing_helpful_about_a_wrong_w2v_path(
+    fine_tuned: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    torch.save({"embed.weight": torch.zeros(2)}, tmp_path / "hugging_face.pt")
+    (tmp_path / "empty.pt").touch()
+    paths = [tmp_path / "hugging_face.pt", tmp_path / "empty.pt"]
+    paths.append(fine_tuned / "checkpoints" / "checkpoint_last.pt")
+    output = run(
+        [sys.executable, "-c", BUILD_THEM_ALL, str(tiny_data), *map(str, paths)],
+        tmp_path,
+        PYTHONPATH=str(REPOSITORY),
+        FAIRSEQ_DRO_COMPAT="-unreadable_files,-wrong_pretrained_files",
+    ).stdout
+    assert "hugging_face.pt KeyError('best_loss')" in output
+    assert "empty.pt EOFError(" in output
+    assert "checkpoint_last.pt AttributeError" in output and "remove_pretraining_modul" in output
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 5_000, 100_000])
@@ -540,19 +571,36 @@ def test_missing_unexpected_and_reshaped_weights_are_named(
     assert "another shape for layer_norm.bias ((5,) instead of (32,))" in sentence
 
 
+def _last_error_with_another_dictionary(
+    stock_run: Path, files: dict[str, Path], data: Path, folder: Path, compat: str
+) -> str:
+    """What the command ends with when a symbol is added to the dictionary before a resume."""
+    shutil.copytree(stock_run, folder / "run")
+    shutil.copytree(data, folder / "data")
+    with open(folder / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
+        dictionary.write("ß 1\n")
+    command = stock_command(folder / "data", files["fairseq_0.12.2"], optimization__max_update="9")
+    done = run(command, folder / "run", check=False, FAIRSEQ_DRO_COMPAT=compat)
+    assert done.returncode != 0
+    return done.stdout.split("another exception occurred:")[-1].split("direct cause of")[-1]
+
+
 def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
     stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(stock_run, tmp_path / "run")
-    shutil.copytree(tiny_data, tmp_path / "data")
-    with open(tmp_path / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
-        dictionary.write("ß 1\n")
-    command = stock_command(
-        tmp_path / "data", files["fairseq_0.12.2"], optimization__max_update="9"
+    error = _last_error_with_another_dictionary(stock_run, files, tiny_data, tmp_path, "1")
+    assert "error: checkpoints/checkpoint_last.pt does not fit the model of this run" in error
+    assert "size mismatch for w2v_encoder.proj.weight" in error
+
+
+def test_stock_fairseq_ends_without_naming_the_weights_that_do_not_fit(
+    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    error = _last_error_with_another_dictionary(
+        stock_run, files, tiny_data, tmp_path, "-unmatched_weights"
     )
-    output = run(command, tmp_path / "run", check=False).stdout
-    assert "UserError: checkpoints/checkpoint_last.pt does not fit the model of this run" in output
-    assert "size mismatch for w2v_encoder.proj.weight" in output.split("UserError: ")[1]
+    assert "Exception: Cannot load model parameters from checkpoint" in error
+    assert "proj.weight" not in error
 
 
 def test_pretraining_heads_and_their_absence_are_no_error(

@@ -62,8 +62,8 @@ def apply() -> None:
 def _cannot_open(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return (
-            f"no checkpoint at {os.path.abspath(path)}; give an existing file, with an absolute "
-            "path if the command changes its working directory as hydra does."
+            f"no checkpoint at {os.path.abspath(path)}; expected an existing file, such as "
+            "xlsr2_300m.pt."
         )
     if isinstance(error, IsADirectoryError):
         return f"{path} is a folder; expected a checkpoint file inside it, such as {path}/model.pt."
