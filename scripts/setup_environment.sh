@@ -109,10 +109,10 @@ if [ -x $venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$(fingerprint "$P
 fi
 echo "setting up .venv with $("$PYTHON" -V) (a few minutes the first time) ..." >&2
 check_compiler
+rm -f $stamp  # first, so that an interrupted set-up is taken up again
 base_of() { "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null; }
 if [ "$(base_of $venv/bin/python)" != "$(base_of "$PYTHON")" ]; then
     make_venv
 fi
-rm -f $stamp
 install
 fingerprint "$PYTHON" >$stamp

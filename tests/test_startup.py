@@ -58,7 +58,9 @@ REASONS = [
         "error_traceback",
         (3, 10),
         [PYTHON, "program.py", "+fail=1"],
-        "TypeError: print_exception() got an unexpected keyword argument 'etype'",
+        "TypeError: print_exception() missing 1 required positional argument: 'exc'"
+        if sys.version_info >= (3, 13)
+        else "TypeError: print_exception() got an unexpected keyword argument 'etype'",
     ),
     (
         "user_dir",
