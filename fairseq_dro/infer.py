@@ -32,7 +32,6 @@ fairseq_dro.register()  # before hydra composes, which must know the plugin's ta
 import hydra  # noqa: E402
 from fairseq import utils  # noqa: E402
 from fairseq.distributed import utils as distributed_utils  # noqa: E402
-from fairseq.tasks import TASK_DATACLASS_REGISTRY  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
@@ -61,7 +60,9 @@ def main() -> None:
 def store_config(name: str) -> None:
     """Tell hydra fairseq's options, with the values of fairseq's conf/infer.yaml.
 
-    The sections stay typed, the root is open: hydra's own settings stand beside them.
+    The sections stay typed, the root is open: hydra's own settings stand beside them. Under the
+    name of a file of the user's this is that file's schema; its ``task`` section stays its own, for
+    in hydra 1.0 a task chosen by a list of defaults would replace what the file says.
     """
     config = InferConfig()
     sections = {
@@ -76,7 +77,9 @@ def store_config(name: str) -> None:
     node.dataset.gen_subset = "test"
     node.distributed_training.distributed_world_size = 1
     node.decoding.beam = 5
-    node.defaults = [{"task": DEFAULT_TASK}]
+    node.task = None
+    if name == CONFIG_NAME:
+        node.defaults = [{"task": DEFAULT_TASK}]
     node.hydra = {  # stay in the folder the command was typed in, and leave nothing there
         "run": {"dir": "."},
         "output_subdir": None,
@@ -143,23 +146,18 @@ def run_worker(
 
 
 def typed_options(cfg: DictConfig) -> set[str]:
-    """Names of the options that the user set; ``task`` is among them if a task was chosen.
-
-    Of a configuration file of the user's, those count that differ from the defaults.
+    """Names of the options that the user set, on the command line or in a file of their own;
+    ``task`` is among them if a task was chosen.
     """
     typed = {
         override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
         for override in HydraConfig.get().overrides.task
     }
     if HydraConfig.get().job.config_name != CONFIG_NAME:
-        defaults = TASK_DATACLASS_REGISTRY[cfg.task._name]()
-        typed |= {"task"} | {
-            f"task.{key}"
-            for key in cfg.task
-            if OmegaConf.is_missing(cfg.task, key) is False
-            and not OmegaConf.is_interpolation(cfg.task, key)
-            and cfg.task[key] != getattr(defaults, key, None)
-        }
+        if cfg.task is not None and OmegaConf.get_type(cfg.task) is not dict:
+            typed.add("task")  # chosen by a list of defaults: every value is the task's own
+        else:
+            typed |= {"task" if key == "_name" else f"task.{key}" for key in cfg.task or {}}
         if cfg.common_eval.post_process != "letter":
             typed.add("common_eval.post_process")
     return typed

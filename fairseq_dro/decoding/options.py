@@ -79,10 +79,14 @@ def _make_paths_absolute(cfg: DictConfig) -> None:
     for name in _PATHS:
         value = None if _is_missing(cfg, name) else OmegaConf.select(cfg, name)
         if value:
-            parts = [to_absolute_path(part) for part in str(value).split("\\")]
+            parts = [_absolute(part) for part in str(value).split("\\")]
             OmegaConf.update(cfg, name, "\\".join(parts), merge=False)
-    if cfg.task is not None and not _is_missing(cfg, "task.data") and cfg.task.data:
-        cfg.task.data = to_absolute_path(cfg.task.data)
+    if cfg.task and "data" in cfg.task and not _is_missing(cfg, "task.data") and cfg.task.data:
+        cfg.task.data = _absolute(cfg.task.data)
+
+
+def _absolute(path: str) -> str:
+    return os.path.normpath(to_absolute_path(path))
 
 
 def _is_missing(cfg: DictConfig, name: str) -> bool:
@@ -163,15 +167,19 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
             "output layer to decode with: fine-tune it first, with fairseq-hydra-train."
         )
     name = cfg.task._name if "task" in typed else saved.task._name
+    if name not in TASK_DATACLASS_REGISTRY:
+        known = ", ".join(task for task in sorted(TASK_DATACLASS_REGISTRY) if "audio" in task)
+        raise UserError(f"the task {name} is not known here; tasks for speech: {known}.")
     options = {field.name for field in dataclasses.fields(TASK_DATACLASS_REGISTRY[name])}
     merged: dict[str, Any] = {"_name": name}
     for option in sorted(options - {"_name"}):
         if _typed(f"task.{option}", typed) or option not in saved.task:
             try:
-                value = cfg.task.get(option)
-                value = OmegaConf.to_container(value, resolve=True) if _is_config(value) else value
-            except (OmegaConfBaseException, KeyError, ValueError):
-                continue
+                value = cfg.task[option]
+                if OmegaConf.is_config(value):
+                    value = OmegaConf.to_container(value, resolve=True)
+            except (OmegaConfBaseException, KeyError, ValueError, TypeError):
+                continue  # missing, or unresolvable: the task's own default stands
             merged[option] = value
         else:
             merged[option] = saved.task[option]
@@ -190,10 +198,6 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
     with open_dict(cfg):
         del cfg["task"]  # a node of another task's type would be refused
         cfg["task"] = OmegaConf.create(merged)
-
-
-def _is_config(value: Any) -> bool:
-    return OmegaConf.is_config(value)
 
 
 def _typed(name: str, typed: Collection[str]) -> bool:
