@@ -41,7 +41,7 @@ elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
 else
     name=${languages//,/_}
     [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages
-    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1000}"
+    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1400}"
 fi
 
 if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/fairseq-dro" ]; then
@@ -53,7 +53,10 @@ fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 started=$SECONDS
-say() { printf '\n[%02d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
+say() {
+    local seconds=$((SECONDS - started))
+    printf '\n[%02d:%02d] %s\n' $((seconds / 60)) $((seconds % 60)) "$*"
+}
 
 say "speech"
 if [ -n "$corpus" ]; then

@@ -14,6 +14,8 @@ from fairseq_dro.report.comparison_figure import draw_comparison, highlighted
 from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
 from fairseq_dro.report.run_folder import read_run
 
+ONE_LANGUAGE = '{"format": 1, "languages": {"deu": {"n_utterances": 9, "cer": 0, "wer": 0}}}'
+
 
 def plant_run(
     folder: Path, objective: str, cer: dict[str, float], q: dict[str, float] | None = None
@@ -21,7 +23,7 @@ def plant_run(
     """A run of two validations whose test scores are ``cer``; WER is CER plus a tenth."""
     q = q or {code: 1 / len(cer) for code in cer}
     (folder / "decode_test").mkdir(parents=True)
-    scores = {code: {"n_utterances": 9, "cer": rate, "wer": rate + 0.1} for code, rate in cer.items()}
+    scores = {c: {"n_utterances": 9, "cer": cer[c], "wer": cer[c] + 0.1} for c in cer}
     (folder / "decode_test" / "scores.json").write_text(
         json.dumps({"format": 1, "languages": scores}), encoding="utf-8"
     )
@@ -119,27 +121,26 @@ def test_a_line_that_a_kill_cut_and_a_repeated_update_leave_the_history_readable
 def test_runs_without_a_history_still_have_a_table(two_runs, tmp_path):
     (two_runs[0] / "history.jsonl").unlink()
     comparison = compare_runs([read_run(run) for run in two_runs])
-    assert rows_of(markdown_table(comparison))["deu German"] == ["10.0", "15.0", "20.0", "25.0", "0.250"]
+    rows = rows_of(markdown_table(comparison))
+    assert rows["deu German"] == ["10.0", "15.0", "20.0", "25.0", "0.250"]
     draw_comparison(comparison, [tmp_path / "one_column.png"])
 
 
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda run: (run / "decode_test/scores.json").unlink(), "decode the test split"),
-        (lambda run: (run / "decode_test/scores.json").write_text('{"format":'), ":1 is not JSON"),
-        (lambda run: (run / "decode_test/scores.json").write_text("{}"), "expected scores of format 1"),
-        (lambda run: run.rename(run.with_name("gone")), "does not exist: expected the hydra.run.dir"),
+        (lambda scores: scores.unlink(), "decode the test split"),
+        (lambda scores: scores.write_text('{"format":'), ":1 is not JSON"),
+        (lambda scores: scores.write_text("{}"), "expected scores of format 1"),
+        (lambda scores: scores.write_text(ONE_LANGUAGE), "numbers of utterances differ for kat"),
         (
-            lambda run: (run / "decode_test/scores.json").write_text(
-                '{"format": 1, "languages": {"deu": {"n_utterances": 9, "cer": 0, "wer": 0}}}'
-            ),
-            "numbers of utterances differ for kat",
+            lambda scores: scores.parent.parent.rename(scores.parent.parent.with_name("gone")),
+            "does not exist: expected the hydra.run.dir",
         ),
     ],
 )
 def test_a_run_that_cannot_be_compared_is_named(two_runs, tmp_path, capsys, spoil, message):
-    spoil(two_runs[1])
+    spoil(two_runs[1] / "decode_test" / "scores.json")
     assert main(["compare", *map(str, two_runs), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and message in said and "ctc_dro" in said

@@ -11,9 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
-
-SAMPLE_RATE = 16_000  # what fairseq's wav2vec 2.0 models expect, Hz
 
 _SYNCHRONOUS_OUTPUT = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, call returns at the end
 _TEXT_IS_UTF8 = 1
@@ -85,7 +84,7 @@ class Espeak:
             pitch, pitch_range: 0 to 100.
 
         Returns:
-            [T] float32 within -1 and 1, at :data:`SAMPLE_RATE`; all zeros or empty where the voice
+            [T] float32 within -1 and 1, at 16 kHz; all zeros or empty where the voice
             cannot read the script.
 
         Raises:

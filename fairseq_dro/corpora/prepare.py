@@ -12,13 +12,12 @@ from pathlib import Path
 
 from fairseq_dro import languages
 from fairseq_dro.corpora import speech_table, spoken_corpus, spoken_languages
-from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 RECEIPT = "prepared.json"  # written last: says what the folder was made from
-_RATE = 16_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +64,8 @@ def _espeak(args: argparse.Namespace) -> int:
         return 0
     if args.out is None:
         raise UserError("prepare espeak: name the data folder to make.")
-    if args.words < 4 or args.utterances < 1:
-        raise UserError("prepare espeak: expected --words of at least 4 and --utterances above 0.")
+    if not 4 <= args.words <= 12 or args.utterances < 1:
+        raise UserError("prepare espeak: expected --words of 4 to 12 and --utterances above 0.")
     chosen = spoken_languages.choose_languages(args.languages)
     plan = spoken_corpus.plan_corpus(chosen, args.utterances, args.words, args.seed)
     receipt = {"source": "espeak", "plan": spoken_corpus.fingerprint(plan)}
@@ -107,7 +106,7 @@ def _finish(folder: Path, utterances: list[Utterance], root: Path, receipt: dict
     seconds: Counter[str] = Counter()
     for utterance in utterances:
         if utterance.split == "train":
-            seconds[utterance.language] += utterance.n_samples / _RATE
+            seconds[utterance.language] += utterance.n_samples / SAMPLE_RATE
     most, least = seconds.most_common()[0], seconds.most_common()[-1]
     sys.stdout.write(
         f"{folder}: {len(seconds)} languages, "

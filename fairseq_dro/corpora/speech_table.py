@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_dro.corpora.spelling import as_letters, as_target_text
-from fairseq_dro.data.manifest_writer import Utterance
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 from fairseq_dro.errors import UserError
 
-SAMPLE_RATE = 16_000  # Hz
 _SPLITS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
 
 
-def read_speech_table(table: str | Path, audio_root: str | Path | None = None) -> Iterator[Utterance]:
+def read_speech_table(
+    table: str | Path, audio_root: str | Path | None = None
+) -> Iterator[Utterance]:
     """Yield the utterances of a table in its order.
 
     Args:

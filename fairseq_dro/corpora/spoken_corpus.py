@@ -1,8 +1,8 @@
 """Plan and speak a synthetic multilingual corpus, deterministic by seed.
 
-Every sentence is a few words of :func:`vocabulary` in random order and occurs once in the whole
-corpus, so no sentence of valid or test is heard in training; words and voices are shared between
-splits. Languages get unequal hours, and every third language, counted from the last one, is
+Every sentence is one to three words of :func:`vocabulary` in random order. Sentences of valid and
+test have two or three, occur once, and are never heard in training; words and voices are shared
+between splits. Languages get unequal hours, and every third language, counted from the last one, is
 spoken in noise: the last language has both the least speech and the most noise.
 """
 
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.corpora.espeak import SAMPLE_RATE, synthesiser
+from fairseq_dro.corpora.espeak import synthesiser
 from fairseq_dro.corpora.spelling import as_letters
 from fairseq_dro.corpora.spoken_languages import SpokenLanguage, vocabulary
-from fairseq_dro.data.manifest_writer import Utterance
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def noise_levels(n_languages: int) -> list[float | None]:
 def plan_corpus(
     languages: Sequence[SpokenLanguage], n_utterances: int, n_words: int, seed: int
 ) -> list[SpokenUtterance]:
-    """Decide every utterance; no sentence of a language occurs twice.
+    """Decide every utterance; no sentence of valid or test occurs a second time.
 
     Args:
         n_utterances: of the training split, over all languages.
@@ -84,10 +84,10 @@ def plan_corpus(
         # The language's own generator: its speech does not depend on the other languages.
         generator = np.random.default_rng([seed, *language.code.encode()])
         n_eval = max(_LEAST_EVAL, round(_EVAL_SHARE * n_train))
-        # Training comes first: its first sentences hold every word, hence every symbol.
-        splits = ["train"] * n_train + ["valid"] * n_eval + ["test"] * n_eval
+        splits = ["valid"] * n_eval + ["test"] * n_eval + ["train"] * n_train
         words = vocabulary(language)[:n_words]
-        sentences = _distinct_sentences(words, len(splits), generator, language)
+        held_out = _held_out_sentences(words, 2 * n_eval, generator, language)
+        sentences = held_out + _training_sentences(words, n_train, generator, held_out)
         for number, (split, text) in enumerate(zip(splits, sentences)):
             variant = VARIANTS[int(generator.integers(len(VARIANTS)))]
             plan.append(
@@ -106,25 +106,40 @@ def plan_corpus(
     return plan
 
 
-def _distinct_sentences(
+def _held_out_sentences(
     words: tuple[str, ...],
     n_sentences: int,
     generator: np.random.Generator,
     language: SpokenLanguage,
 ) -> list[str]:
-    order = generator.permutation(len(words))
-    rounds = [order[start : start + 3] for start in range(0, len(words), 3)]
-    sentences = {" ".join(words[index] for index in chosen): None for chosen in rounds}
-    for _ in range(50 * n_sentences):
-        length = int(generator.integers(2, 5))
-        chosen = generator.choice(len(words), size=length, replace=False)
-        sentences[" ".join(words[index] for index in chosen)] = None
+    sentences: dict[str, None] = {}
+    for _ in range(20 * n_sentences):
+        sentences[_sentence(words, 2, generator)] = None
         if len(sentences) == n_sentences:
             return list(sentences)
     raise UserError(
-        f"{language.code}: {len(words)} words do not make {n_sentences} different sentences of "
-        "two to four words; lower --utterances."
+        f"{language.code}: {len(words)} words do not make {n_sentences} different sentences for "
+        "valid and test; lower --utterances or raise --words."
     )
+
+
+def _training_sentences(
+    words: tuple[str, ...], n_sentences: int, generator: np.random.Generator, held_out: list[str]
+) -> list[str]:
+    sentences = list(words)  # each word alone first: training knows every word and symbol
+    forbidden = set(held_out)
+    while len(sentences) < n_sentences:
+        sentence = _sentence(words, 1, generator)
+        if sentence not in forbidden:
+            sentences.append(sentence)
+    return sentences[:n_sentences]
+
+
+def _sentence(words: tuple[str, ...], fewest: int, generator: np.random.Generator) -> str:
+    chosen = generator.choice(
+        len(words), size=int(generator.integers(fewest, 4)), replace=False
+    )
+    return " ".join(words[index] for index in chosen)
 
 
 def speak_corpus(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 
+SAMPLE_RATE = 16_000  # Hz, what wav2vec 2.0 models were pre-trained on
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -40,8 +42,9 @@ def write_data_folder(
     """Write all splits and their dictionary.
 
     The dictionary holds the symbols of all splits, because training refuses a label outside it;
-    symbols that training lacks come last, with count 0, and are never learnt. The audio stays where it is; ``root`` is written as an absolute path, which every path must lie
-    below. Utterances keep their order within a split.
+    symbols that training lacks come last, with count 0, and are never learnt. The audio stays
+    where it is; ``root`` is written as an absolute path, which every path must lie below.
+    Utterances keep their order within a split.
 
     Returns:
         The number of utterances per split.

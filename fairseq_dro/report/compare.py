@@ -17,8 +17,6 @@ from fairseq_dro.report.run_folder import RESULTS, data_folder_of, read_run
 
 logger = logging.getLogger(__name__)
 
-_RATE = 16_000
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
@@ -72,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _from_data(data: Path, codes: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     """CER of the constant guess and seconds of training speech, by language."""
     from fairseq_dro.data.manifest import read_manifest
+    from fairseq_dro.data.manifest_writer import SAMPLE_RATE
     from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
     from fairseq_dro.scoring.text import scored_characters
 
@@ -84,7 +83,7 @@ def _from_data(data: Path, codes: list[str]) -> tuple[dict[str, float], dict[str
             text = scored_characters(spelled, code)
             texts.setdefault(code, {}).setdefault(split, []).append(text)
             if split == "train" and code in seconds:
-                seconds[code] += int(manifest.n_samples[index]) / _RATE
+                seconds[code] += int(manifest.n_samples[index]) / SAMPLE_RATE
     constant = {}
     for code in codes:
         splits = texts.get(code, {})

@@ -1,8 +1,8 @@
 """Learning curves per language and the path of q, one column a run.
 
 Up to eight languages each get a colour, a line style and a label at the line's end. With more, the
-few that matter are drawn so (the worst of the baseline, and those with the largest q) and all others
-are thin grey lines: a hundred colours cannot be told apart by anybody.
+few that matter are drawn so (the worst of the baseline, and those with the largest q) and all
+others are thin grey lines: a hundred colours cannot be told apart by anybody.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
             curves = {
                 code: _series(run.history, code, key, scale) for code in comparison.codes
             }
-            ends.append((axes[row][column], _draw_panel(axes[row][column], updates, curves, coloured)))
+            panel = axes[row][column]
+            ends.append((panel, _draw_panel(panel, updates, curves, coloured)))
             top = max((v for values in curves.values() for v in values if v == v), default=0.0)
             tops[row] = max(tops[row], top)
         title = run.name if run.objective in ("", run.name) else f"{run.name} ({run.objective})"
@@ -71,7 +72,9 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
     others = len(comparison.codes) - len(coloured)
     if others:
         figure.supxlabel(
-            f"grey: the {others} other languages of {len(comparison.codes)}", fontsize=9, color="0.4"
+            f"grey: the {others} other languages of {len(comparison.codes)}",
+            fontsize=9,
+            color="0.4",
         )
     figure.tight_layout()
     for path in paths:
