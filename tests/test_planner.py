@@ -15,7 +15,8 @@ RATE = 16_000
 def corpus(n_groups: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Log-normal lengths of 0.5 to 20 s, unevenly spread over groups."""
     rng = np.random.default_rng(seed)
-    groups = np.concatenate([np.arange(n_groups), (n_groups * rng.random(n - n_groups) ** 2).astype(int)])
+    uneven = (n_groups * rng.random(n - n_groups) ** 2).astype(int)
+    groups = np.concatenate([np.arange(n_groups), uneven])
     n_samples = (np.exp(rng.normal(1.4, 0.5, n)).clip(0.5, 20) * RATE).astype(np.int64)
     return n_samples, groups
 
@@ -65,7 +66,8 @@ def test_the_same_arguments_give_the_same_batches_and_another_epoch_others():
 def test_workers_times_micro_batches_alone_decide_what_an_update_holds(sampling, split):
     workers, micro_batches = split
     n_samples, groups = corpus(6, 500)
-    plan = BatchPlanner(20 * RATE, sampling=sampling).plan(n_samples, groups, epoch=1, multiple_of=4)
+    planner = BatchPlanner(20 * RATE, sampling=sampling)
+    plan = planner.plan(n_samples, groups, epoch=1, multiple_of=4)
     shards = [plan.batches[worker::workers] for worker in range(workers)]
     updates = [
         {i for shard in shards for batch in shard[u : u + micro_batches] for i in batch.tolist()}

@@ -65,7 +65,7 @@ def _read(recipe: str) -> dict:
     return yaml.safe_load((CONFIG / f"{recipe}.yaml").read_text(encoding="utf-8"))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compose(recipe: str, *overrides: str):
     """The configuration that fairseq_cli/hydra_train.py would hand to training."""
     GlobalHydra.instance().clear()
@@ -145,7 +145,7 @@ def test_a_recipe_holds_deviations_only(recipe):
     assert redundant <= SAID_ALOUD
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _fairseq_defaults():
     GlobalHydra.instance().clear()
     hydra_init("config")

@@ -24,7 +24,7 @@ OPTIONS = {
 }
 
 
-def kill_after_a_save(command: list[str], folder: Path, update: int, workers: str = "") -> None:
+def kill_after_a_save(command: list[str], folder: Path, update: int) -> None:
     """SIGKILL the process group once it has saved at ``update`` or later and gone on."""
     folder.mkdir(parents=True)
     output = folder / "killed.log"
@@ -80,7 +80,7 @@ def test_reset_dataloader_restarts_q_and_says_so_loudly(tiny_data, tiny_checkpoi
 
 @pytest.mark.parametrize("first", ["ctc", "group_dro_ctc"])
 def test_an_erm_run_can_be_the_start_of_ctc_dro(tiny_data, tiny_checkpoint, tmp_path, first):
-    erm = {"criterion___name": first, "optimization__max_update": 4, "checkpoint__save_interval_updates": 4}
+    erm = {"criterion___name": first, "optimization__max_update": 4}
     command = train_command(tiny_data, tiny_checkpoint, **erm)
     own = ("objective", "step_size", "smoothing")
     if first == "ctc":

@@ -18,7 +18,9 @@ OPTIONS = {
 
 def logged(output: str) -> list[dict[str, str]]:
     """What fairseq logged of each update, without times and without our own metrics."""
-    lines = [line.split("[INFO] - ", 1)[1] for line in output.splitlines() if "[train_inner]" in line]
+    lines = [
+        line.split("[INFO] - ", 1)[1] for line in output.splitlines() if "[train_inner]" in line
+    ]
     ours_or_times = ("q_", "wps", "ups", "wall", "train_wall")
     return [
         {k: v for k, v in json.loads(line).items() if not k.startswith(ours_or_times)}

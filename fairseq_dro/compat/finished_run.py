@@ -22,7 +22,7 @@ def needed() -> bool:
 
 
 def apply() -> None:
-    """Wrap ``tasks.setup_task``, which every training process calls when fairseq_cli.train is whole."""
+    """Wrap ``tasks.setup_task``: every training process calls it, with fairseq_cli.train whole."""
     from fairseq import tasks
 
     original = tasks.setup_task

@@ -7,7 +7,7 @@ batches and on updates that are later thrown away, whereas q moves once per succ
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -115,8 +115,8 @@ class GroupDroCtcCriterion(FairseqCriterion):
         task.attach_group_state(self.state, objective=str(cfg.objective))
 
     def forward(
-        self, model, sample: Dict[str, Any], reduce: bool = True
-    ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
+        self, model, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
         """Loss of one batch; ``sample["group"]`` is [B] int64, the group of each utterance.
 
         Returns:
@@ -151,7 +151,8 @@ class GroupDroCtcCriterion(FairseqCriterion):
             if self.cfg.loss_reduction == "batch_mean":
                 loss = loss / n_utterances
         with torch.no_grad():
-            counted = torch.isfinite(losses) & self._feasible(targets, target_lengths, input_lengths)
+            feasible = self._feasible(targets, target_lengths, input_lengths)
+            counted = torch.isfinite(losses) & feasible
             values = {
                 "loss_nats": torch.where(counted, losses.double(), 0.0),
                 "n_utterances": counted,
@@ -168,7 +169,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
             }
         return loss, sample_size, logging_output
 
-    def _input_lengths(self, net_output: Dict[str, Any], log_probs: torch.Tensor) -> torch.Tensor:
+    def _input_lengths(self, net_output: dict[str, Any], log_probs: torch.Tensor) -> torch.Tensor:
         padding_mask = net_output["padding_mask"]
         if padding_mask is None:
             return log_probs.new_full((log_probs.size(1),), log_probs.size(0), dtype=torch.long)
@@ -190,8 +191,8 @@ class GroupDroCtcCriterion(FairseqCriterion):
         return input_lengths >= target_lengths + repeated.sum(-1)
 
     def _errors(
-        self, log_probs: torch.Tensor, input_lengths: torch.Tensor, sample: Dict[str, Any]
-    ) -> Dict[str, torch.Tensor]:
+        self, log_probs: torch.Tensor, input_lengths: torch.Tensor, sample: dict[str, Any]
+    ) -> dict[str, torch.Tensor]:
         """Character and word errors of each utterance of a validation batch, [B] each."""
         hypotheses = greedy_units(log_probs, input_lengths, self.blank_index)
         targets = sample["target"].cpu().numpy()
@@ -212,7 +213,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
         return post_process(" ".join([symbols[unit] for unit in units]), self.cfg.post_process)
 
     @staticmethod
-    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
+    def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Log what concerns all groups together; the task logs what concerns each."""
         total = {
             key: utils.item(sum(log[key] for log in logging_outputs))

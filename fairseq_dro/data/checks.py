@@ -20,7 +20,8 @@ def check_language_codes(manifest: Manifest) -> None:
         UserError: with the line of its first use and the nearest matches.
     """
     for language in sorted(set(manifest.languages)):
-        languages.require_known(language, manifest.where(manifest.languages.index(language), "lang"))
+        where = manifest.where(manifest.languages.index(language), "lang")
+        languages.require_known(language, where)
 
 
 def check_languages_in_training(manifest: Manifest, trained: Collection[str]) -> None:

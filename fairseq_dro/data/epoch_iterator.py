@@ -94,7 +94,11 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             "workers_x_micro_batches": self.multiple_of,
             "n_batches": len(self.frozen_batches),
         }
-        changed = [f"{key} was {plan[key]} and is {now[key]}" for key in now if plan[key] != now[key]]
+        changed = [
+            f"{key} was {plan[key]} and is {new}"
+            for key, new in now.items()
+            if new != plan[key]
+        ]
         if changed:
             raise UserError(
                 f"The checkpoint lies inside an epoch whose batches were planned otherwise "

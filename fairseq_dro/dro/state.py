@@ -84,7 +84,8 @@ class GroupDroState:
         seen = self.pending_count > 0
         if self.update_when is UpdateWhen.ALL_GROUPS_SEEN and not seen.all():
             return False
-        means = np.divide(self.pending_loss, self.pending_count, where=seen, out=self.last_loss.copy())
+        means = self.last_loss.copy()
+        means[seen] = self.pending_loss[seen] / self.pending_count[seen]
         self.last_loss = means
         self.pending_loss = np.zeros_like(self.pending_loss)
         self.pending_count = np.zeros_like(self.pending_count)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
-from typing import Any, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 

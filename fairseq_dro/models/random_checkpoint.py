@@ -9,7 +9,8 @@ carries the task keys that fairseq 0.12.2 does not know, so loading fails on it 
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 

@@ -159,12 +159,10 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             if not self.cfg.allow_unseen:
                 raise
             logger.warning("Such units count as errors. %s", error)
-        per_language = self.cfg.audio_checks_per_language
-        checks.check_audio(
-            manifest,
-            self.cfg.sample_rate,
-            checks.sample_per_language(manifest, per_language if per_language >= 0 else len(manifest)),
-        )
+        n_headers = self.cfg.audio_checks_per_language
+        n_headers = n_headers if n_headers >= 0 else len(manifest)
+        chosen = checks.sample_per_language(manifest, n_headers)
+        checks.check_audio(manifest, self.cfg.sample_rate, chosen)
         super().load_dataset(split, task_cfg, **kwargs)
         inner = self.datasets[split]
         skipped = getattr(inner.dataset, "skipped_indices", set())
