@@ -1,10 +1,10 @@
 """Python 3.11: a dataclass instance as the default of a field is refused.
 
-hydra/conf/__init__.py:46 and, after it, most of fairseq's configuration classes
-(fairseq/dataclass/configs.py:925, fairseq/models/transformer/transformer_config.py:103) write
-``hydra: HydraConf = HydraConf()``. Since Python 3.11 `dataclasses` raises ``ValueError: mutable
+hydra/conf/__init__.py:96 and, after it, most of fairseq's configuration classes
+(fairseq/dataclass/configs.py:1106, fairseq/models/transformer/transformer_config.py:114) write
+``common: CommonConfig = CommonConfig()``. Since Python 3.11 `dataclasses` raises ``ValueError: mutable
 default ... is not allowed: use default_factory`` for a default whose class is not hashable.
-A default factory is no way out: fairseq/dataclass/initialize.py:24 reads ``field.default``.
+A default factory is no way out: fairseq/dataclass/initialize.py:22 reads ``field.default``.
 
 The check looks at the class of the default, so the class is hashable while one field is read and
 as its author wrote it before and afterwards.

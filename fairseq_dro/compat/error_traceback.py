@@ -3,7 +3,7 @@
 hydra/_internal/utils.py:267 shows it with ``print_exception(etype=None, ...)``, an argument that
 Python 3.10 made positional only, so the last line of any failure is ``TypeError: print_exception()
 got an unexpected keyword argument 'etype'``, or in 3.13 ``missing 1 required positional argument:
-'exc'``. Two steps before (:247), ``assert mdl is not None`` does the same to an error that came
+'exc'``. Before that (:237), ``assert mdl is not None`` does the same to an error that came
 through generated code.
 
 Only an exception that is not one of hydra's own gets there. It is now shown by Python itself, from

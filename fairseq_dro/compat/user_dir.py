@@ -1,6 +1,6 @@
 """An installed plugin and an explicit ``common.user_dir`` together.
 
-fairseq/utils.py:504 imports a user dir only if no module of that name is loaded. The installed
+fairseq/utils.py:489-508 imports a user dir only if no module of that name is loaded. The installed
 plugin is loaded by then: fairseq registers nothing when it is the same folder, and refuses it
 (``ImportError: Failed to import --user-dir=... not globally unique``) when it is another copy.
 Now either way of asking leads to ``fairseq_dro.register()``, and a second copy is named aloud.

@@ -13,7 +13,7 @@ import types
 
 __version__ = "2.13.0+stub"
 
-ABSENT = ("_get_torch_home",)  # gives a path; fairseq/file_utils.py:31 can do without it
+ABSENT = ("_get_torch_home",)  # gives a path; fairseq/file_utils.py:25 can do without it
 
 
 class _Answer(int):
