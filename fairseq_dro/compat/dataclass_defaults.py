@@ -2,8 +2,8 @@
 
 hydra/conf/__init__.py:96 and, after it, most of fairseq's configuration classes
 (fairseq/dataclass/configs.py:1106, fairseq/models/transformer/transformer_config.py:114) write
-``common: CommonConfig = CommonConfig()``. Since Python 3.11 `dataclasses` raises ``ValueError: mutable
-default ... is not allowed: use default_factory`` for a default whose class is not hashable.
+``common: CommonConfig = CommonConfig()``. Since Python 3.11 `dataclasses` raises ``ValueError:
+mutable default ... is not allowed: use default_factory`` for a default that is not hashable.
 A default factory is no way out: fairseq/dataclass/initialize.py:22 reads ``field.default``.
 
 The check looks at the class of the default, so the class is hashable while one field is read and
