@@ -41,7 +41,7 @@ elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
 else
     name=${languages//,/_}
     [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages
-    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1400}"
+    : "${out:=demo_runs/$name}" "${updates:=450}" "${validate_every:=50}" "${utterances:=1400}"
 fi
 
 if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/fairseq-dro" ]; then

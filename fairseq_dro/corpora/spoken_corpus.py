@@ -58,11 +58,11 @@ def train_counts(n_languages: int, n_utterances: int) -> list[int]:
 
 
 def noise_levels(n_languages: int) -> list[float | None]:
-    """Signal-to-noise ratio per language in dB: 3 for the last, 10 for each third before it."""
+    """Signal-to-noise ratio per language in dB: 6 for the last, 10 for each third before it."""
     levels: list[float | None] = [None] * n_languages
     for index in range(n_languages - 4, -1, -3):
         levels[index] = 10.0
-    levels[-1] = 3.0
+    levels[-1] = 6.0
     return levels
 
 
