@@ -103,7 +103,7 @@ def test_no_sentence_of_valid_or_test_is_heard_in_training_but_all_its_symbols_a
         assert set("".join(held_out)) <= set("".join(texts["train"]))
 
 
-def test_the_last_language_has_least_speech_and_most_noise():
+def test_the_last_language_has_fewest_utterances_and_most_noise():
     counts, levels = train_counts(6, 1000), noise_levels(6)
     assert counts == sorted(counts, reverse=True) and counts[0] > 2 * counts[-1]
     assert min(level for level in levels if level is not None) == levels[-1]

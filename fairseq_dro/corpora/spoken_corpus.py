@@ -3,7 +3,7 @@
 Every sentence is one to three words of :func:`vocabulary` in random order. Sentences of valid and
 test have two or three, occur once, and are never heard in training; words and voices are shared
 between splits. Languages get unequal hours, and every third language, counted from the last one, is
-spoken in noise: the last language has both the least speech and the most noise.
+spoken in noise: the last language has both the fewest utterances and the most noise.
 """
 
 from __future__ import annotations
