@@ -79,7 +79,7 @@ def digest(content):
 
 
 DEMO = [
-    "babel",  # number words
+    "babel",  # names of weekdays and months
     "espeakng-loader",
     "soxr",
 ]

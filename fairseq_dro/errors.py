@@ -1,5 +1,7 @@
 """The one exception for mistakes a user can make and mend."""
 
+from __future__ import annotations
+
 
 class UserError(ValueError):
     """A mistake in data, configuration or environment.
@@ -9,9 +11,13 @@ class UserError(ValueError):
     """
 
 
-def sentence_of(error: UserError) -> str:
-    """The sentence itself, also where a data loader process sent it inside a traceback.
+def sentence_of(error: BaseException) -> str | None:
+    """The sentence of a user's mistake, or None for any other error.
 
-    torch's ``ExceptionWrapper`` raises the same class with the worker's traceback as its message.
+    Loader processes and workers that fairseq has started hand their error over inside a traceback
+    (torch's ``ExceptionWrapper`` and ``ProcessRaisedException``): there it is the end of the text.
     """
-    return str(error).strip().rpartition(f"{UserError.__name__}: ")[2]
+    _, name, sentence = str(error).strip().rpartition(f"{UserError.__name__}: ")
+    if name:
+        return sentence
+    return str(error) if isinstance(error, UserError) else None

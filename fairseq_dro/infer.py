@@ -35,13 +35,12 @@ from fairseq.distributed import utils as distributed_utils  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
-from torch.multiprocessing import ProcessRaisedException  # noqa: E402
 
 from fairseq_dro.decoding import options  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
 from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: E402
-from fairseq_dro.errors import UserError, sentence_of  # noqa: E402
+from fairseq_dro.errors import sentence_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 
@@ -94,11 +93,11 @@ def hydra_main(cfg: DictConfig) -> float | None:
     _log_to_stderr()
     try:
         decode(cfg, typed_options(cfg))
-    except (UserError, ProcessRaisedException) as error:
-        # a worker that fairseq has started hands its error over inside a traceback
-        if isinstance(error, ProcessRaisedException) and "UserError: " not in str(error):
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        sys.stderr.write(f"error: {sentence_of(error)}\n")
+        sys.stderr.write(f"error: {sentence}\n")
         sys.exit(2)
     return _word_error_rate(cfg)
 

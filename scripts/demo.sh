@@ -69,7 +69,7 @@ fi
 
 for objective in erm ctc_dro; do
     run=$out/$objective
-    # fairseq resumes by itself; once it is through, asking again would train one update more.
+    # fairseq resumes by itself; the marker only saves starting it once it is through
     if [ ! -e "$run/trained_$updates" ]; then
         say "training: $objective, $updates updates"
         "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \

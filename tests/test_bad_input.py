@@ -96,7 +96,8 @@ def test_an_empty_label(data):
 
 def test_a_language_token_that_the_dictionary_lacks(data):
     message = refusal(data, language_token=True)
-    assert "train.ltr:1" in message and re.search(r"'\[(deu|ell|fra)\]'", message)
+    assert "dict.ltr.txt lacks the language token" in message
+    assert re.search(r"`\[(deu|ell|fra)\] 1`", message)
 
 
 def test_a_wrong_sample_rate(data):
@@ -146,6 +147,44 @@ def test_a_data_folder_that_does_not_exist(tmp_path):
 def test_a_split_that_does_not_exist_names_those_that_do(data):
     message = refusal(data, "dev")
     assert "dev.tsv" in message and "test, train, valid" in message
+
+
+def test_a_language_of_which_nothing_can_be_trained_on(data):
+    """q would wait for it for ever, and CTC-DRO be plain ERM without a word."""
+    languages = (data / "train.lang").read_text().split()
+    rows = (data / "train.tsv").read_text().splitlines()[1:]
+    lengths = [int(row.split("\t")[1]) for row in rows]
+    shortest = min(n for n, language in zip(lengths, languages) if language == "fra")
+    task = make_task(data)
+    task.load_dataset("train")
+    task.dataset("train").groups[:] = [languages[i] == "fra" for i in range(len(languages))]
+    task.state.merge_state_dict({"languages": ("ell", "fra", "deu")})
+    with pytest.raises(UserError, match="no utterance of deu can be trained on"):
+        task.get_batch_iterator(task.dataset("train"), max_tokens=40 * shortest)
+
+
+def test_a_validation_utterance_longer_than_the_memory_bound(data):
+    task = make_task(data)
+    task.load_dataset("valid")
+    dataset = task.dataset("valid")
+    bound = int(sorted(dataset.sizes)[-2])
+    with pytest.raises(UserError, match=rf"longer than dataset.max_tokens={bound} samples"):
+        task.get_batch_iterator(dataset, max_tokens=bound)
+    kept = task.get_batch_iterator(dataset, max_tokens=bound, ignore_invalid_inputs=True)
+    assert sum(map(len, kept.frozen_batches)) == len(dataset) - 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("batch_seconds", 0.0),
+        ("batch_seconds", -5.0),
+        ("sampling_temperature", 0.5),
+        ("length_noise", 2.0),
+    ],
+)
+def test_an_option_out_of_its_range(data, option, value):
+    assert f"task.{option}={value}" in refusal(data, **{option: value})
 
 
 def test_fewer_utterances_than_workers(data, tiny_checkpoint):

@@ -143,7 +143,7 @@ def test_a_table_becomes_a_data_folder_without_a_copy_of_its_audio(corpus, tmp_p
         seconds = manifest.n_samples / 16_000
         assert np.abs(seconds - [float(row["seconds"]) for row in expected]).max() < 0.02
         assert symbols.issuperset(" ".join(manifest.labels).split())
-        assert Path(manifest.root) == corpus.resolve()
+        assert manifest.root == os.path.abspath(corpus)
     assert list(tmp_path.rglob("*.ogg")) == []
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import shutil
+
 import pytest
 
 from fairseq_dro.errors import UserError
@@ -66,3 +69,48 @@ def test_an_epoch_planned_otherwise_is_refused_with_both_values(tiny_data, chang
     other = task.get_batch_iterator(task.dataset("train"), max_tokens=640_000)
     with pytest.raises(UserError, match=r"was \d+ and is \d+.*reset_dataloader"):
         other.load_state_dict(first.state_dict())
+
+
+def test_a_changed_manifest_is_refused_inside_an_epoch(tiny_data, tmp_path):
+    """The same number of batches, but other utterances in them."""
+    first = iterator(tiny_data)
+    drawn(first, 2)
+    other = iterator(tiny_data)
+    other.dataset.manifest.paths.reverse()
+    with pytest.raises(UserError, match="checksum_of_batches was"):
+        other.load_state_dict(first.state_dict())
+
+
+def test_a_changed_dictionary_is_refused_also_between_epochs(tiny_data, tmp_path):
+    """The same number of units in another order would give every output another meaning."""
+    first = iterator(tiny_data)
+    drawn(first)
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    lines = (data / "dict.ltr.txt").read_text().splitlines()
+    (data / "dict.ltr.txt").write_text("".join(f"{line}\n" for line in reversed(lines)))
+    with pytest.raises(UserError, match="dictionary"):
+        iterator(data).load_state_dict(first.state_dict())
+
+
+def test_epochs_share_one_loader(tiny_data):
+    """Else each epoch would leave its loader processes behind."""
+    task = make_task(tiny_data, batch_seconds=4.0)
+    task.load_dataset("train")
+    first = task.get_batch_iterator(task.dataset("train"), epoch=1, num_workers=1)
+    batches = drawn(first)
+    second = task.get_batch_iterator(task.dataset("train"), epoch=2, num_workers=1)
+    assert second is first
+    assert drawn(second) != batches and second.epoch == 2
+    alone = make_task(tiny_data, batch_seconds=4.0)
+    alone.load_dataset("train")
+    fresh = alone.get_batch_iterator(alone.dataset("train"), epoch=2)
+    assert [b for b in second.frozen_batches] == [b for b in fresh.frozen_batches]
+    assert len(multiprocessing.active_children()) <= 1
+
+
+def test_decoding_the_training_split_brings_each_utterance_once(tiny_data):
+    task = make_task(tiny_data, group_sampling="uniform", allow_unseen=True)
+    task.load_dataset("train")
+    batches = task.get_batch_iterator(task.dataset("train"), max_tokens=640_000).frozen_batches
+    assert sorted(i for batch in batches for i in batch) == list(range(126))

@@ -82,17 +82,46 @@ def test_the_model_moves_the_same_way(runs, other):
     torch.testing.assert_close(one, many, rtol=0.05, atol=2e-3)
 
 
+def logged(folder: Path, name: str) -> list[float]:
+    """A metric of every update, as fairseq logged it on the first worker."""
+    return [
+        float(line.split(f'"{name}": "')[1].split('"')[0])
+        for line in (folder / "output.log").read_text().splitlines()
+        if "[train_inner]" in line and f'"{name}"' in line
+    ]
+
+
+@pytest.mark.parametrize("other", [(2, 2), (4, 1)])
+def test_the_gradient_has_the_same_size(runs, other):
+    """Adam would hide a gradient that is a constant too large; its norm does not."""
+    one, many = (logged(runs[key], "gnorm")[0] for key in ((1, 4), other))
+    assert one == pytest.approx(many, rel=1e-3)
+
+
+@pytest.mark.parametrize("reduction", ["batch_mean", "batch_sum"])
+def test_the_papers_reductions_do_not_depend_on_the_workers(
+    uneven_data, tiny_checkpoint, tmp_path, reduction
+):
+    norms = []
+    for workers, micro_batches in ((1, 2), (2, 1)):
+        options = OPTIONS | {
+            "optimization__update_freq": f"[{micro_batches}]",
+            "optimization__max_update": 1,
+            "criterion__loss_reduction": reduction,
+        }
+        command = train_command(uneven_data, tiny_checkpoint, **options)
+        folder = tmp_path / f"{workers}x{micro_batches}"
+        done = run(torchrun(workers, command) if workers > 1 else command, folder)
+        (folder / "output.log").write_text(done.stdout)
+        norms += logged(folder, "gnorm")
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3) and len(norms) == 2
+
+
 def test_no_worker_needed_a_dummy_batch(runs, uneven_data):
     """Every update logs the sentences of four batches; a dummy would zero a worker's share."""
     n_sentences = {}
     for key, folder in runs.items():
-        log = (folder / "output.log").read_text()
-        counts = [
-            int(float(line.split('"nsentences": "')[1].split('"')[0]))
-            for line in log.splitlines()
-            if "[train_inner]" in line and '"nsentences"' in line
-        ]
-        n_sentences[key] = counts
+        n_sentences[key] = logged(folder, "nsentences")
     assert n_sentences[1, 4] == n_sentences[2, 2] == n_sentences[4, 1]
     n_utterances = len((uneven_data / "train.lang").read_text().split())
     epochs = np.cumsum(n_sentences[1, 4])

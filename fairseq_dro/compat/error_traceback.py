@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from fairseq_dro.errors import UserError, sentence_of
+from fairseq_dro.errors import sentence_of
 
 HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 
@@ -43,8 +43,9 @@ def apply() -> None:
             except Exception as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
-                if isinstance(error, UserError):  # its sentence says all; a trace would bury it
-                    sys.stderr.write(f"error: {sentence_of(error)}\n")
+                sentence = sentence_of(error)
+                if sentence is not None:  # it says all; a trace would bury it
+                    sys.stderr.write(f"error: {sentence}\n")
                     sys.exit(2)
                 traceback.print_exception(type(error), error, _below_hydra(error.__traceback__))
                 sys.stderr.write(HINT)

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 # Shapes: B utterances, T frames, V units.
+
+
+def frames_of_utterances(net_output: dict[str, Any], n_frames: int) -> torch.Tensor:
+    """[B] frames of each utterance that are no padding.
+
+    Args:
+        net_output: of the encoder, with ``encoder_out`` [T, B, V] and ``padding_mask`` [B, T], None
+            where nothing is padded.
+    """
+    padding_mask = net_output["padding_mask"]
+    if padding_mask is None:
+        encoded = net_output["encoder_out"]
+        return torch.full((encoded.size(1),), n_frames, device=encoded.device)
+    return (~padding_mask).long().sum(-1)
 
 
 def greedy_units(

@@ -18,7 +18,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
 
-from fairseq_dro.criterions.greedy_decoder import greedy_units
+from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
 from fairseq_dro.criterions.group_sums import GROUP_SUMS, sum_by_group
 from fairseq_dro.dro.rules import RULES, make_rule
 from fairseq_dro.dro.state import GroupDroState, UpdateWhen
@@ -46,7 +46,10 @@ class GroupDroCtcConfig(FairseqDataclass):
     )
     smoothing: float = field(
         default=0.5,
-        metadata={"help": "alpha of ctc_dro, > 0; the paper uses 0.1, 0.5 or 1; larger is milder"},
+        metadata={
+            "help": "alpha of ctc_dro, > 0; the paper uses 0.1, 0.5 or 1; larger makes each step "
+            "milder, but at rest leaves easy languages less"
+        },
     )
     update_when: ChoiceEnum([when.value for when in UpdateWhen]) = field(
         default="all_groups_seen",
@@ -97,6 +100,11 @@ class GroupDroCtcCriterion(FairseqCriterion):
                 f"{task.__class__.__name__} does not give: use "
                 "task=language_grouped_audio_finetuning."
             )
+        if task.cfg.allow_unseen:
+            raise UserError(
+                "task.allow_unseen=true is for decoding: leave it out in training, where each "
+                "language must have a group."
+            )
         for name in ("step_size", "smoothing"):
             if not getattr(cfg, name) > 0:
                 raise UserError(
@@ -125,7 +133,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
         """
         net_output = model(**sample["net_input"])
         log_probs = model.get_normalized_probs(net_output, log_probs=True).contiguous()  # [T, B, V]
-        input_lengths = self._input_lengths(net_output, log_probs)  # [B]
+        input_lengths = frames_of_utterances(net_output, log_probs.size(0))  # [B]
         targets = sample["target"]  # [B, L]
         is_unit = (targets != self.pad_index) & (targets != self.eos_index)
         target_lengths = sample["target_lengths"]
@@ -168,12 +176,6 @@ class GroupDroCtcCriterion(FairseqCriterion):
                 GROUP_SUMS: sum_by_group(sample["group"], len(self.state.groups), values),
             }
         return loss, sample_size, logging_output
-
-    def _input_lengths(self, net_output: dict[str, Any], log_probs: torch.Tensor) -> torch.Tensor:
-        padding_mask = net_output["padding_mask"]
-        if padding_mask is None:
-            return log_probs.new_full((log_probs.size(1),), log_probs.size(0), dtype=torch.long)
-        return (~padding_mask).long().sum(-1)
 
     def _loss_weights(self, losses: torch.Tensor) -> torch.Tensor:
         """[G] in the losses' dtype, copied to their device again only after q has moved."""

@@ -61,6 +61,12 @@ def check_labels(manifest: Manifest, symbols: Collection[str], labels: Sequence[
                     missing.setdefault(unit, index)
     if missing:
         unit, index = next(iter(missing.items()))
+        if unit == f"[{manifest.languages[index]}]":
+            raise UserError(
+                f"{manifest.folder}/dict.{manifest.label_type}.txt lacks the language token "
+                f"{unit}, which task.language_token=true puts before each target: add a line "
+                f"`{unit} 1` to it for every language, before training."
+            )
         others = ", ".join(repr(u) for u in list(missing)[1:11])
         raise UserError(
             f"{manifest.where(index, manifest.label_type)}: {unit!r} (U+{ord(unit[0]):04X}) is not "

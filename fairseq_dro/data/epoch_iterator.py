@@ -8,6 +8,7 @@ criterion's buffers are never saved, ``trainer.py:396``, and ``task.state`` is n
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         multiple_of: workers x micro-batches that the plan was made for.
         group_state: what to save and restore beside the position; None with a criterion that
             keeps no such state.
+        units: symbols of the target dictionary: output unit i of the model means ``units[i]``.
     """
 
     def __init__(
@@ -38,25 +40,30 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         *,
         multiple_of: int,
         group_state: GroupDroState | None,
+        units: Sequence[str],
         **options: Any,
     ) -> None:
         super().__init__(
             dataset=dataset,
             collate_fn=dataset.collater,
-            batch_sampler=[batch.tolist() for batch in batches],
+            batch_sampler=(),
             disable_shuffling=True,  # iterators.py:545 would undo the planner's rounds
+            reuse_dataloader=True,  # else each epoch leaves its loader processes behind
             **options,
         )
-        self.multiple_of = multiple_of
         self.group_state = group_state
+        self.units_checksum = zlib.crc32("\n".join(units).encode())
+        self.replan(batches, multiple_of)
+
+    def replan(self, batches: Sequence[np.ndarray], multiple_of: int) -> None:
+        """Take the plan of the next epoch; the loader and its processes stay."""
+        self._frozen_batches = tuple(batch.tolist() for batch in batches)
+        self.multiple_of = multiple_of
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
-        state["plan"] = {
-            "workers": self.num_shards,
-            "workers_x_micro_batches": self.multiple_of,
-            "n_batches": len(self.frozen_batches),
-        }
+        state["plan"] = {"workers": self.num_shards, **self._plan_identity()}
+        state["units_checksum"] = self.units_checksum
         if self.group_state is not None:
             state["group_dro"] = self.group_state.state_dict()
         return state
@@ -68,6 +75,12 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             UserError: the rest of the epoch cannot be the same, or the languages changed.
         """
         state = dict(state_dict)
+        if state.get("units_checksum", self.units_checksum) != self.units_checksum:
+            raise UserError(
+                "The dictionary of the data folder holds other units, or the same in another "
+                "order, than the checkpoint was trained with, so its outputs would change their "
+                "meaning: put the dictionary back that it was trained with."
+            )
         if state.get("iterations_in_epoch", 0) > 0:
             state["iterations_in_epoch"] = self._same_position(state)
         super().load_state_dict(state)
@@ -87,13 +100,10 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         plan = state.get("plan")
         if plan is None:
             raise UserError(
-                "The checkpoint lies inside an epoch that another task planned: start at its "
-                "next epoch with checkpoint.reset_dataloader=true (q starts afresh)."
+                "The checkpoint lies inside an epoch that another task planned: to go on with its "
+                f"weights {_START_AFRESH}."
             )
-        now = {
-            "workers_x_micro_batches": self.multiple_of,
-            "n_batches": len(self.frozen_batches),
-        }
+        now = self._plan_identity()
         changed = [
             f"{key} was {plan[key]} and is {new}"
             for key, new in now.items()
@@ -102,9 +112,27 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         if changed:
             raise UserError(
                 f"The checkpoint lies inside an epoch whose batches were planned otherwise "
-                f"({'; '.join(changed)}): use the same data, workers x update_freq and batch "
-                "options, or start the epoch anew with checkpoint.reset_dataloader=true (q starts "
-                "afresh)."
+                f"({'; '.join(changed)}): use the same data, seed, workers x update_freq and batch "
+                f"options, or, to go on with its weights, {_START_AFRESH}."
             )
         done = state["iterations_in_epoch"] * plan["workers"]
         return done // self.num_shards
+
+    def _plan_identity(self) -> dict[str, int]:
+        """What must be the same for the rest of an epoch to be the same."""
+        manifest, rows = self.dataset.manifest, self.dataset.rows
+        checksum = 0
+        for batch in self.frozen_batches:
+            lines = [f"{manifest.paths[rows[i]]} {manifest.n_samples[rows[i]]}" for i in batch]
+            checksum = zlib.crc32("\n".join(lines).encode(), checksum)
+        return {
+            "workers_x_micro_batches": self.multiple_of,
+            "n_batches": len(self.frozen_batches),
+            "checksum_of_batches": checksum,
+        }
+
+
+_START_AFRESH = (
+    "start once with checkpoint.reset_dataloader=true, which begins at epoch 1 with uniform q, "
+    "and leave the option out again after the first save"
+)

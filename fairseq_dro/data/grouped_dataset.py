@@ -23,9 +23,6 @@ class GroupedAudioDataset(BaseWrapperDataset):
         groups: [N] int64 group of each item, -1 for a language that training does not know.
     """
 
-    can_reuse_epoch_itr_across_epochs = False
-    """The planner makes other batches in every epoch."""
-
     def __init__(
         self, dataset: FairseqDataset, manifest: Manifest, rows: np.ndarray, groups: np.ndarray
     ) -> None:
@@ -38,6 +35,8 @@ class GroupedAudioDataset(BaseWrapperDataset):
         row = int(self.rows[index])
         try:
             item = self.dataset[index]
+        except MemoryError:
+            raise
         except Exception as error:  # soundfile, libsndfile and fairseq raise many kinds
             raise UserError(
                 f"{self.manifest.where(row)}: {self.manifest.audio_path(row)} cannot be read "

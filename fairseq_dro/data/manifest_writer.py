@@ -52,7 +52,7 @@ def write_data_folder(
     Raises:
         UserError: an utterance is empty, lies outside ``root``, or the training split is missing.
     """
-    folder, root = Path(folder), Path(root).resolve()
+    folder, root = Path(folder), Path(os.path.abspath(root))
     splits: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         splits.setdefault(utterance.split, []).append(utterance)

@@ -8,7 +8,7 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.models import FairseqModel
 
-from fairseq_dro.criterions.greedy_decoder import greedy_units
+from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
 
 # Shapes: B utterances, T frames, V units.
 
@@ -36,11 +36,7 @@ class GreedyDecoder:
             scores = model.get_logits(net_output)  # [T, B, V]
         else:
             scores = model.get_normalized_probs(net_output, log_probs=True)
-        padding = net_output.get("padding_mask")  # [B, T]
-        if padding is None:
-            lengths = torch.full((scores.size(1),), scores.size(0), device=scores.device)
-        else:
-            lengths = (~padding).sum(-1)
+        lengths = frames_of_utterances(net_output, scores.size(0))
         return [
             [{"tokens": torch.from_numpy(units), "score": 0}]
             for units in greedy_units(scores, lengths, self.blank)

@@ -135,6 +135,6 @@ def _changed_groups(saved: Sequence[str], current: Sequence[str]) -> str:
         difference = f"their order was {', '.join(saved)} and is {', '.join(current)}"
     return (
         f"The checkpoint holds group weights of other languages than the training data "
-        f"({difference}): train on the same languages, or start q afresh with "
-        "checkpoint.reset_dataloader=true."
+        f"({difference}): train on the same languages, or start once with "
+        "checkpoint.reset_dataloader=true, which begins at epoch 1 with uniform q."
     )

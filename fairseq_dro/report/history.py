@@ -8,10 +8,11 @@
 
 Rates are fractions. ``loss_nats`` is the mean over utterances of the validation split;
 ``train_loss_nats`` the group loss that last moved q (for CTC-DRO the mean over batches of the sum
-over a batch), null before the first move. Beside it, ``group_weights.jsonl`` holds one line per
-move of q: {"format": 1, "update": 17, "q": {"deu": 0.2, ...}, "group_loss_nats": {...}}.
+over a batch), null before the language was first seen. Beside it, ``group_weights.jsonl`` holds
+one line per move of q: {"format": 1, "update": 17, "q": {"deu": 0.2, ...},
+"group_loss_nats": {...}}.
 
-A run that was killed and started again may repeat an update: the later line counts.
+A run that was killed and started again repeats updates: the later lines count.
 """
 
 from __future__ import annotations
@@ -39,18 +40,25 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """All whole lines by ascending update; of several for one update and subset, the last.
+    """All whole lines by ascending update.
 
-    A line that a kill cut in half is left out.
+    Where the update falls back, a run went on from an earlier checkpoint or began anew: then the
+    lines that it left behind do not count. A line that a kill cut in half does not either.
     """
-    by_key: dict[tuple[int, str], dict[str, Any]] = {}
+    by_subset: dict[str, list[dict[str, Any]]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        by_key[record["update"], record.get("subset", "")] = record
-    return [by_key[key] for key in sorted(by_key)]
+        kept = by_subset.setdefault(record.get("subset", ""), [])
+        while kept and kept[-1]["update"] >= record["update"]:
+            kept.pop()
+        kept.append(record)
+    return sorted(
+        (record for records in by_subset.values() for record in records),
+        key=lambda record: record["update"],
+    )
 
 
 def _without_nan(value: Any) -> Any:

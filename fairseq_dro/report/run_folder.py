@@ -59,6 +59,8 @@ def read_run(folder: str | Path, results: str = RESULTS) -> RunFolder:
     history_path = folder / HISTORY_FILE
     history = read_records(history_path) if history_path.exists() else []
     history = [record for record in history if isinstance(record.get("languages"), dict)]
+    # of several validation splits the first, by which fairseq chooses checkpoints (train.py:502)
+    history = [record for record in history if record.get("subset") == history[0].get("subset")]
     languages = scores["languages"]
     return RunFolder(
         folder=folder,

@@ -121,7 +121,11 @@ class GroupLog:
         append_record(self.folder / HISTORY_FILE, record)
         self._log_to_tensorboard(record)
         worst = sorted(
-            (language for language, row in record["languages"].items() if "cer" in row),
+            (
+                language
+                for language, row in record["languages"].items()
+                if np.isfinite(row.get("cer", np.nan))
+            ),
             key=lambda language: -record["languages"][language]["cer"],
         )
         logger.info(
@@ -156,7 +160,9 @@ class GroupLog:
             "wer": float(_ratio(self._total("word_errors"), self._total("words"))),
             "mean_cer": float(_over_languages(np.nanmean, cer)),
             "worst_cer": float(_over_languages(np.nanmax, cer)),
-            "worst_language": self.state.groups[int(np.nanargmax(cer))],
+            "worst_language": self.state.groups[int(np.nanargmax(cer))]
+            if np.isfinite(cer).any()
+            else None,
             "languages": languages,
         }
 

@@ -6,6 +6,7 @@ their dense group indices, checks of the data, single-language batches of about
 """
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -51,7 +52,7 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     )
     sampling_temperature: float = field(
         default=2.0,
-        metadata={"help": "of group_sampling=temperature, >= 1; 1 is proportional"},
+        metadata={"help": "of group_sampling=temperature, >= 1; 1 draws in proportion to seconds"},
     )
     length_noise: float = field(
         default=0.05,
@@ -84,7 +85,10 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     )
     history_dir: str = field(
         default=".",
-        metadata={"help": "where history.jsonl and group_weights.jsonl go; .: the run folder"},
+        metadata={
+            "help": "where history.jsonl and group_weights.jsonl go; .: the current folder, which "
+            "is the run folder under hydra"
+        },
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
@@ -102,11 +106,13 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
 
     def __init__(self, cfg: LanguageGroupedAudioFinetuningConfig):
         super().__init__(cfg)
+        _require_ranges(cfg)
         self.state.add_factory("languages", self._languages_of_training)
         self.group_state: Optional[GroupDroState] = None
         self.group_log: Optional[GroupLog] = None
         self._frames_of: Optional[Callable[[np.ndarray], np.ndarray]] = None
-        self._left_out: Dict[str, np.ndarray] = {}
+        self._infeasible: Optional[np.ndarray] = None  # items of the training split
+        self._planned: Optional[GroupedEpochBatchIterator] = None
         self._first_step = True
 
     @property
@@ -171,10 +177,10 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         index = {language: group for group, language in enumerate(self.languages)}
         groups = np.array([index.get(manifest.languages[row], -1) for row in rows], dtype=np.int64)
         self.datasets[split] = GroupedAudioDataset(inner, manifest, rows, groups)
-        if split == self.cfg.train_subset:
-            self._left_out[split] = self._infeasible(manifest, rows, labels)
+        if split == self.cfg.train_subset and not self.cfg.allow_unseen:
+            self._infeasible = self._find_infeasible(manifest, rows, labels)
 
-    def _infeasible(self, manifest: Manifest, rows: np.ndarray, labels) -> np.ndarray:
+    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray, labels) -> np.ndarray:
         if self._frames_of is None:  # no model was built, or not a wav2vec2
             return np.empty(0, dtype=np.int64)
         bad = checks.infeasible_targets(
@@ -198,15 +204,36 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         return bad
 
     def get_batch_iterator(self, dataset, max_tokens=None, max_sentences=None, **options):
-        """Planned batches for the training split, fairseq's own for every other."""
-        split = next((name for name, loaded in self.datasets.items() if loaded is dataset), None)
-        if self.group_log is not None and split is not None:
+        """Planned batches for the training split, fairseq's own for every other.
+
+        In decoding (``allow_unseen``) no split is planned: each utterance comes once.
+        """
+        split = next((name for name, loaded in self.datasets.items() if loaded is dataset), "")
+        if split == self.cfg.train_subset and not self.cfg.allow_unseen:
+            return self._planned_iterator(dataset, split, max_tokens, max_sentences, **options)
+        if self.group_log is not None:
             self.group_log.begin_validation(split)
-        if split is None or split not in self._left_out:
-            return super().get_batch_iterator(
-                dataset, max_tokens=max_tokens, max_sentences=max_sentences, **options
+        too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
+        if len(too_long):  # fairseq would stop at the first validation (data_utils_fast.pyx)
+            self._leave_out_too_long(dataset, too_long, max_tokens, options)
+        return super().get_batch_iterator(
+            dataset, max_tokens=max_tokens, max_sentences=max_sentences, **options
+        )
+
+    def _leave_out_too_long(self, dataset, too_long, max_tokens, options: Dict[str, Any]) -> None:
+        names = [dataset.manifest.where(int(dataset.rows[i])) for i in too_long[:10]]
+        if not options.get("ignore_invalid_inputs"):
+            raise UserError(
+                f"{names[0]} is longer than dataset.max_tokens={max_tokens} samples "
+                f"({len(too_long)} such utterances): raise it (dataset.max_tokens_valid for "
+                "validation), or leave them out with "
+                "dataset.skip_invalid_size_inputs_valid_test=true."
             )
-        return self._planned_iterator(dataset, split, max_tokens, max_sentences, **options)
+        logger.warning(
+            "%d utterances are longer than %d samples (dataset.max_tokens) and are left out: %s",
+            len(too_long), max_tokens, ", ".join(names),
+        )
+        options["max_positions"] = (max_tokens, sys.maxsize)
 
     def _planned_iterator(
         self,
@@ -229,7 +256,6 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
                 "optimization.skip_remainder_batch=true would drop utterances in every epoch: "
                 "leave it false, the planner makes no small remainder."
             )
-        multiple_of = num_shards * self._micro_batches(epoch)
         planner = BatchPlanner(
             batch_samples=self.cfg.batch_seconds * self.cfg.sample_rate,
             max_padded_samples=max_tokens,
@@ -239,11 +265,19 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             length_noise=self.cfg.length_noise,
             seed=seed,
         )
-        kept = np.setdiff1d(np.arange(len(dataset)), self._left_out[split])
+        kept = np.setdiff1d(np.arange(len(dataset)), self._infeasible)
         sizes = np.asarray(dataset.sizes)
-        plan = planner.plan(sizes[kept], dataset.groups[kept], epoch=epoch, multiple_of=multiple_of)
+        # a small corpus may not yield a multiple of workers x micro-batches: then one of workers,
+        # with which no worker needs a dummy either
+        for multiple_of in (num_shards * self._micro_batches(epoch), num_shards):
+            plan = planner.plan(
+                sizes[kept], dataset.groups[kept], epoch=epoch, multiple_of=multiple_of
+            )
+            if len(plan.batches) % multiple_of == 0:
+                break
         batches = [kept[batch] for batch in plan.batches]
-        if len(batches) % num_shards or not batches:
+        self._require_every_language(dataset, batches, max_tokens)
+        if len(batches) % num_shards:
             raise UserError(
                 f"{self.cfg.data}/{split}.tsv has {len(kept)} utterances, too few for {num_shards} "
                 "workers: start fewer workers."
@@ -262,12 +296,52 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
                 "%d utterances are longer than dataset.max_tokens=%d samples and are left out: "
                 "%s%s", len(names), max_tokens, ", ".join(names[:10]), ", ..." * (len(names) > 10),
             )
+        self._warn_of_uneven_batches(dataset, batches)
         dataset.set_epoch(epoch)
-        return GroupedEpochBatchIterator(
-            dataset, batches, multiple_of=multiple_of, group_state=self.group_state, seed=seed,
-            num_shards=num_shards, shard_id=shard_id, num_workers=num_workers, epoch=epoch,
-            buffer_size=data_buffer_size,
-        )
+        if self._planned is not None and self._planned.dataset is dataset:
+            self._planned.replan(batches, multiple_of)
+        else:
+            self._planned = GroupedEpochBatchIterator(
+                dataset, batches, multiple_of=multiple_of, group_state=self.group_state,
+                units=self.target_dictionary.symbols, seed=seed, num_shards=num_shards,
+                shard_id=shard_id, num_workers=num_workers, epoch=epoch,
+                buffer_size=data_buffer_size,
+            )
+        return self._planned
+
+    def _require_every_language(self, dataset, batches, max_tokens: Optional[int]) -> None:
+        """q would wait for ever for a language of which nothing can be trained on."""
+        present = {int(dataset.groups[batch[0]]) for batch in batches}
+        without = [iso for group, iso in enumerate(self.languages) if group not in present]
+        if without:
+            raise UserError(
+                f"{self.cfg.data}/{self.cfg.train_subset}.tsv: no utterance of "
+                f"{', '.join(without)} can be trained on, for all are longer than "
+                f"dataset.max_tokens={max_tokens} samples or were left out by "
+                "task.skip_infeasible: remove the language, or raise dataset.max_tokens."
+            )
+
+    def _warn_of_uneven_batches(self, dataset, batches) -> None:
+        """Once: a language with little audio has small sums, which CTC-DRO takes for ease."""
+        if self._planned is not None:
+            return
+        sizes = np.asarray(dataset.sizes)
+        fills: Dict[str, list] = {}
+        for batch in batches:
+            fill = sizes[batch].sum() / (self.cfg.batch_seconds * self.cfg.sample_rate)
+            fills.setdefault(self.languages[int(dataset.groups[batch[0]])], []).append(fill)
+        uneven = {
+            iso: np.mean(fill) for iso, fill in sorted(fills.items())
+            if not 0.7 <= np.mean(fill) <= 1.4
+        }
+        if uneven:
+            logger.warning(
+                "batches of %d languages hold much less or more audio than task.batch_seconds=%g, "
+                "so their summed losses, and with ctc_dro their q, do not compare with those of "
+                "the others: %s", len(uneven), self.cfg.batch_seconds,
+                ", ".join(f"{iso} {self.cfg.batch_seconds * fill:.0f} s"
+                          for iso, fill in uneven.items()),
+            )
 
     def _micro_batches(self, epoch: int) -> int:
         """``optimization.update_freq`` of this epoch, as fairseq_cli/train.py:253 picks it."""
@@ -314,3 +388,15 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         """Called by ``fairseq_cli/train.py:512`` after each validation split."""
         if self.group_log is not None:
             self.group_log.end_validation(stats)
+
+
+def _require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
+    for name, is_right, expected in (
+        ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
+        ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
+        ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
+    ):
+        if not is_right:
+            raise UserError(
+                f"task.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
+            )

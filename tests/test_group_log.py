@@ -1,0 +1,117 @@
+"""q moves in training only, once per successful update, and what is logged is what was summed."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_dro.criterions.group_sums import COLUMNS, GROUP_SUMS
+from fairseq_dro.dro.rules import GroupDro
+from fairseq_dro.dro.state import GroupDroState
+from fairseq_dro.report.history import append_record, read_records
+from fairseq_dro.tasks.group_log import GroupLog
+from tests.checkpoints import load
+from tests.stock_commands import REPOSITORY, run, train_command
+
+
+def group_log(folder) -> GroupLog:
+    state = GroupDroState(["a", "b"], GroupDro(0.1), "every_update")
+    return GroupLog(state, objective="group_dro", folder=str(folder), tensorboard_logdir=None)
+
+
+def outputs(**columns) -> list[dict]:
+    sums = torch.zeros(2, len(COLUMNS), dtype=torch.float64)
+    for name, values in columns.items():
+        sums[:, COLUMNS.index(name)] = torch.tensor(values, dtype=torch.float64)
+    return [{GROUP_SUMS: sums}]
+
+
+def test_validation_leaves_every_number_of_the_state_alone(tmp_path):
+    log = group_log(tmp_path)
+    losses = outputs(loss_nats=[3.0, 5.0], n_utterances=[1, 1], n_batches=[1, 1])
+    log.reduce(losses, training=True)
+    before = log.state.state_dict()
+    assert before["n_moves"] == 1
+    log.begin_validation("valid")
+    for _ in range(3):
+        log.reduce(losses, training=False)
+    assert log.state.state_dict() == before
+
+
+def test_a_validation_without_reference_characters_has_no_worst_language(tmp_path):
+    log = group_log(tmp_path)
+    log.begin_validation("valid")
+    log.reduce(outputs(loss_nats=[3.0, 5.0], n_utterances=[1, 1]), training=False)
+    log.end_validation({"num_updates": 1})
+    record = read_records(tmp_path / "history.jsonl")[0]
+    assert record["worst_language"] is None and record["mean_cer"] is None
+
+
+def test_lines_of_a_run_that_began_anew_do_not_mix_with_the_old_ones(tmp_path):
+    path = tmp_path / "history.jsonl"
+    for update, objective in ((100, "erm"), (200, "erm"), (300, "erm"), (100, "ctc_dro")):
+        append_record(path, {"update": update, "subset": "valid", "objective": objective})
+    with open(path, "a") as stream:
+        stream.write('{"update": 400, "su')  # a kill
+    assert [(r["update"], r["objective"]) for r in read_records(path)] == [(100, "ctc_dro")]
+    append_record(path, {"update": 200, "subset": "valid", "objective": "ctc_dro"})
+    assert [r["update"] for r in read_records(path)] == [100, 200], "half a line harms no other"
+
+
+OVERFLOW = """
+import fairseq_dro
+import torch
+from fairseq.trainer import Trainer
+from fairseq_cli.hydra_train import cli_main
+
+clip, calls = Trainer.clip_grad_norm, []
+
+def overflowing(self, *args):
+    calls.append(1)
+    if len(calls) % 3 == 0:
+        raise OverflowError("simulated where fairseq's fp16 optimizer raises")
+    return clip(self, *args)
+
+Trainer.clip_grad_norm = overflowing
+torch.Tensor.cuda = lambda self: self  # trainer.py:992 makes a CUDA tensor of the norm
+cli_main()
+"""
+
+
+def test_an_overflowed_update_does_not_move_q(tiny_data, tiny_checkpoint, tmp_path):
+    """Every third update is thrown away; the moves are those of the successful ones alone."""
+    options = {"criterion__update_when": "every_update", "optimization__update_freq": "[3]"}
+    command = train_command(tiny_data, tiny_checkpoint, **options)
+    program = tmp_path / "overflow.py"
+    program.write_text(OVERFLOW)
+    done = run(
+        [sys.executable, str(program), *command[1:]], tmp_path / "run",
+        PYTHONPATH=str(REPOSITORY),
+    )
+    assert done.stdout.count("gradient overflow detected") >= 2
+    state = load(tmp_path / "run/checkpoints/checkpoint_last.pt")
+    assert state["optimizer_history"][-1]["num_updates"] == 6
+    moves = read_records(tmp_path / "run/group_weights.jsonl")
+    assert [r["update"] for r in moves] == sorted({r["update"] for r in moves})
+    assert state["extra_state"]["train_iterator"]["group_dro"]["n_moves"] == len(moves) <= 6
+
+
+def test_rates_of_several_batches_are_those_of_their_sums(tmp_path):
+    log = group_log(tmp_path)
+    log.begin_validation("valid")
+    for errors, length in ((1, 10), (3, 5)):
+        log.reduce(
+            outputs(
+                char_errors=[errors, 0], characters=[length, 4], word_errors=[1, 0], words=[2, 1],
+                n_utterances=[1, 1], loss_nats=[2.0, 1.0],
+            ),
+            training=False,
+        )
+    log.end_validation({"num_updates": 7})
+    record = read_records(tmp_path / "history.jsonl")[0]
+    assert record["languages"]["a"]["cer"] == pytest.approx(4 / 15)
+    assert record["mean_cer"] == pytest.approx(np.mean([4 / 15, 0]))
+    assert record["worst_language"] == "a"
