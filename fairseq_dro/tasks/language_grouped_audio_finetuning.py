@@ -24,6 +24,7 @@ from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.data.planner import BatchPlanner, GroupSampling
+from fairseq_dro.data.training_plan import TrainingPlan
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 from fairseq_dro.tasks.group_log import GroupLog
@@ -265,82 +266,42 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             length_noise=self.cfg.length_noise,
             seed=seed,
         )
-        kept = np.setdiff1d(np.arange(len(dataset)), self._infeasible)
-        sizes = np.asarray(dataset.sizes)
-        # a small corpus may not yield a multiple of workers x micro-batches: then one of workers,
-        # with which no worker needs a dummy either
-        for multiple_of in (num_shards * self._micro_batches(epoch), num_shards):
-            plan = planner.plan(
-                sizes[kept], dataset.groups[kept], epoch=epoch, multiple_of=multiple_of
-            )
-            if len(plan.batches) % multiple_of == 0:
-                break
-        batches = [kept[batch] for batch in plan.batches]
-        self._require_every_language(dataset, batches, max_tokens)
-        if len(batches) % num_shards:
-            raise UserError(
-                f"{self.cfg.data}/{split}.tsv has {len(kept)} utterances, too few for {num_shards} "
-                "workers: start fewer workers."
-            )
-        seconds = sizes[kept].sum() / self.cfg.sample_rate
-        logger.info(
-            "epoch %d: %d utterances, %.2f hours, %d languages in %d batches, filled %.0f %% of "
-            "%g seconds on average, %.1f %% padding",
-            epoch, len(kept), seconds / 3600, len(set(dataset.groups[kept])), len(batches),
-            100 * plan.fill(sizes[kept], planner.batch_samples).mean(), self.cfg.batch_seconds,
-            100 * plan.padding(sizes[kept]),
+        plan = TrainingPlan.of_epoch(
+            dataset, planner, self._infeasible, epoch=epoch, workers=num_shards,
+            micro_batches=self._micro_batches(epoch),
         )
-        if len(plan.left_out):
-            names = [dataset.manifest.utterance_ids[dataset.rows[kept[i]]] for i in plan.left_out]
-            logger.warning(
-                "%d utterances are longer than dataset.max_tokens=%d samples and are left out: "
-                "%s%s", len(names), max_tokens, ", ".join(names[:10]), ", ..." * (len(names) > 10),
-            )
-        self._warn_of_uneven_batches(dataset, batches)
+        plan.require_every_language(self.languages)
+        logger.info("epoch %d: %s", epoch, plan.describe(self.cfg.sample_rate))
+        if self._planned is None:
+            self._warn_of(plan)
         dataset.set_epoch(epoch)
         if self._planned is not None and self._planned.dataset is dataset:
-            self._planned.replan(batches, multiple_of)
+            self._planned.replan(plan.batches, plan.multiple_of)
         else:
             self._planned = GroupedEpochBatchIterator(
-                dataset, batches, multiple_of=multiple_of, group_state=self.group_state,
+                dataset, plan.batches, multiple_of=plan.multiple_of, group_state=self.group_state,
                 units=self.target_dictionary.symbols, seed=seed, num_shards=num_shards,
                 shard_id=shard_id, num_workers=num_workers, epoch=epoch,
                 buffer_size=data_buffer_size,
             )
         return self._planned
 
-    def _require_every_language(self, dataset, batches, max_tokens: Optional[int]) -> None:
-        """q would wait for ever for a language of which nothing can be trained on."""
-        present = {int(dataset.groups[batch[0]]) for batch in batches}
-        without = [iso for group, iso in enumerate(self.languages) if group not in present]
-        if without:
-            raise UserError(
-                f"{self.cfg.data}/{self.cfg.train_subset}.tsv: no utterance of "
-                f"{', '.join(without)} can be trained on, for all are longer than "
-                f"dataset.max_tokens={max_tokens} samples or were left out by "
-                "task.skip_infeasible: remove the language, or raise dataset.max_tokens."
+    def _warn_of(self, plan: TrainingPlan) -> None:
+        names = plan.names_of_too_long()
+        if names:
+            logger.warning(
+                "%d utterances are longer than dataset.max_tokens=%d samples and are left out: "
+                "%s%s", len(names), plan.planner.max_padded_samples, ", ".join(names[:10]),
+                ", ..." if len(names) > 10 else "",
             )
-
-    def _warn_of_uneven_batches(self, dataset, batches) -> None:
-        """Once: a language with little audio has small sums, which CTC-DRO takes for ease."""
-        if self._planned is not None:
-            return
-        sizes = np.asarray(dataset.sizes)
-        fills: Dict[str, list] = {}
-        for batch in batches:
-            fill = sizes[batch].sum() / (self.cfg.batch_seconds * self.cfg.sample_rate)
-            fills.setdefault(self.languages[int(dataset.groups[batch[0]])], []).append(fill)
-        uneven = {
-            iso: np.mean(fill) for iso, fill in sorted(fills.items())
-            if not 0.7 <= np.mean(fill) <= 1.4
-        }
+        uneven = plan.uneven_fills(self.languages)
         if uneven:
+            seconds = self.cfg.batch_seconds
             logger.warning(
                 "batches of %d languages hold much less or more audio than task.batch_seconds=%g, "
                 "so their summed losses, and with ctc_dro their q, do not compare with those of "
-                "the others: %s", len(uneven), self.cfg.batch_seconds,
-                ", ".join(f"{iso} {self.cfg.batch_seconds * fill:.0f} s"
-                          for iso, fill in uneven.items()),
+                "the others: %s", len(uneven), seconds,
+                ", ".join(f"{iso} {seconds * fill:.0f} s" for iso, fill in uneven.items()),
             )
 
     def _micro_batches(self, epoch: int) -> int:

@@ -1,0 +1,119 @@
+"""The planner's batches of a loaded training split, and what has to be said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
+from fairseq_dro.data.planner import BatchPlanner, Plan
+from fairseq_dro.errors import UserError
+
+# Shapes: N items of the data set, B batches.
+
+EVEN_FILL = (0.7, 1.4)
+"""Mean fill of a language's batches beyond which their sums no longer compare with others'."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One epoch.
+
+    Attributes:
+        plan: batches of items of the data set.
+        multiple_of: what their number is a multiple of.
+    """
+
+    dataset: GroupedAudioDataset
+    planner: BatchPlanner
+    plan: Plan
+    multiple_of: int
+
+    @classmethod
+    def of_epoch(
+        cls,
+        dataset: GroupedAudioDataset,
+        planner: BatchPlanner,
+        infeasible: np.ndarray,
+        *,
+        epoch: int,
+        workers: int,
+        micro_batches: int,
+    ) -> TrainingPlan:
+        """Plan all items but the ``infeasible`` ones.
+
+        A small corpus may not yield a multiple of workers x micro-batches; then it is one of
+        workers, with which no worker needs a dummy batch either.
+
+        Raises:
+            UserError: there are fewer utterances than workers.
+        """
+        kept = np.setdiff1d(np.arange(len(dataset)), infeasible)
+        n_samples, groups = np.asarray(dataset.sizes)[kept], dataset.groups[kept]
+        for multiple_of in (workers * micro_batches, workers):
+            plan = planner.plan(n_samples, groups, epoch=epoch, multiple_of=multiple_of)
+            if len(plan.batches) % multiple_of == 0:
+                items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
+                return cls(dataset, planner, items, multiple_of)
+        manifest = dataset.manifest
+        raise UserError(
+            f"{manifest.folder}/{manifest.split}.tsv has {len(kept) - len(plan.left_out)} "
+            f"utterances to train on, too few for {workers} workers: start fewer workers."
+        )
+
+    @property
+    def batches(self) -> list[np.ndarray]:
+        """B arrays of item indices, in the order in which workers take turns."""
+        return self.plan.batches
+
+    def require_every_language(self, languages: Sequence[str]) -> None:
+        """q would wait for ever for a language of which nothing can be trained on.
+
+        Raises:
+            UserError: naming the languages.
+        """
+        present = {int(self.dataset.groups[batch[0]]) for batch in self.batches}
+        without = [iso for group, iso in enumerate(languages) if group not in present]
+        if without:
+            manifest = self.dataset.manifest
+            raise UserError(
+                f"{manifest.folder}/{manifest.split}.tsv: no utterance of {', '.join(without)} can "
+                "be trained on, for all are longer than dataset.max_tokens="
+                f"{self.planner.max_padded_samples} samples or were left out by "
+                "task.skip_infeasible: remove the language, or raise dataset.max_tokens."
+            )
+
+    def uneven_fills(self, languages: Sequence[str]) -> dict[str, float]:
+        """Mean fill by language where it lies beyond ``EVEN_FILL``.
+
+        A language with little audio has batches with small sums, which CTC-DRO takes for ease.
+        """
+        fills: dict[str, list[float]] = {}
+        for batch, fill in zip(self.batches, self._fills()):
+            fills.setdefault(languages[self.dataset.groups[batch[0]]], []).append(fill)
+        means = {iso: float(np.mean(fills[iso])) for iso in sorted(fills)}
+        least, most = EVEN_FILL
+        return {iso: fill for iso, fill in means.items() if not least <= fill <= most}
+
+    def names_of_too_long(self) -> list[str]:
+        """Utterance ids of what the memory bound leaves out."""
+        ids, rows = self.dataset.manifest.utterance_ids, self.dataset.rows
+        return [ids[rows[item]] for item in self.plan.left_out]
+
+    def describe(self, sample_rate: int) -> str:
+        """One line for the log."""
+        n_samples = np.asarray(self.dataset.sizes)
+        items = np.concatenate(self.batches)
+        hours = n_samples[items].sum() / sample_rate / 3600
+        return (
+            f"{len(items)} utterances, {hours:.2f} hours, "
+            f"{len(set(self.dataset.groups[items]))} languages in {len(self.batches)} batches, "
+            f"filled {100 * self._fills().mean():.0f} % of "
+            f"{self.planner.batch_samples / sample_rate:g} seconds on average, "
+            f"{100 * self.plan.padding(n_samples):.1f} % padding"
+        )
+
+    def _fills(self) -> np.ndarray:
+        return self.plan.fill(np.asarray(self.dataset.sizes), self.planner.batch_samples)
