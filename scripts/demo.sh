@@ -41,7 +41,7 @@ elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
 else
     name=${languages//,/_}
     [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages
-    : "${out:=demo_runs/$name}" "${updates:=450}" "${validate_every:=50}" "${utterances:=1400}"
+    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1400}"
 fi
 
 if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/fairseq-dro" ]; then
@@ -50,6 +50,7 @@ else
     bash "$root/scripts/setup_environment.sh"
     bin=$root/.venv/bin
 fi
+export PYTHONWARNINGS=ignore  # of old calls inside fairseq
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 started=$SECONDS
