@@ -41,7 +41,7 @@ elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
 else
     name=${languages//,/_}
     [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages
-    : "${out:=demo_runs/$name}" "${updates:=400}" "${validate_every:=50}" "${utterances:=1400}"
+    : "${out:=demo_runs/$name}" "${updates:=500}" "${validate_every:=50}" "${utterances:=1400}"
 fi
 
 if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/fairseq-dro" ]; then
@@ -68,18 +68,28 @@ else
 fi
 "$bin/fairseq-dro" random-checkpoint "$out/random.pt" --seed "$seed"
 
+# Both runs at once, each on half of the cores: a model this small gains little from a second
+# thread. fairseq resumes by itself; the marker only saves starting it once it is through.
+export OMP_NUM_THREADS=$((($(nproc 2>/dev/null || echo 2) + 1) / 2))
+train() {
+    [ ! -e "$out/$1/trained_$updates" ] || return 0
+    "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
+        --config-name demo criterion.objective="$1" task.data="$out/data" \
+        model.w2v_path="$out/random.pt" optimization.max_update="$updates" \
+        dataset.validate_interval_updates="$validate_every" common.seed="$seed" \
+        hydra.run.dir="$out/$1" ${overrides[@]+"${overrides[@]}"}
+    touch "$out/$1/trained_$updates"
+}
+say "training: erm (its output is in $out/erm.log) and ctc_dro (below), $updates updates each"
+train erm >"$out/erm.log" 2>&1 </dev/null &
+erm=$!
+trap 'kill $erm 2>/dev/null || true' EXIT
+train ctc_dro
+wait $erm || { tail -n 20 "$out/erm.log" >&2 && exit 1; }
+trap - EXIT
+
 for objective in erm ctc_dro; do
     run=$out/$objective
-    # fairseq resumes by itself; the marker only saves starting it once it is through
-    if [ ! -e "$run/trained_$updates" ]; then
-        say "training: $objective, $updates updates"
-        "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
-            --config-name demo criterion.objective=$objective task.data="$out/data" \
-            model.w2v_path="$out/random.pt" optimization.max_update="$updates" \
-            dataset.validate_interval_updates="$validate_every" common.seed="$seed" \
-            hydra.run.dir="$run" ${overrides[@]+"${overrides[@]}"}
-        touch "$run/trained_$updates"
-    fi
     if [ ! -e "$run/decode_test/scores.json" ] ||
         [ "$run/trained_$updates" -nt "$run/decode_test/scores.json" ]; then
         say "decoding: $objective, test split"
