@@ -71,27 +71,28 @@ fi
 # Both runs at once, each on half of the cores: a model this small gains little from a second
 # thread. fairseq resumes by itself; the marker only saves starting it once it is through.
 export OMP_NUM_THREADS=$((($(nproc 2>/dev/null || echo 2) + 1) / 2))
-train() {
-    [ ! -e "$out/$1/trained_$updates" ] || return 0
-    "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
+train() { # in the place of this (sub)shell, so that its process is the one to kill
+    exec "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
         --config-name demo criterion.objective="$1" task.data="$out/data" \
         model.w2v_path="$out/random.pt" optimization.max_update="$updates" \
         dataset.validate_interval_updates="$validate_every" common.seed="$seed" \
         hydra.run.dir="$out/$1" ${overrides[@]+"${overrides[@]}"}
-    touch "$out/$1/trained_$updates"
 }
-say "training: erm (its output is in $out/erm.log) and ctc_dro (below), $updates updates each"
-train erm >"$out/erm.log" 2>&1 </dev/null &
-erm=$!
-trap 'kill $erm 2>/dev/null || true' EXIT
-train ctc_dro
-wait $erm || { tail -n 20 "$out/erm.log" >&2 && exit 1; }
-trap - EXIT
+if [ ! -e "$out/trained_$updates" ]; then
+    say "training: erm (its output is in $out/erm.log) and ctc_dro (below), $updates updates each"
+    train erm >"$out/erm.log" 2>&1 </dev/null &
+    erm=$!
+    trap 'kill $erm 2>/dev/null || true' EXIT
+    (train ctc_dro)
+    wait $erm || { tail -n 20 "$out/erm.log" >&2 && exit 1; }
+    trap - EXIT
+    touch "$out/trained_$updates"
+fi
 
 for objective in erm ctc_dro; do
     run=$out/$objective
     if [ ! -e "$run/decode_test/scores.json" ] ||
-        [ "$run/trained_$updates" -nt "$run/decode_test/scores.json" ]; then
+        [ "$out/trained_$updates" -nt "$run/decode_test/scores.json" ]; then
         say "decoding: $objective, test split"
         "$bin/fairseq-dro-infer" task.data="$out/data" common.cpu=true \
             common_eval.path="$run/checkpoints/checkpoint_last.pt" dataset.gen_subset=test \
