@@ -273,3 +273,13 @@ def test_the_paper_recipe_runs_with_language_tokens(tmp_path, tiny_data, tiny_ch
 def _updates(folder: Path) -> list[int]:
     lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["update"] for line in lines]
+
+
+def test_the_demo_recipe_takes_what_the_demo_script_changes():
+    """Each line of overrides in scripts/demo.sh, of which a short test run uses the first only."""
+    script = (CONFIG.parents[2] / "scripts" / "demo.sh").read_text(encoding="utf-8")
+    lines = re.findall(r"overrides\+=\((.+)\)", script)
+    assert len(lines) == 2
+    for line in lines:
+        cfg = _compose("demo", *line.split())
+        assert cfg.task.skip_infeasible is True
