@@ -211,7 +211,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         """
         split = next((name for name, loaded in self.datasets.items() if loaded is dataset), "")
         if split == self.cfg.train_subset and not self.cfg.allow_unseen:
-            return self._planned_iterator(dataset, split, max_tokens, max_sentences, **options)
+            return self._planned_iterator(dataset, max_tokens, max_sentences, **options)
         if self.group_log is not None:
             self.group_log.begin_validation(split)
         too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
@@ -239,7 +239,6 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
     def _planned_iterator(
         self,
         dataset: GroupedAudioDataset,
-        split: str,
         max_tokens: Optional[int],
         max_sentences: Optional[int],
         *,
