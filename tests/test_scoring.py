@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from fairseq_dro.scoring.edits import EditCounts, count_edits, count_text_errors
 from fairseq_dro.scoring.rates import Scores, sum_up
+from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import (
     normalize,
     scored_characters,
     scored_words,
     split_language_token,
 )
-from fairseq_dro.scoring.utterances import ScoredUtterance, score_utterance
+from fairseq_dro.scoring.utterances import score_utterance
 
 # few symbols, so that random texts have much in common; combining marks, two scripts, one plane-1
 SYMBOLS = "ab é́eñ́ß你界αभि𝄞|"
@@ -135,7 +136,7 @@ def test_a_wrong_language_token_costs_identification_and_no_character() -> None:
     assert sum_up([scored]).all.lid_accuracy == 0.0
 
 
-def _utterances() -> list[ScoredUtterance]:
+def _utterances() -> list[Record]:
     pairs = [
         ("deu", "[deu]abcd", "[deu]abcd"),
         ("deu", "[deu]ab", "[fra]xy"),

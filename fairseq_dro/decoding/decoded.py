@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fairseq_dro.scoring.utterances import ScoredUtterance
+from fairseq_dro.scoring.records import Record
 
 
 class Decoded(NamedTuple):
@@ -13,4 +13,4 @@ class Decoded(NamedTuple):
     row: int  # line of the manifest, counted from 0
     reference_units: str
     hypothesis_units: str
-    scored: ScoredUtterance
+    scored: Record

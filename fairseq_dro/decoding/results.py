@@ -4,7 +4,7 @@
 ``hypo.word ref.word``   text and utterance id in brackets, one utterance a line, manifest order
 ``hypo.units ref.units``  the same in the units of the model
 ``wer``                  fairseq's file: word error rate in per cent, counts, decoding options
-``utterances.jsonl``     one record a line, ``ScoredUtterance.as_record``
+``utterances.jsonl``     one record a line, ``scoring/records.py``
 ``scores.json``          per language, mean, worst, all together, ``Scores.as_record``
 ``scores.md``            the same as a Markdown table
 =======================  ===========================================================================
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fairseq_dro.decoding.decoded import Decoded
 from fairseq_dro.scoring.rates import Scores
+from fairseq_dro.scoring.records import format_line
 
 
 def write_results(
@@ -39,7 +40,7 @@ def write_results(
     _write(folder / "ref.word", _joined(references, names))
     _write(folder / "hypo.units", _joined((one.hypothesis_units for one in decoded), names))
     _write(folder / "ref.units", _joined((one.reference_units for one in decoded), names))
-    records = (json.dumps(one.scored.as_record(), ensure_ascii=False) for one in decoded)
+    records = (format_line(one.scored) for one in decoded)
     _write(folder / "utterances.jsonl", records)
     _write(folder / "scores.json", [json.dumps(scores.as_record(), ensure_ascii=False, indent=1)])
     _write(folder / "scores.md", [table.rstrip("\n")])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq_dro.scoring.edits import EditCounts
-from fairseq_dro.scoring.utterances import ScoredUtterance
+from fairseq_dro.scoring.records import Record
 
 FORMAT = 1
 
@@ -31,7 +31,7 @@ class Sums:
     n_language_correct: int = 0  # of these, hypotheses that begin with the same [iso]
     _seconds: list[float] = field(default_factory=list, repr=False)
 
-    def add(self, utterance: ScoredUtterance) -> None:
+    def add(self, utterance: Record) -> None:
         """Count one more utterance."""
         self.n_utterances += 1
         self.n_empty_hypotheses += not utterance.hypothesis
@@ -40,7 +40,7 @@ class Sums:
         if utterance.target_language is not None:
             self.n_with_language_token += 1
             self.n_language_correct += utterance.predicted_language == utterance.target_language
-        self._seconds.append(utterance.seconds)
+        self._seconds.append(utterance.seconds or 0.0)
 
     @property
     def audio_seconds(self) -> float:
@@ -133,7 +133,7 @@ class Scores:
         return record
 
 
-def sum_up(utterances: Iterable[ScoredUtterance]) -> Scores:
+def sum_up(utterances: Iterable[Record]) -> Scores:
     """Add utterances up by language; those without a language count in ``all`` only."""
     languages: dict[str, Sums] = {}
     everything = Sums()
