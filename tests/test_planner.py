@@ -121,3 +121,28 @@ def test_order_of_batches_is_random_not_by_length():
     plan = BatchPlanner(50 * RATE).plan(n_samples, groups, epoch=1)
     longest = [n_samples[batch].max() for batch in plan.batches]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.3
+
+
+@pytest.mark.parametrize("sampling", list(GroupSampling))
+def test_loss_times_sampling_weight_has_the_proportional_expectation(sampling):
+    """Counted over an epoch: batches of a group times its factor are its share of the audio."""
+    n_samples, groups = corpus(5, 5000)
+    planner = BatchPlanner(20 * RATE, sampling=sampling)
+    factors = planner.sampling_weights(n_samples, groups)
+    shares = planner.sampling_share(n_samples, groups)
+    batches = planner.plan(n_samples, groups, epoch=1).batches
+    drawn = np.bincount([groups[batch[0]] for batch in batches]) / len(batches)
+    audio = np.bincount(groups, n_samples) / n_samples.sum()
+    for group in range(5):
+        assert drawn[group] == pytest.approx(shares[group], abs=2 / len(batches))
+        assert drawn[group] * factors[group] == pytest.approx(audio[group], rel=0.05)
+    assert sum(shares.values()) == pytest.approx(1)
+    if sampling is GroupSampling.PROPORTIONAL:
+        assert set(factors.values()) == {1.0}
+
+
+def test_sampling_weights_do_not_count_what_is_left_out():
+    n_samples, groups = corpus(2, 400)
+    n_samples[groups == 1] = 100 * RATE
+    planner = BatchPlanner(50 * RATE, 80 * RATE, sampling=GroupSampling.UNIFORM)
+    assert planner.sampling_weights(n_samples, groups) == {0: 1.0}

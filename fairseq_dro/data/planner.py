@@ -91,6 +91,46 @@ class BatchPlanner:
             batches = self._sampled(sorted_members, counts, n_samples, multiple_of, rng)
         return Plan(batches, left_out=np.flatnonzero(too_long))
 
+    def sampling_share(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
+        """Share of an epoch's batches that each group gets, by group; they sum to 1.
+
+        Proportional: by audio; uniform: 1 / G; temperature T: by audio ** (1 / T).
+        """
+        present, audio = self._audio_of_groups(n_samples, groups)
+        if self.sampling is GroupSampling.UNIFORM:
+            audio = np.ones(len(audio))
+        elif self.sampling is GroupSampling.TEMPERATURE:
+            audio = audio ** (1 / self.temperature)
+        return dict(zip(present.tolist(), (audio / audio.sum()).tolist()))
+
+    def sampling_weights(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
+        """Share of the audio over share of the batches, by group: 1 under ``proportional``.
+
+        A loss multiplied by its group's factor has, in expectation over the batches of an epoch,
+        the value that it has under proportional sampling: with audio share p_g and sampled share
+        s_g, sum_g s_g (p_g / s_g) L_g = sum_g p_g L_g (importance weights).
+
+        Args:
+            n_samples: [N] int, length of each utterance.
+            groups: [N] int, its group.
+        """
+        present, audio = self._audio_of_groups(n_samples, groups)
+        sampled = self.sampling_share(n_samples, groups)
+        return {
+            group: share / sampled[group]
+            for group, share in zip(present.tolist(), (audio / audio.sum()).tolist())
+        }
+
+    def _audio_of_groups(
+        self, n_samples: np.ndarray, groups: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Groups that have any utterance within the memory bound, and their sums of samples."""
+        if self.max_padded_samples is not None:
+            keep = n_samples <= self.max_padded_samples
+            n_samples, groups = n_samples[keep], groups[keep]
+        present, rows = np.unique(groups, return_inverse=True)
+        return present, np.bincount(rows, weights=n_samples)
+
     def _sort_by_length(
         self, indices: np.ndarray, n_samples: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
