@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.killed_commands import CommandServer
 from tests.tiny_corpus import write_tiny_corpus
 
 
@@ -23,6 +25,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny_checkpoint") / "xlsr2_tiny.pt"
     write_random_checkpoint(path, **TINY_SIZES)
     return path
+
+
+@pytest.fixture(scope="session")
+def command_server() -> Iterator[CommandServer]:
+    """Runs training commands in a second each, and lets them die (``killed_commands.py``)."""
+    server = CommandServer()
+    yield server
+    server.close()
 
 
 TINY_SIZES = dict(

@@ -1,0 +1,338 @@
+"""Run training commands quickly, and let them die at a stated call.
+
+``fairseq-hydra-train`` needs four to five seconds to import torch and fairseq. ``CommandServer``
+is one process that has imported them and trained nothing; it runs each command, by its own console
+script, in a forked child. What differs from a start of its own: the hash seed is the server's, and
+a command that had the same arguments before starts from the configuration that hydra and fairseq
+composed then (under one second instead of nearly three), which is right for absolute paths and
+``hydra.run.dir=.``, as ``train_command`` gives them.
+
+    def test_something(command_server, tmp_path):
+        command = train_command(tiny_data, tiny_checkpoint)
+        died = command_server.run(command, tmp_path, die=at("update_ends", 5))
+        assert died.returncode == -signal.SIGKILL
+        command_server.run(command, tmp_path)          # goes on; a failure shows its output
+
+A ``Moment`` says where a run dies: before or after the n-th call of any attribute of any module.
+``MOMENTS`` names some; another is one line, here or in a test file:
+
+    die=Moment("os", "replace", "before", count=2, argument="checkpoint_last.pt")
+
+``action`` is a signal's name, sent to all processes of the run at once (SIGKILL) or to that worker
+alone (SIGTERM ...), or the name of an errno (ENOSPC), raised as OSError by that one call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import functools
+import gc
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import pickle
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.stock_commands import REPOSITORY, environment
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """The n-th call of ``module``.``attribute`` on one worker.
+
+    Attributes:
+        attribute: may be dotted: ``Trainer.train_step``.
+        when: ``before`` or ``after`` that call.
+        count: n, from 1, in this process.
+        argument: count only calls with this text in the ``str`` of one of their arguments.
+        action: SIGKILL and other signals, or the name of an errno to raise as OSError.
+        worker: rank of the process whose calls count.
+    """
+
+    module: str
+    attribute: str
+    when: str
+    count: int = 1
+    argument: str = ""
+    action: str = "SIGKILL"
+    worker: int = 0
+
+
+MOMENTS = {
+    # after forward and backward of the n-th micro-batch of this process
+    "micro_batch_ends": Moment("fairseq.tasks.fairseq_task", "FairseqTask.train_step", "after"),
+    # after the optimizer step, the move of q and the logging of the n-th update of this process
+    "update_ends": Moment("fairseq.trainer", "Trainer.train_step", "after"),
+    # between the optimizer step and the move of q
+    "q_is_about_to_move": Moment("fairseq_dro.dro.state", "GroupDroState.observe", "before"),
+    # when the n-th epoch of this process begins; the one before has been saved if it is saved
+    "epoch_begins": Moment("fairseq.trainer", "Trainer.begin_epoch", "before"),
+    # after the n-th round of saving: the file, its copies, the deletion of old ones
+    "saving_ends": Moment("fairseq.checkpoint_utils", "save_checkpoint", "after"),
+    # while the n-th record of a checkpoint of this process is written
+    "record_is_written": Moment("torch._C", "PyTorchFileWriter.write_record", "before"),
+}
+
+
+def at(name: str, count: int = 1, **changes: Any) -> Moment:
+    """The n-th ``MOMENTS[name]``."""
+    return dataclasses.replace(MOMENTS[name], count=count, **changes)
+
+
+class CommandServer:
+    """Runs console commands in forked children of one process; close it at the end."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.killed_commands"], cwd=REPOSITORY, text=True,
+            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+
+    def run(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        *,
+        workers: int = 1,
+        die: Moment | None = None,
+        prepare: Sequence[str] = (),
+        kill_after_s: float | None = None,
+        check: bool = True,
+        timeout_s: float = 120,
+        **variables: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to its end or its death, as ``stock_commands.run`` does.
+
+        Args:
+            command: a console script and its arguments; it runs in ``cwd``, which is made.
+            workers: so many processes, joined by gloo, as torchrun would start them.
+            prepare: ``module:function`` names, called in each process before the command.
+            kill_after_s: SIGKILL to all processes of the run after so many seconds.
+            check: a status other than 0, without ``die`` and ``kill_after_s``, is an error that
+                shows the output.
+            variables: for the environment.
+
+        Returns:
+            ``returncode`` (minus the signal's number when killed) and ``stdout`` with stderr in it.
+        """
+        cwd.mkdir(parents=True, exist_ok=True)
+        output = cwd / ".output_of_command"
+        request = {
+            "command": [str(part) for part in command], "cwd": str(cwd), "output": str(output),
+            "workers": workers, "die": dataclasses.asdict(die) if die else None,
+            "prepare": list(prepare), "kill_after_s": kill_after_s, "timeout_s": timeout_s,
+            "variables": variables,
+        }
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        returncode = int(self._process.stdout.readline())
+        text = output.read_text(errors="replace")
+        output.unlink()
+        lethal = die is not None or kill_after_s is not None
+        if check and returncode != 0 and not lethal:
+            raise AssertionError(f"{' '.join(command)}\nended with {returncode}:\n{text}")
+        return subprocess.CompletedProcess(command, returncode, text)
+
+    def close(self) -> None:
+        """End the server, which ends when its input does."""
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+        self._process.stdout.close()
+
+
+# --- inside the server ---
+
+
+_CONFIGURATIONS = "TESTS_COMPOSED_CONFIGURATIONS"
+"""Variable with the folder of configurations that commands of this server have composed."""
+
+
+def _serve() -> None:
+    importlib.import_module("fairseq_cli.hydra_train")  # with it fairseq, torch and the plugin
+    importlib.import_module("fairseq_dro.tasks")
+    importlib.import_module("torch._dynamo")  # optimizers import it at their first step
+    gc.freeze()  # the children's collections need not look at what was imported
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[_CONFIGURATIONS] = folder
+        for line in sys.stdin:
+            sys.__stdout__.write(f"{_run_to_the_end(json.loads(line))}\n")
+            sys.__stdout__.flush()
+
+
+def _run_to_the_end(request: dict[str, Any]) -> int:
+    """Fork the leader of a process group, wait for it, leave none of the group behind."""
+    leader = os.fork()
+    if leader == 0:
+        _in_child(lambda: _lead(request))
+    begun = time.monotonic()
+    limits = [request["timeout_s"], request["kill_after_s"]]
+    limit = min(seconds for seconds in limits if seconds is not None)
+    while True:
+        pid, status = os.waitpid(leader, os.WNOHANG)
+        if pid:
+            break
+        if time.monotonic() - begun > limit:
+            _signal_group(leader)
+        time.sleep(0.005)
+    _signal_group(leader)  # workers and loader processes of one that ended by itself
+    return os.waitstatus_to_exitcode(status)
+
+
+def _signal_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _in_child(work: Callable[[], int]) -> None:
+    """Run ``work`` in this forked process and end it with the status that it returns."""
+    status = 1
+    try:
+        status = work()
+    except BaseException:  # whatever it is, this process must not go on as a second server
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _lead(request: dict[str, Any]) -> int:
+    os.setsid()
+    stream = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    for descriptor in (1, 2):
+        os.dup2(stream, descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(request["cwd"])
+    os.environ.update(request["variables"])
+    workers = request["workers"]
+    if workers == 1:
+        return _command(request, worker=0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(workers))
+    children = []
+    for worker in range(workers):
+        child = os.fork()
+        if child == 0:
+            os.environ.update(RANK=str(worker), LOCAL_RANK=str(worker))
+            _in_child(lambda worker=worker: _command(request, worker))
+        children.append(child)
+    while children:  # as torchrun: the first that fails ends the run
+        pid, status = os.wait()
+        children.remove(pid)
+        code = os.waitstatus_to_exitcode(status)
+        if code != 0:
+            return code if code > 0 else 128 - code
+    return 0
+
+
+def _command(request: dict[str, Any], worker: int) -> int:
+    """Be the command; what the fork copied and a new process would draw anew is drawn anew."""
+    import numpy as np
+    import torch
+
+    random.seed()
+    np.random.seed()
+    torch.seed()
+    for name in request["prepare"]:
+        module, function = name.split(":")
+        getattr(importlib.import_module(module), function)()
+    if request["die"] is not None:
+        moment = Moment(**request["die"])
+        if moment.worker == worker:
+            _arm(moment)
+    _remember_configuration(request["command"], worker)
+    sys.argv = list(request["command"])
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+            return 1
+        return end.code or 0
+    return 0
+
+
+def _remember_configuration(command: list[str], worker: int) -> None:
+    """Have ``fairseq-hydra-train`` skip hydra if a run of this server had the same arguments."""
+    import hydra._internal.utils as hydra_utils
+    from fairseq_cli import hydra_train
+
+    digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()
+    composed = Path(os.environ[_CONFIGURATIONS]) / digest
+    utils = hydra_train.distributed_utils
+    call_main = utils.call_main
+
+    def remember_and_call(cfg: Any, main: Any, **options: Any) -> Any:
+        if worker == 0 and main is hydra_train.pre_main:
+            composed.with_suffix(".new").write_bytes(pickle.dumps(cfg))
+            composed.with_suffix(".new").rename(composed)
+        return call_main(cfg, main, **options)
+
+    if composed.exists():
+        configuration = pickle.loads(composed.read_bytes())
+        hydra_train.hydra_main = lambda: hydra_utils.run_and_report(
+            lambda: call_main(configuration, hydra_train.pre_main)
+        )
+    else:
+        utils.call_main = remember_and_call
+
+
+def _arm(moment: Moment) -> None:
+    """Replace the attribute by one that counts its calls and acts at the n-th."""
+    owner: Any = importlib.import_module(moment.module)
+    *path, name = moment.attribute.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+    original = getattr(owner, name)
+    calls = 0
+
+    @functools.wraps(original)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        texts = (str(value) for value in (*args, *kwargs.values()))
+        calls += not moment.argument or any(moment.argument in text for text in texts)
+        is_it, calls_now = calls == moment.count, calls
+        if is_it and moment.when == "before":
+            calls += 1  # what it raises is raised once
+            _act(moment.action)
+        result = original(*args, **kwargs)
+        if is_it and calls_now == calls and moment.when == "after":
+            calls += 1
+            _act(moment.action)
+        return result
+
+    setattr(owner, name, staticmethod(counted) if is_static else counted)
+
+
+def _act(action: str) -> None:
+    if action == "SIGKILL":
+        os.killpg(0, signal.SIGKILL)
+        time.sleep(60)  # the kernel needs a moment; nothing more is done until then
+    elif action.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, action))
+    else:
+        number = getattr(errno, action)
+        raise OSError(number, os.strerror(number))
+
+
+if __name__ == "__main__":
+    _serve()
