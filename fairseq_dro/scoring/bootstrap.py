@@ -1,0 +1,132 @@
+"""Block bootstrap of error rates: what they might have been on other speakers and sentences.
+
+A language's rate is a ratio of sums, so its replicates are: blocks are drawn with replacement,
+as many as there are, and errors and lengths added up. A block is a speaker where speakers are
+known, else an utterance. Languages are drawn independently of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+# Shapes: N utterances, G languages, R replicates, n blocks of a language.
+
+N_REPLICATES = 10_000
+MOST_BLOCKS = 400  # of a language; more are put together, see Blocks.bundled
+_DRAWN_AT_ONCE = 60_000  # indices, so that they stay in the processor's cache
+_LOW = (1 << 32) - 1
+
+
+class Block(NamedTuple):
+    """Sums over the blocks of one language."""
+
+    errors: np.ndarray  # [n] int64
+    lengths: np.ndarray  # [n] int64, reference units
+
+    @property
+    def rate(self) -> float:
+        """Errors over reference units; NaN without any."""
+        total = int(self.lengths.sum())
+        return float(self.errors.sum()) / total if total else float("nan")
+
+
+class Blocks(NamedTuple):
+    """Errors and lengths of every block of every language."""
+
+    languages: tuple[str, ...]  # G names
+    sums: tuple[Block, ...]  # G of them
+
+    @property
+    def rates(self) -> np.ndarray:
+        """[G] observed rates, NaN where a language has no reference unit."""
+        return np.array([block.rate for block in self.sums])
+
+    @property
+    def n_blocks(self) -> np.ndarray:
+        """[G] int64."""
+        return np.array([len(block.errors) for block in self.sums], dtype=np.int64)
+
+    def rated(self) -> Blocks:
+        """Only the languages that have a rate."""
+        kept = [index for index, block in enumerate(self.sums) if block.lengths.sum() > 0]
+        return Blocks(
+            tuple(self.languages[i] for i in kept), tuple(self.sums[i] for i in kept)
+        )
+
+    def bundled(self, seed: int = 0, most: int = MOST_BLOCKS) -> Blocks:
+        """At most ``most`` blocks a language: more are put together at random.
+
+        The variance of a rate is estimated as well from 400 bundles as from 40,000 utterances (its
+        standard error to 4 %), at a hundredth of the work.
+        """
+        sums = []
+        for index, block in enumerate(self.sums):
+            n = len(block.errors)
+            if n > most:
+                place = np.random.default_rng([seed, index]).permutation(n) % most
+                block = Block(*(_sums_by(place, values, most) for values in block))
+            sums.append(block)
+        return Blocks(self.languages, tuple(sums))
+
+
+def make_blocks(
+    languages: Sequence[str],
+    errors: Sequence[int] | np.ndarray,
+    lengths: Sequence[int] | np.ndarray,
+    speakers: Sequence[Hashable | None] | None = None,
+) -> Blocks:
+    """Blocks of N utterances, languages in alphabetical order.
+
+    Args:
+        languages: [N] names.
+        errors: [N] errors of each utterance.
+        lengths: [N] reference units of each utterance.
+        speakers: [N], None for an utterance whose speaker is not known: it is a block of its own.
+    """
+    names, group = np.unique(np.asarray(languages, dtype=object).astype(str), return_inverse=True)
+    errors, lengths = (np.asarray(values, dtype=np.int64) for values in (errors, lengths))
+    block = np.arange(len(group))
+    if speakers is not None:
+        first: dict[tuple[int, Hashable], int] = {}
+        for index, speaker in enumerate(speakers):
+            if speaker is not None:
+                block[index] = first.setdefault((int(group[index]), speaker), index)
+    sums = []
+    for index in range(len(names)):
+        own = np.flatnonzero(group == index)
+        ids, place = np.unique(block[own], return_inverse=True)
+        sums.append(Block(*(_sums_by(place, x[own], len(ids)) for x in (errors, lengths))))
+    return Blocks(tuple(str(name) for name in names), tuple(sums))
+
+
+def replicate_rates(
+    blocks: Blocks, n_replicates: int = N_REPLICATES, seed: int = 0
+) -> np.ndarray:
+    """[R, G] rates of languages drawn anew; NaN where a replicate has no reference unit.
+
+    A function of its arguments: language g draws from a generator of (seed, g).
+    """
+    rates = np.empty((n_replicates, len(blocks.sums)))
+    for index, block in enumerate(blocks.sums):
+        n = len(block.errors)
+        generator = np.random.default_rng([seed, index])
+        # both sums by one look-up and one addition: errors above, lengths below bit 32
+        packed = (block.errors << 32) | block.lengths
+        at_once = max(1, _DRAWN_AT_ONCE // max(n, 1))
+        for start in range(0, n_replicates, at_once):
+            stop = min(start + at_once, n_replicates)
+            drawn = generator.integers(0, n, size=(n, stop - start))
+            total = packed.take(drawn, mode="clip").sum(axis=0)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rates[start:stop, index] = np.where(
+                    total & _LOW, (total >> 32) / (total & _LOW), np.nan
+                )
+    return rates
+
+
+def _sums_by(place: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """[n] sums of ``values`` [N] that share a ``place`` [N]; exact below 2^53."""
+    return np.bincount(place, weights=values, minlength=n).astype(np.int64)
