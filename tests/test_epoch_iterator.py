@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.in_process import make_task
 
 
 def iterator(data, *, n_workers: int = 1, worker: int = 0, epoch: int = 1, **options):
-    task = make_task(data, batch_seconds=4.0, **options)
+    task = make_task(data, **{"batch_seconds": 4.0, "audio_checks_per_language": 0} | options)
     task.load_dataset("train")
     return task.get_batch_iterator(
         task.dataset("train"), max_tokens=640_000, epoch=epoch,
@@ -51,34 +53,155 @@ def test_first_k_plus_the_rest_is_all(tiny_data):
         assert begun + drawn(second) == whole
 
 
+def resumed(itr, state, *, accept: bool = True):
+    """``itr`` with ``state`` loaded, as with ``task.accept_changed_data=true``."""
+    itr.accept_changed_data = accept
+    itr.load_state_dict(state)
+    return itr
+
+
+def copy_of(data: Path, folder: Path) -> Path:
+    """The files of a data folder to change; the audio stays where it is."""
+    folder.mkdir()
+    for path in data.glob("*.*"):
+        shutil.copy(path, folder)
+    return folder
+
+
+def change_lines(data: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
+    """Apply ``change`` to the rows of the training split: tsv, ltr and lang line of each."""
+    files = [data / f"train.{suffix}" for suffix in ("tsv", "ltr", "lang")]
+    tsv, *others = [path.read_text().splitlines() for path in files]
+    rows = change([list(row) for row in zip(tsv[1:], *others, strict=True)])
+    for path, lines in zip(files, zip(*rows)):
+        head = [tsv[0]] if path.suffix == ".tsv" else []
+        path.write_text("".join(f"{line}\n" for line in [*head, *lines]))
+    return data
+
+
+def test_another_number_of_workers_is_refused_also_between_epochs(tiny_data):
+    first = iterator(tiny_data, n_workers=2)
+    for n_batches in (3, len(first) - 3):
+        drawn(first, n_batches)
+        with pytest.raises(UserError, match=r"number of workers was 2 and is 1.*accept_changed"):
+            resumed(iterator(tiny_data, update_freq=[2]), first.state_dict(), accept=False)
+
+
 def test_other_workers_go_on_where_the_first_ones_stopped(tiny_data):
     """2 x 1 continued as 1 x 2: the same global order, so nothing is lost or repeated."""
     first = iterator(tiny_data, n_workers=2)
     drawn(first, 3)
-    alone = iterator(tiny_data, update_freq=[2])
-    alone.load_state_dict(first.state_dict())
+    alone = resumed(iterator(tiny_data, update_freq=[2]), first.state_dict())
     assert drawn(alone) == drawn(iterator(tiny_data, update_freq=[2]))[6:]
 
 
-@pytest.mark.parametrize("change", [{"update_freq": [4]}, {"batch_seconds": 3.0}])
-def test_an_epoch_planned_otherwise_is_refused_with_both_values(tiny_data, change):
-    first = iterator(tiny_data)
-    drawn(first, 2)
-    task = make_task(tiny_data, **{"batch_seconds": 4.0} | change)
-    task.load_dataset("train")
-    other = task.get_batch_iterator(task.dataset("train"), max_tokens=640_000)
-    with pytest.raises(UserError, match=r"was \d+ and is \d+.*reset_dataloader"):
-        other.load_state_dict(first.state_dict())
+def test_a_position_inside_the_new_updates_begins_the_epoch_again(tiny_data, caplog):
+    """3 batches are done, and 2 x 1 would begin its next update at batch 2 or 4."""
+    first = iterator(tiny_data, update_freq=[2])
+    drawn(first, 3)
+    second = resumed(iterator(tiny_data, n_workers=2), first.state_dict())
+    assert "epoch 1 was begun with other batches: it is begun again" in caplog.text
+    assert drawn(second) == drawn(iterator(tiny_data, n_workers=2))
 
 
-def test_a_changed_manifest_is_refused_inside_an_epoch(tiny_data, tmp_path):
-    """The same number of batches, but other utterances in them."""
+@pytest.mark.parametrize(
+    "change, names",
+    [
+        ({"update_freq": [5]}, r"workers_x_micro_batches was 1 and is 5"),
+        ({"batch_seconds": 3.0}, r"n_batches was \d+ and is \d+"),
+        ({"length_noise": 0.2}, r"checksum_of_batches was \d+ and is \d+"),
+    ],
+)
+def test_an_epoch_planned_otherwise_is_refused_with_both_values(tiny_data, caplog, change, names):
     first = iterator(tiny_data)
     drawn(first, 2)
-    other = iterator(tiny_data)
-    other.dataset.manifest.paths.reverse()
-    with pytest.raises(UserError, match="checksum_of_batches was"):
-        other.load_state_dict(first.state_dict())
+    with pytest.raises(UserError, match=f"{names}.*accept_changed_data=true"):
+        resumed(iterator(tiny_data, **change), first.state_dict(), accept=False)
+    second = resumed(iterator(tiny_data, **change), first.state_dict())
+    assert drawn(second) == drawn(iterator(tiny_data, **change))
+    assert "begun again" in caplog.text
+
+
+def test_batch_options_may_change_between_epochs(tiny_data):
+    """They are options of the command like the learning rate, and the next epoch is planned anew.
+
+    A number of workers or a manifest is what the command finds, not what it says.
+    """
+    first = iterator(tiny_data)
+    drawn(first)
+    otherwise = {"epoch": 2, "batch_seconds": 3.0}
+    second = resumed(iterator(tiny_data, **otherwise), first.state_dict(), accept=False)
+    assert drawn(second) == drawn(iterator(tiny_data, **otherwise))
+
+
+MANIFEST_CHANGES = {
+    "an utterance is gone": (
+        lambda rows: rows[1:], r"\w+ had (40|42|44) utterances and has (39|41|43)"
+    ),
+    "another transcript": (
+        lambda rows: [[rows[0][0], "a b |", rows[0][2]], *rows[1:]],
+        r"the \d+ utterances of \w+ had the checksum [0-9a-f]{8} and have [0-9a-f]{8}",
+    ),
+    "a language is gone": (
+        lambda rows: [row for row in rows if row[2] != "ell"], "ell had 42 utterances and is gone"
+    ),
+    "a language is new": (
+        lambda rows: [[*row[:2], "nld" if i < 9 else row[2]] for i, row in enumerate(rows)],
+        "nld is new, with 9 utterances",
+    ),
+    "the order of lines": (
+        lambda rows: sorted(rows, key=lambda row: row[2]), "the same in another order"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANIFEST_CHANGES)
+def test_a_changed_manifest_is_refused_by_name_inside_an_epoch_and_between(
+    tiny_data, tmp_path, name
+):
+    change, expected = MANIFEST_CHANGES[name]
+    changed = change_lines(copy_of(tiny_data, tmp_path / "data"), change)
+    first = iterator(tiny_data)
+    for n_batches in (2, len(first) - 2):
+        drawn(first, n_batches)
+        with pytest.raises(UserError, match=f"{expected}.*accept_changed_data=true"):
+            resumed(iterator(changed), first.state_dict(), accept=False)
+
+
+def test_an_accepted_manifest_begins_the_interrupted_epoch_again(tiny_data, tmp_path, caplog):
+    changed = change_lines(copy_of(tiny_data, tmp_path / "data"), lambda rows: rows[1:])
+    first = iterator(tiny_data)
+    drawn(first, 5)
+    second = resumed(iterator(changed), first.state_dict())
+    assert "epoch 1 was begun with other batches: it is begun again" in caplog.text
+    assert sorted(i for batch in drawn(second) for i in batch) == list(range(125))
+
+
+def test_a_corrected_transcript_goes_on_at_the_same_batch(tiny_data, tmp_path):
+    """The utterances of the remaining batches are the same ones: each is still trained on once."""
+    change, _ = MANIFEST_CHANGES["another transcript"]
+    changed = change_lines(copy_of(tiny_data, tmp_path / "data"), change)
+    first = iterator(tiny_data)
+    begun = drawn(first, 5)
+    second = resumed(iterator(changed), first.state_dict())
+    assert begun + drawn(second) == drawn(iterator(tiny_data))
+
+
+def test_a_data_folder_may_move(tiny_data, tmp_path):
+    first = iterator(tiny_data)
+    drawn(first, 5)
+    moved = copy_of(tiny_data, tmp_path / "data")
+    (moved / "wav").symlink_to(tiny_data / "wav")
+    tsv = (moved / "train.tsv").read_text().splitlines()
+    (moved / "train.tsv").write_text("\n".join([str(moved), *tsv[1:]]) + "\n")
+    resumed(iterator(moved), first.state_dict(), accept=False)
+
+
+def test_a_checkpoint_of_another_task_inside_an_epoch_is_refused_or_begins_it_again(tiny_data):
+    stock = {"version": 2, "epoch": 1, "iterations_in_epoch": 3, "shuffle": True}
+    with pytest.raises(UserError, match="another task planned"):
+        resumed(iterator(tiny_data), stock, accept=False)
+    assert drawn(resumed(iterator(tiny_data), stock)) == drawn(iterator(tiny_data))
 
 
 def test_a_changed_dictionary_is_refused_also_between_epochs(tiny_data, tmp_path):

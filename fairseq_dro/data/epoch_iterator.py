@@ -3,6 +3,15 @@
 The iterator's ``state_dict`` is the one place in a checkpoint that every worker gets back on
 resume while the model file stays a stock ``wav2vec_ctc`` checkpoint (``trainer.py:611``; a
 criterion's buffers are never saved, ``trainer.py:396``, and ``task.state`` is not restored).
+
+What a resume finds changed
+    - nothing: it goes on at the next batch, exactly;
+    - the dictionary: refused, always;
+    - languages, their order, the manifest, the number of workers, or, inside an epoch, how its
+      batches are planned: refused with the values then and now, unless
+      ``task.accept_changed_data=true``. Then weights, optimizer and q stay; q is mapped by name; an
+      epoch that was begun goes on at the same batch if its batches are still the same and the next
+      update can begin there, and is begun again otherwise. Each is said in a warning.
 """
 
 from __future__ import annotations
@@ -10,11 +19,13 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from fairseq.data.iterators import EpochBatchIterator
 
+from fairseq_dro.data.fingerprint import Fingerprint
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
@@ -31,6 +42,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         group_state: what to save and restore beside the position; None with a criterion that
             keeps no such state.
         units: symbols of the target dictionary: output unit i of the model means ``units[i]``.
+        accept_changed_data: go on although what the checkpoint was trained on has changed.
     """
 
     def __init__(
@@ -41,6 +53,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         multiple_of: int,
         group_state: GroupDroState | None,
         units: Sequence[str],
+        accept_changed_data: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -53,26 +66,66 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         )
         self.group_state = group_state
         self.units_checksum = zlib.crc32("\n".join(units).encode())
+        self.accept_changed_data = accept_changed_data
         self.replan(batches, multiple_of)
 
     def replan(self, batches: Sequence[np.ndarray], multiple_of: int) -> None:
         """Take the plan of the next epoch; the loader and its processes stay."""
         self._frozen_batches = tuple(batch.tolist() for batch in batches)
         self.multiple_of = multiple_of
+        self._checksum_of_batches: int | None = None
+
+    # --- saving ---
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
-        state["plan"] = {"workers": self.num_shards, **self._plan_identity()}
+        state["plan"] = self._plan_identity()
+        state["data"] = self.fingerprint.state_dict()
         state["units_checksum"] = self.units_checksum
         if self.group_state is not None:
             state["group_dro"] = self.group_state.state_dict()
         return state
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of all utterances of the split, whether a plan holds them or not.
+
+        Not in it: the folder of the audio, which may move.
+        """
+        manifest, rows = self.dataset.manifest, self.dataset.rows
+        if self.group_state is None:
+            names = [manifest.languages[row] for row in rows]
+        else:
+            names = [self.group_state.groups[group] for group in self.dataset.groups]
+        return Fingerprint.of(
+            (name, f"{manifest.paths[row]}\t{manifest.n_samples[row]}\t{manifest.labels[row]}")
+            for name, row in zip(names, rows)
+        )
+
+    def _plan_identity(self) -> dict[str, int]:
+        """What must be the same for the rest of an epoch to be the same."""
+        if self._checksum_of_batches is None:
+            manifest, rows = self.dataset.manifest, self.dataset.rows
+            checksum = 0
+            for batch in self.frozen_batches:
+                lines = [f"{manifest.paths[rows[i]]} {manifest.n_samples[rows[i]]}" for i in batch]
+                checksum = zlib.crc32("\n".join(lines).encode(), checksum)
+            self._checksum_of_batches = checksum
+        return {
+            "workers": self.num_shards,
+            "workers_x_micro_batches": self.multiple_of,
+            "n_batches": len(self.frozen_batches),
+            "checksum_of_batches": self._checksum_of_batches,
+        }
+
+    # --- resuming ---
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue at the saved batch, with the saved q.
+        """Continue at the saved batch, with the saved q; see the head of this file.
 
         Raises:
-            UserError: the rest of the epoch cannot be the same, or the languages changed.
+            UserError: the dictionary changed, or something else and ``accept_changed_data`` is not
+                set.
         """
         state = dict(state_dict)
         if state.get("units_checksum", self.units_checksum) != self.units_checksum:
@@ -81,58 +134,104 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
                 "order, than the checkpoint was trained with, so its outputs would change their "
                 "meaning: put the dictionary back that it was trained with."
             )
-        if state.get("iterations_in_epoch", 0) > 0:
-            state["iterations_in_epoch"] = self._same_position(state)
-        super().load_state_dict(state)
-        if self.group_state is None:
-            return
-        if "group_dro" in state:
-            self.group_state.load_state_dict(state["group_dro"])
-        else:
+        changes = self._changes_since(state)
+        if changes and not self.accept_changed_data:
+            raise UserError(self._refusal(changes))
+        if changes:
             logger.warning(
-                "The checkpoint holds no group DRO state: q starts afresh, uniform over %d "
-                "languages.",
+                "task.accept_changed_data=true: the run goes on although %s", "; ".join(changes)
+            )
+            state["iterations_in_epoch"] = self._position_after_changes(state)
+        super().load_state_dict(state)
+        if self.group_state is not None:
+            self._load_group_state(state)
+
+    def _changes_since(self, state: dict[str, Any]) -> list[str]:
+        """A clause for each change, with both values."""
+        changes = []
+        if "data" in state:
+            changes += self.fingerprint.changes_since(Fingerprint.from_state_dict(state["data"]))
+        then = state.get("group_dro", {}).get("groups")
+        if then is not None and self.group_state is not None:
+            changes += _changes_of_groups(then, self.group_state.groups, is_explained=bool(changes))
+        plan, now = state.get("plan"), self._plan_identity()
+        begun = state.get("iterations_in_epoch", 0) > 0
+        if plan is None:
+            if begun:
+                changes.append("the checkpoint lies inside an epoch that another task planned")
+            return changes
+        if plan["workers"] != now["workers"]:
+            changes.append(
+                f"the number of workers was {plan['workers']} and is {now['workers']}"
+            )
+        if begun:
+            keys = ["workers_x_micro_batches"]
+            if not changes:
+                keys += ["n_batches", "checksum_of_batches"]
+            changes += [
+                f"{key} was {plan[key]} and is {now[key]}" for key in keys if plan[key] != now[key]
+            ]
+        return changes
+
+    def _refusal(self, changes: list[str]) -> str:
+        manifest = self.dataset.manifest
+        return (
+            f"The checkpoint was trained otherwise than this command and "
+            f"{manifest.folder / manifest.split}.tsv say now ({'; '.join(changes)}): put back what "
+            "changed (data, workers x update_freq, seed, batch options), or start once with "
+            "task.accept_changed_data=true, which keeps weights, optimizer and q, gives a new "
+            "language the mean weight, drops one that is gone, and begins an epoch again whose "
+            "batches changed."
+        )
+
+    def _position_after_changes(self, state: dict[str, Any]) -> int:
+        """Batches of this worker that are done; 0 begins the epoch again."""
+        done = state.get("iterations_in_epoch", 0)
+        if done == 0:
+            return 0
+        plan, now = state.get("plan"), self._plan_identity()
+        same = ("n_batches", "checksum_of_batches")
+        if plan is not None and all(plan[key] == now[key] for key in same):
+            done_by_all = done * plan["workers"]
+            if done_by_all % self.multiple_of == 0:
+                logger.warning(
+                    "epoch %d goes on after its first %d of %d batches, which are the same",
+                    state["epoch"], done_by_all, now["n_batches"],
+                )
+                return done_by_all // self.num_shards
+        logger.warning(
+            "epoch %d was begun with other batches: it is begun again, with the weights, the "
+            "optimizer and q of the checkpoint",
+            state["epoch"],
+        )
+        return 0
+
+    def _load_group_state(self, state: dict[str, Any]) -> None:
+        if "group_dro" not in state:
+            logger.warning(
+                "The checkpoint holds no group DRO state: q starts afresh, uniform over %d groups.",
                 len(self.group_state.groups),
             )
-
-    def _same_position(self, state: dict[str, Any]) -> int:
-        """Batches of this worker that are done, when perhaps other workers did them."""
-        plan = state.get("plan")
-        if plan is None:
-            raise UserError(
-                "The checkpoint lies inside an epoch that another task planned: to go on with its "
-                f"weights {_START_AFRESH}."
-            )
-        now = self._plan_identity()
-        changed = [
-            f"{key} was {plan[key]} and is {new}"
-            for key, new in now.items()
-            if new != plan[key]
-        ]
-        if changed:
-            raise UserError(
-                f"The checkpoint lies inside an epoch whose batches were planned otherwise "
-                f"({'; '.join(changed)}): use the same data, seed, workers x update_freq and batch "
-                f"options, or, to go on with its weights, {_START_AFRESH}."
-            )
-        done = state["iterations_in_epoch"] * plan["workers"]
-        return done // self.num_shards
-
-    def _plan_identity(self) -> dict[str, int]:
-        """What must be the same for the rest of an epoch to be the same."""
-        manifest, rows = self.dataset.manifest, self.dataset.rows
-        checksum = 0
-        for batch in self.frozen_batches:
-            lines = [f"{manifest.paths[rows[i]]} {manifest.n_samples[rows[i]]}" for i in batch]
-            checksum = zlib.crc32("\n".join(lines).encode(), checksum)
-        return {
-            "workers_x_micro_batches": self.multiple_of,
-            "n_batches": len(self.frozen_batches),
-            "checksum_of_batches": checksum,
-        }
+            return
+        saved = state["group_dro"]
+        if not self.accept_changed_data:
+            self.group_state.load_state_dict(saved)
+            return
+        self.group_state.adopt(saved)
+        q = dict(zip(self.group_state.groups, self.group_state.q))
+        for name in [name for name in q if name not in saved["groups"]]:
+            logger.warning("%s is new: it starts at the mean weight, q = %.4g", name, q[name])
+        for name, weight in zip(saved["groups"], saved["q"]):
+            if name not in q:
+                logger.warning("%s is gone, and its weight, q = %.4g, with it", name, weight)
 
 
-_START_AFRESH = (
-    "start once with checkpoint.reset_dataloader=true, which begins at epoch 1 with uniform q, "
-    "and leave the option out again after the first save"
-)
+def _changes_of_groups(then: Sequence[str], now: Sequence[str], is_explained: bool) -> list[str]:
+    """Differences of the group lists that a fingerprint of the data does not show."""
+    common_then = [name for name in then if name in now]
+    common_now = [name for name in now if name in then]
+    if common_then != common_now:
+        return [f"the order of the groups was {', '.join(then)} and is {', '.join(now)}"]
+    if list(then) != list(now) and not is_explained:
+        return [f"the groups were {', '.join(then)} and are {', '.join(now)}"]
+    return []
