@@ -23,7 +23,8 @@ def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
         LanguageGroupedAudioFinetuningConfig(
             **{
                 "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
-                "update_freq": [1], "tensorboard_logdir": None, "tpu": False, **options,
+                "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
+                "ddp_backend": "legacy_ddp", **options,
             }
         )
     )

@@ -158,7 +158,7 @@ def test_a_language_of_which_nothing_can_be_trained_on(data):
     task = make_task(data)
     task.load_dataset("train")
     task.dataset("train").groups[:] = [languages[i] == "fra" for i in range(len(languages))]
-    task.state.merge_state_dict({"languages": ("ell", "fra", "deu")})
+    task.state.merge_state_dict({"groups": ("ell", "fra", "deu")})
     with pytest.raises(UserError, match="no utterance of deu can be trained on"):
         task.get_batch_iterator(task.dataset("train"), max_tokens=40 * shortest)
 

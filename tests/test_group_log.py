@@ -19,7 +19,9 @@ from tests.stock_commands import REPOSITORY, run, train_command
 
 def group_log(folder) -> GroupLog:
     state = GroupDroState(["a", "b"], GroupDro(0.1), "every_update")
-    return GroupLog(state, objective="group_dro", folder=str(folder), tensorboard_logdir=None)
+    log = GroupLog(state, objective="group_dro", folder=str(folder), tensorboard_logdir=None)
+    log.update = 1
+    return log
 
 
 def outputs(**columns) -> list[dict]:
@@ -35,7 +37,7 @@ def test_validation_leaves_every_number_of_the_state_alone(tmp_path):
     log.reduce(losses, training=True)
     before = log.state.state_dict()
     assert before["n_moves"] == 1
-    log.begin_validation("valid")
+    log.validation.begin("valid")
     for _ in range(3):
         log.reduce(losses, training=False)
     assert log.state.state_dict() == before
@@ -43,9 +45,9 @@ def test_validation_leaves_every_number_of_the_state_alone(tmp_path):
 
 def test_a_validation_without_reference_characters_has_no_worst_language(tmp_path):
     log = group_log(tmp_path)
-    log.begin_validation("valid")
+    log.validation.begin("valid")
     log.reduce(outputs(loss_nats=[3.0, 5.0], n_utterances=[1, 1]), training=False)
-    log.end_validation({"num_updates": 1})
+    log.validation.end({"num_updates": 1}, epoch=1)
     record = read_records(tmp_path / "history.jsonl")[0]
     assert record["worst_language"] is None and record["mean_cer"] is None
 
@@ -101,7 +103,7 @@ def test_an_overflowed_update_does_not_move_q(tiny_data, tiny_checkpoint, tmp_pa
 
 def test_rates_of_several_batches_are_those_of_their_sums(tmp_path):
     log = group_log(tmp_path)
-    log.begin_validation("valid")
+    log.validation.begin("valid")
     for errors, length in ((1, 10), (3, 5)):
         log.reduce(
             outputs(
@@ -110,7 +112,7 @@ def test_rates_of_several_batches_are_those_of_their_sums(tmp_path):
             ),
             training=False,
         )
-    log.end_validation({"num_updates": 7})
+    log.validation.end({"num_updates": 7}, epoch=1)
     record = read_records(tmp_path / "history.jsonl")[0]
     assert record["languages"]["a"]["cer"] == pytest.approx(4 / 15)
     assert record["mean_cer"] == pytest.approx(np.mean([4 / 15, 0]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fairseq_dro.dro.rules import CtcDro, GroupDro, make_rule
+from fairseq_dro.dro.rules import CtcDro, Erm, GroupDro
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 
@@ -105,7 +105,7 @@ def test_many_small_steps_move_q_by_what_they_should():
 
 
 def test_weights_at_uniform_q_are_exactly_one():
-    erm = make_rule("erm", step_size=1, smoothing=1)
+    erm = Erm()
     for n_groups in range(1, 1001):
         state = GroupDroState([str(g) for g in range(n_groups)], erm, "every_update")
         assert (state.loss_weights == 1.0).all(), n_groups
@@ -121,12 +121,13 @@ def test_q_waits_until_every_group_has_been_seen_and_uses_the_mean_of_what_came(
     assert not state.pending_count.any(), "values count once"
 
 
-def test_every_update_keeps_the_last_loss_of_groups_not_drawn():
-    state = GroupDroState(["a", "b"], GroupDro(0.1), "every_update")
+@pytest.mark.parametrize(("newest_share", "mean"), [(0.1, 3.1), (1.0, 4.0)])
+def test_every_update_keeps_the_decayed_mean_of_groups_not_drawn(newest_share, mean):
+    state = GroupDroState(["a", "b"], GroupDro(0.1), "every_update", newest_share=newest_share)
     assert not state.observe(np.array([3.0, 0]), np.array([1.0, 0])), "b was never seen"
     assert state.observe(np.array([0, 5.0]), np.array([0, 1.0]))
     assert state.observe(np.array([4.0, 0]), np.array([1.0, 0]))
-    assert state.last_loss == pytest.approx([4.0, 5.0])
+    assert state.last_loss == pytest.approx([mean, 5.0])
 
 
 def test_state_continues_exactly_after_a_round_trip_through_json():

@@ -20,7 +20,8 @@ from omegaconf import II
 
 from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
 from fairseq_dro.criterions.group_sums import GROUP_SUMS, sum_by_group
-from fairseq_dro.dro.rules import RULES, make_rule
+from fairseq_dro.data.groups import language_of
+from fairseq_dro.dro.rules import RULES, RuleOptions, make_rule
 from fairseq_dro.dro.state import GroupDroState, UpdateWhen
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.edits import count_text_errors
@@ -33,8 +34,8 @@ class GroupDroCtcConfig(FairseqDataclass):
     objective: ChoiceEnum(list(RULES)) = field(
         default="ctc_dro",
         metadata={
-            "help": "erm: q stays uniform; group_dro: Sagawa et al. 2020; "
-            "ctc_dro: Bartelds et al. 2025 (arXiv 2502.01777)"
+            "help": "erm: q stays uniform; group_dro: Sagawa et al. 2020; ctc_dro: Bartelds et al. "
+            "2025 (arXiv 2502.01777); cvar_dro: greedy CVaR over groups, of Sagawa's code"
         },
     )
     step_size: float = field(
@@ -51,11 +52,54 @@ class GroupDroCtcConfig(FairseqDataclass):
             "milder, but at rest leaves easy languages less"
         },
     )
+    cvar_fraction: float = field(
+        default=0.2,
+        metadata={
+            "help": "of cvar_dro: the share of the training utterances, in the groups of highest "
+            "loss, that is trained on, above 0 and at most 1"
+        },
+    )
+    group_adjustment: float = field(
+        default=0.0,
+        metadata={
+            "help": "C: a group of n training utterances enters the update of q with its loss + "
+            "C / sqrt(n), in nats (Sagawa et al. 2020); 0: off, as in the paper of ctc_dro"
+        },
+    )
     update_when: ChoiceEnum([when.value for when in UpdateWhen]) = field(
         default="all_groups_seen",
         metadata={
-            "help": "all_groups_seen: q moves once every language has a loss pending (paper); "
-            "every_update: at each update, with the last loss of languages not drawn"
+            "help": "all_groups_seen: q moves once every group has a loss pending (paper); "
+            "every_update: at each update, by a decayed mean of each group's losses"
+        },
+    )
+    newest_share: float = field(
+        default=0.1,
+        metadata={
+            "help": "of every_update: share of the newest loss in a group's decayed mean, above 0 "
+            "and at most 1 (gamma; 0.1 in Sagawa's code); 1: the last loss alone"
+        },
+    )
+    dro_start_update: int = field(
+        default=0,
+        metadata={
+            "help": "q stays uniform, and sees no loss, up to this update; >= 0; give it the value "
+            "of model.freeze_finetune_updates, lest q adapt to losses of the head alone"
+        },
+    )
+    divide_by_sampling_probability: bool = field(
+        default=False,
+        metadata={
+            "help": "weight a group's loss by q / (its share of what an epoch draws) instead of "
+            "q x (number of groups): then the sum of q_g L_g is what is minimised however unevenly "
+            "groups are drawn; the same where all are drawn alike"
+        },
+    )
+    count_partial_batches: bool = field(
+        default=False,
+        metadata={
+            "help": "for ctc_dro, count a batch as its share of task.batch_seconds instead of as "
+            "1, lest small batches of a language with little audio pass for low losses"
         },
     )
     loss_reduction: ChoiceEnum(["utterance_mean", "batch_mean", "batch_sum"]) = field(
@@ -94,7 +138,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
 
     def __init__(self, cfg: GroupDroCtcConfig, task):
         super().__init__(task)
-        if not getattr(task, "languages", None):
+        if not getattr(task, "groups", None):
             raise UserError(
                 f"criterion=group_dro_ctc needs the language of each utterance, which the task "
                 f"{task.__class__.__name__} does not give: use "
@@ -105,22 +149,27 @@ class GroupDroCtcCriterion(FairseqCriterion):
                 "task.allow_unseen=true is for decoding: leave it out in training, where each "
                 "language must have a group."
             )
-        for name in ("step_size", "smoothing"):
-            if not getattr(cfg, name) > 0:
-                raise UserError(
-                    f"criterion.{name}={getattr(cfg, name)} is out of range: it must be above 0."
-                )
+        _require_ranges(cfg)
         self.cfg = cfg
         self.blank_index = task.target_dictionary.index(task.blank_symbol)
         self.pad_index = task.target_dictionary.pad()
         self.eos_index = task.target_dictionary.eos()
+        self.languages = [language_of(group) for group in task.groups]
+        options = RuleOptions(
+            step_size=cfg.step_size,
+            smoothing=cfg.smoothing,
+            cvar_fraction=cfg.cvar_fraction,
+            group_adjustment=cfg.group_adjustment,
+            group_sizes=task.group_sizes,
+        )
         self.state = GroupDroState(
-            task.languages,
-            make_rule(str(cfg.objective), step_size=cfg.step_size, smoothing=cfg.smoothing),
+            task.groups,
+            make_rule(str(cfg.objective), options),
             str(cfg.update_when),
+            newest_share=cfg.newest_share,
         )
         self._weights_of = None
-        task.attach_group_state(self.state, objective=str(cfg.objective))
+        task.attach_group_state(self.state, cfg)
 
     def forward(
         self, model, sample: dict[str, Any], reduce: bool = True
@@ -165,6 +214,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
                 "loss_nats": torch.where(counted, losses.double(), 0.0),
                 "n_utterances": counted,
                 "n_not_finite": ~counted,
+                "audio_samples": torch.where(counted, sample["n_samples"], 0),
             }
             if not self.training:
                 values.update(self._errors(log_probs, input_lengths, sample))
@@ -178,11 +228,12 @@ class GroupDroCtcCriterion(FairseqCriterion):
         return loss, sample_size, logging_output
 
     def _loss_weights(self, losses: torch.Tensor) -> torch.Tensor:
-        """[G] in the losses' dtype, copied to their device again only after q has moved."""
-        if self._weights_of is not self.state.q:  # q is replaced, never changed in place
+        """[G] in the losses' dtype, copied to their device again only after they have changed."""
+        made_of = (self.state.q, self.state.sampling_share)  # replaced, never changed in place
+        if self._weights_of is None or any(a is not b for a, b in zip(made_of, self._weights_of)):
             weights = torch.from_numpy(self.state.loss_weights).to(losses.dtype)
             self._weights = weights.to(losses.device, non_blocking=True)
-            self._weights_of = self.state.q
+            self._weights_of = made_of
         return self._weights
 
     def _feasible(
@@ -204,7 +255,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
             reference = target[(target != self.pad_index) & (target != self.eos_index)]
             counts.append(
                 count_text_errors(
-                    self._text(reference), self._text(hypothesis), self.state.groups[group]
+                    self._text(reference), self._text(hypothesis), self.languages[group]
                 )
             )
         table = torch.tensor(counts, device=log_probs.device).T
@@ -233,3 +284,18 @@ class GroupDroCtcCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         """True: every value is a number or a tensor of sums."""
         return True
+
+
+def _require_ranges(cfg: GroupDroCtcConfig) -> None:
+    for name, is_right, expected in (
+        ("step_size", cfg.step_size > 0, "above 0"),
+        ("smoothing", cfg.smoothing > 0, "above 0"),
+        ("cvar_fraction", 0 < cfg.cvar_fraction <= 1, "above 0 and at most 1"),
+        ("group_adjustment", cfg.group_adjustment >= 0, "at least 0"),
+        ("newest_share", 0 < cfg.newest_share <= 1, "above 0 and at most 1"),
+        ("dro_start_update", cfg.dro_start_update >= 0, "at least 0"),
+    ):
+        if not is_right:
+            raise UserError(
+                f"criterion.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
+            )

@@ -2,7 +2,7 @@
 
 fairseq adds up logging outputs over micro-batches and workers (``trainer.py:1409``), so whatever
 is a sum can ride along in its own all-reduce. One [G, K] float64 tensor costs G x K x 8 bytes
-(9 kB for 143 languages) and no collective of its own.
+(10 kB for 143 languages) and no collective of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ COLUMNS = (
     "n_utterances",  # utterances with a finite loss; the others never reach q
     "n_batches",  # batches that hold at least one counted utterance of the group
     "n_not_finite",  # utterances whose loss was infinite, NaN or zeroed by zero_infinity
+    "audio_samples",  # of the counted utterances
     "char_errors",  # the last four in validation only
     "characters",
     "word_errors",

@@ -24,17 +24,23 @@ def check_language_codes(manifest: Manifest) -> None:
         languages.require_known(language, where)
 
 
-def check_languages_in_training(manifest: Manifest, trained: Collection[str]) -> None:
-    """Every language of the split is one that training knows.
+def check_groups_in_training(
+    manifest: Manifest, groups: Sequence[str], trained: Collection[str]
+) -> None:
+    """The group of every utterance of the split is one that training knows.
+
+    Args:
+        groups: N names, one an utterance.
 
     Raises:
         UserError: with the line of its first use.
     """
-    unseen = sorted(set(manifest.languages) - set(trained))
+    unseen = sorted(set(groups) - set(trained))
     if unseen:
-        where = manifest.where(manifest.languages.index(unseen[0]), "lang")
+        suffix = "corpus" if unseen[0] not in manifest.languages else "lang"
+        where = manifest.where(groups.index(unseen[0]), suffix)
         raise UserError(
-            f"{where}: language {unseen[0]} does not occur in the training split, so it has no "
+            f"{where}: {unseen[0]} does not occur in the training split, so it has no "
             f"group ({len(unseen)} such: {', '.join(unseen)}): add training data for it, remove "
             "it from this split, or set task.allow_unseen=true when only decoding."
         )

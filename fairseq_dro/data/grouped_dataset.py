@@ -53,7 +53,7 @@ class GroupedAudioDataset(BaseWrapperDataset):
         return item
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """fairseq's batch and, beside it, ``group`` [B] int64 and ``seed_id`` (an int).
+        """fairseq's batch and ``group`` [B] int64, ``n_samples`` [B] int64, ``seed_id`` (an int).
 
         ``seed_id`` is the first utterance's id as a Python number, so that seeding a step by it
         need not fetch it back from the GPU.
@@ -62,6 +62,7 @@ class GroupedAudioDataset(BaseWrapperDataset):
         if batch:
             ids = batch["id"].numpy()
             batch["group"] = torch.from_numpy(self.groups[ids])
+            batch["n_samples"] = torch.from_numpy(self.sizes[ids])
             batch["seed_id"] = int(ids[0])
         return batch
 

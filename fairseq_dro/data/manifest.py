@@ -1,8 +1,9 @@
-"""Read one split of a data folder: ``{split}.tsv``, ``.ltr``, ``.lang`` and, if there, ``.utt``.
+"""Read one split of a data folder: ``{split}.tsv``, ``.ltr``, ``.lang`` and optional side files.
 
 The first two are fairseq's own formats (``data/audio/raw_audio_dataset.py:266`` and
-``tasks/audio_finetuning.py:146``); ``.lang`` holds one ISO 639-3 code a line, ``.utt`` one
-utterance id a line. See ``manifests/README.md`` for an example.
+``tasks/audio_finetuning.py:146``); ``.lang`` holds one ISO 639-3 code a line;
+``.utt``, ``.corpus`` and ``.speaker``, where they are there, one utterance id, corpus or speaker.
+See ``manifests/README.md`` for an example.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Manifest:
         languages: N ISO 639-3 codes; empty where the file is missing and was not required.
         labels: N label lines as they stand in the file, units separated by spaces.
         utterance_ids: N ids; where there is no ``.utt`` file, the path without its suffix.
+        corpora, speakers: N names; empty where there is no such file.
     """
 
     folder: Path
@@ -35,6 +37,8 @@ class Manifest:
     languages: list[str]
     labels: list[str]
     utterance_ids: list[str]
+    corpora: list[str]
+    speakers: list[str]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,6 +51,25 @@ class Manifest:
         """``file:line`` of one utterance, with its id, for error messages."""
         line = index + (2 if suffix == "tsv" else 1)  # line 1 of the tsv is the root folder
         return f"{self.folder / self.split}.{suffix}:{line} (utterance {self.utterance_ids[index]})"
+
+    def require_corpora(self) -> None:
+        """The corpus of each utterance is known, and can be part of a group's name.
+
+        Raises:
+            UserError: there is no ``.corpus`` file, or a line of it is empty or holds a slash.
+        """
+        path = f"{self.folder / self.split}.corpus"
+        if not self.corpora:
+            raise UserError(
+                f"{path} does not exist, and task.group_by=language_and_corpus needs it: write "
+                "one corpus name a line in the order of the .tsv, or leave the option out."
+            )
+        for index, corpus in enumerate(self.corpora):
+            if not corpus or "/" in corpus:
+                raise UserError(
+                    f"{self.where(index, 'corpus')}: {corpus!r} is no name of a corpus: write one "
+                    "that is not empty and has no slash."
+                )
 
 
 def read_manifest(
@@ -83,13 +106,16 @@ def read_manifest(
                 f"{folder / split}.lang:{number} is empty: "
                 "expected the ISO 639-3 code of the utterance's language."
             )
-    utt = folder / f"{split}.utt"
-    if utt.exists():
-        utterance_ids = _aligned(utt, folder, split, tsv, len(paths))
-    else:
-        utterance_ids = [str(PurePosixPath(path.split(":")[0]).with_suffix("")) for path in paths]
+    side = {}
+    for suffix in ("utt", "corpus", "speaker"):
+        path = folder / f"{split}.{suffix}"
+        side[suffix] = _aligned(path, folder, split, tsv, len(paths)) if path.exists() else []
+    utterance_ids = side["utt"] or [
+        str(PurePosixPath(path.split(":")[0]).with_suffix("")) for path in paths
+    ]
     return Manifest(
-        folder, split, label_type, rows[0], paths, n_samples, languages, labels, utterance_ids
+        folder, split, label_type, rows[0], paths, n_samples, languages, labels, utterance_ids,
+        side["corpus"], side["speaker"],
     )
 
 

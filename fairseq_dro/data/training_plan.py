@@ -68,14 +68,14 @@ class TrainingPlan:
         """B arrays of item indices, in the order in which workers take turns."""
         return self.plan.batches
 
-    def require_every_language(self, languages: Sequence[str]) -> None:
-        """q would wait for ever for a language of which nothing can be trained on.
+    def require_every_group(self, groups: Sequence[str]) -> None:
+        """q would wait for ever for a group of which nothing can be trained on.
 
         Raises:
-            UserError: naming the languages.
+            UserError: naming the groups.
         """
-        present = {int(self.dataset.groups[batch[0]]) for batch in self.batches}
-        without = [iso for group, iso in enumerate(languages) if group not in present]
+        present = set(self._group_of_batch().tolist())
+        without = [name for group, name in enumerate(groups) if group not in present]
         if without:
             manifest = self.dataset.manifest
             raise UserError(
@@ -85,17 +85,51 @@ class TrainingPlan:
                 "task.skip_infeasible: remove the language, or raise dataset.max_tokens."
             )
 
-    def uneven_fills(self, languages: Sequence[str]) -> dict[str, float]:
-        """Mean fill by language where it lies beyond ``EVEN_FILL``.
+    def sampling_share(self, of: str, n_groups: int) -> np.ndarray:
+        """[G] what share of the epoch each group has, sum 1.
 
-        A language with little audio has batches with small sums, which CTC-DRO takes for ease.
+        Args:
+            of: ``batches``, where each batch weighs the same in the gradient, or ``utterances``.
         """
-        fills: dict[str, list[float]] = {}
-        for batch, fill in zip(self.batches, self._fills()):
-            fills.setdefault(languages[self.dataset.groups[batch[0]]], []).append(fill)
-        means = {iso: float(np.mean(fills[iso])) for iso in sorted(fills)}
+        weights = [len(batch) if of == "utterances" else 1 for batch in self.batches]
+        counts = np.bincount(self._group_of_batch(), weights=weights, minlength=n_groups)
+        return counts / counts.sum()
+
+    def warnings(self, groups: Sequence[str], batch_seconds: float) -> list[str]:
+        """Sentences about what is left out and about groups whose losses do not compare."""
+        found = []
+        too_long = self.names_of_too_long()
+        if too_long:
+            found.append(
+                f"{len(too_long)} utterances are longer than dataset.max_tokens="
+                f"{self.planner.max_padded_samples} samples and are left out: "
+                f"{', '.join(too_long[:10])}{', ...' if len(too_long) > 10 else ''}"
+            )
+        uneven = self.uneven_fills(groups)
+        if uneven:
+            fills = ", ".join(f"{name} {batch_seconds * x:.0f} s" for name, x in uneven.items())
+            found.append(
+                f"batches of {len(uneven)} groups hold much less or more audio than "
+                f"task.batch_seconds={batch_seconds:g}, so their summed losses, and with ctc_dro "
+                f"their q, do not compare with those of the others: {fills}; "
+                "criterion.count_partial_batches=true counts batches by their seconds"
+            )
+        return found
+
+    def uneven_fills(self, groups: Sequence[str]) -> dict[str, float]:
+        """Mean fill by group where it lies beyond ``EVEN_FILL``.
+
+        A group with little audio has batches with small sums, which CTC-DRO takes for ease.
+        """
+        group_of_batch = self._group_of_batch()
+        n_batches = np.bincount(group_of_batch, minlength=len(groups))
+        means = np.bincount(group_of_batch, self._fills(), len(groups)) / np.maximum(n_batches, 1)
         least, most = EVEN_FILL
-        return {iso: fill for iso, fill in means.items() if not least <= fill <= most}
+        return {
+            name: float(mean)
+            for name, mean, n in zip(groups, means, n_batches)
+            if n and not least <= mean <= most
+        }
 
     def names_of_too_long(self) -> list[str]:
         """Utterance ids of what the memory bound leaves out."""
@@ -109,7 +143,7 @@ class TrainingPlan:
         hours = n_samples[items].sum() / sample_rate / 3600
         return (
             f"{len(items)} utterances, {hours:.2f} hours, "
-            f"{len(set(self.dataset.groups[items]))} languages in {len(self.batches)} batches, "
+            f"{len(set(self.dataset.groups[items]))} groups in {len(self.batches)} batches, "
             f"filled {100 * self._fills().mean():.0f} % of "
             f"{self.planner.batch_samples / sample_rate:g} seconds on average, "
             f"{100 * self.plan.padding(n_samples):.1f} % padding"
@@ -117,3 +151,6 @@ class TrainingPlan:
 
     def _fills(self) -> np.ndarray:
         return self.plan.fill(np.asarray(self.dataset.sizes), self.planner.batch_samples)
+
+    def _group_of_batch(self) -> np.ndarray:
+        return self.dataset.groups[[batch[0] for batch in self.batches]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from fairseq_dro.dro.rules import UpdateRule
 from fairseq_dro.errors import UserError
 
-STATE_VERSION = 1
+STATE_VERSION = 2  # version 1 lacked audio_seconds
+_ARRAYS = ("q", "pending_loss", "pending_count", "last_loss", "audio_seconds")
 
 
 class UpdateWhen(str, Enum):
@@ -20,8 +22,8 @@ class UpdateWhen(str, Enum):
     ALL_GROUPS_SEEN = "all_groups_seen"
     """As soon as every group has a loss pending (the paper's algorithm 1)."""
     EVERY_UPDATE = "every_update"
-    """After each update once all groups have been seen; a group that was not drawn since keeps
-    its last loss (as in DoReMi)."""
+    """After each update once all groups have been seen, by a decayed mean of each group's losses;
+    a group that was not drawn keeps its mean (as in DoReMi)."""
 
 
 class GroupDroState:
@@ -30,39 +32,55 @@ class GroupDroState:
     Shapes: G groups. All numbers are float64 on the CPU whatever the model's precision; they are
     equal on all workers because they are computed from all-reduced sums.
 
+    Args:
+        newest_share: gamma of ``every_update``: a group's decayed mean is (1 - gamma) old +
+            gamma new, 0 < gamma <= 1; 1 is the last loss alone (DoReMi), 0.1 Sagawa's code.
+
     Attributes:
         groups: G names, in the order of the dense group index.
-        q: [G] weights, sum 1.
+        q: [G] weights, sum 1. Replaced, never changed in place.
+        sampling_share: [G] with which probability a group is drawn, sum 1, as far as
+            ``loss_weights`` has to make up for it; 1/G each unless somebody sets it.
         pending_loss: [G] sum of the values waiting for the next move, in nats.
         pending_count: [G] how many values that is (batches or utterances, as the rule wants).
-        last_loss: [G] group losses of the latest move (or, for ``every_update``, latest seen);
+        last_loss: [G] group losses of the latest move (for ``every_update`` the decayed means);
             NaN for a group not seen yet.
+        audio_seconds: [G] seconds of audio trained on so far, repetitions included.
         n_moves: how often q has moved.
         restored: whether the numbers were read from a checkpoint.
     """
 
     def __init__(
-        self, groups: Sequence[str], rule: UpdateRule, update_when: UpdateWhen | str
+        self,
+        groups: Sequence[str],
+        rule: UpdateRule,
+        update_when: UpdateWhen | str,
+        *,
+        newest_share: float = 0.1,
     ) -> None:
         self.groups = tuple(groups)
         self.rule = rule
         self.update_when = UpdateWhen(update_when)
+        self.newest_share = newest_share
         n_groups = len(self.groups)
         self.q = np.full(n_groups, 1 / n_groups)
+        self.sampling_share = np.full(n_groups, 1 / n_groups)
         self.pending_loss = np.zeros(n_groups)
         self.pending_count = np.zeros(n_groups)
         self.last_loss = np.full(n_groups, np.nan)
+        self.audio_seconds = np.zeros(n_groups)
         self.n_moves = 0
         self.restored = False
 
     @property
     def loss_weights(self) -> np.ndarray:
-        """[G] factor on each group's loss, ``q_g |G|``; exactly 1.0 everywhere at uniform q.
+        """[G] factor on each group's loss, ``q_g / s_g`` with s the sampling share.
 
-        The factor |G| keeps the learning rate of ERM usable. Dividing by 1/|G| instead of
-        multiplying by |G| is what makes it exact: (1/49) * 49 is not 1.
+        With s_g = 1/|G| that is ``q_g |G|``, which keeps the learning rate of ERM usable, and
+        exactly 1.0 everywhere at uniform q. Dividing by 1/|G| instead of multiplying by |G| is
+        what makes it exact: (1/49) * 49 is not 1.
         """
-        return self.q / (1 / len(self.groups))
+        return self.q / self.sampling_share
 
     @property
     def effective_groups(self) -> float:
@@ -79,13 +97,16 @@ class GroupDroState:
         Returns:
             Whether q moved.
         """
-        self.pending_loss += loss_sums
-        self.pending_count += counts
+        self.pending_loss = self.pending_loss + loss_sums
+        self.pending_count = self.pending_count + counts
         seen = self.pending_count > 0
         if self.update_when is UpdateWhen.ALL_GROUPS_SEEN and not seen.all():
             return False
         means = self.last_loss.copy()
         means[seen] = self.pending_loss[seen] / self.pending_count[seen]
+        if self.update_when is UpdateWhen.EVERY_UPDATE:
+            known = seen & ~np.isnan(self.last_loss)
+            means[known] += (1 - self.newest_share) * (self.last_loss[known] - means[known])
         self.last_loss = means
         self.pending_loss = np.zeros_like(self.pending_loss)
         self.pending_count = np.zeros_like(self.pending_count)
@@ -95,15 +116,17 @@ class GroupDroState:
         self.n_moves += 1
         return True
 
+    def checksum(self) -> int:
+        """One number of 32 bits in which two states differ that are not bit for bit the same."""
+        arrays = b"".join(getattr(self, name).tobytes() for name in _ARRAYS)
+        return zlib.crc32(arrays + str(self.n_moves).encode())
+
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, so that a checkpoint loads under ``weights_only``."""
         return {
             "version": STATE_VERSION,
             "groups": list(self.groups),
-            "q": self.q.tolist(),
-            "pending_loss": self.pending_loss.tolist(),
-            "pending_count": self.pending_count.tolist(),
-            "last_loss": self.last_loss.tolist(),
+            **{name: getattr(self, name).tolist() for name in _ARRAYS},
             "n_moves": self.n_moves,
         }
 
@@ -113,15 +136,40 @@ class GroupDroState:
         Raises:
             UserError: it belongs to other groups or to a newer version of this package.
         """
-        if state["version"] != STATE_VERSION:
-            raise UserError(
-                f"The checkpoint's group DRO state has version {state['version']} and this "
-                f"package reads version {STATE_VERSION}: use the version that wrote it."
-            )
         if tuple(state["groups"]) != self.groups:
             raise UserError(_changed_groups(state["groups"], self.groups))
-        for name in ("q", "pending_loss", "pending_count", "last_loss"):
-            setattr(self, name, np.array(state[name], dtype=np.float64))
+        self.adopt(state)
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        """Continue from a ``state_dict()`` of perhaps other groups, or in another order.
+
+        A group that is known by name keeps its numbers; a new one starts at the mean weight of
+        those, with no loss seen; then q is normalised. With the same groups in the same order
+        nothing is rounded.
+
+        Raises:
+            UserError: it was written by a newer version of this package.
+        """
+        if state["version"] > STATE_VERSION:
+            raise UserError(
+                f"The checkpoint's group DRO state has version {state['version']} and this "
+                f"package reads versions up to {STATE_VERSION}: use the version that wrote it."
+            )
+        place = {group: index for index, group in enumerate(state["groups"])}
+        known = np.array([group in place for group in self.groups])
+        saved = [place[group] for group in self.groups if group in place]
+        of_new_groups = {"last_loss": np.nan}
+        for name in _ARRAYS:
+            if name not in state:
+                continue
+            values = np.full(len(self.groups), of_new_groups.get(name, 0.0))
+            values[known] = np.array(state[name], dtype=np.float64)[saved]
+            setattr(self, name, values)
+        if not known.any():
+            self.q = np.full(len(self.groups), 1 / len(self.groups))
+        elif not known.all() or len(saved) < len(place):
+            self.q[~known] = self.q[known].mean()
+            self.q = self.q / self.q.sum()
         self.n_moves = int(state["n_moves"])
         self.restored = True
 
@@ -135,6 +183,8 @@ def _changed_groups(saved: Sequence[str], current: Sequence[str]) -> str:
         difference = f"their order was {', '.join(saved)} and is {', '.join(current)}"
     return (
         f"The checkpoint holds group weights of other languages than the training data "
-        f"({difference}): train on the same languages, or start once with "
-        "checkpoint.reset_dataloader=true, which begins at epoch 1 with uniform q."
+        f"({difference}): train on the same languages, start once with "
+        "task.accept_changed_data=true, which keeps the weights of those that stay and gives a new "
+        "one their mean, or with checkpoint.reset_dataloader=true, which begins at epoch 1 with "
+        "uniform q."
     )

@@ -1,24 +1,19 @@
-"""What is logged per language: metrics for fairseq, ``history.jsonl``, TensorBoard.
-
-It also is where q moves, because the sums that are logged are the sums that q needs.
-"""
+"""Where q moves: the sums that fairseq logs after an update are the sums that q needs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fairseq.distributed import utils as distributed_utils
 from fairseq.logging import metrics
-from fairseq.logging.progress_bar import BaseProgressBar, TensorboardProgressBarWrapper
 
-from fairseq_dro.criterions.group_sums import COLUMNS, column, total_group_sums
+from fairseq_dro.criterions.group_sums import column, total_group_sums
 from fairseq_dro.dro.state import GroupDroState
-from fairseq_dro.languages import name_of
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, append_record
+from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, append_record
+from fairseq_dro.tasks.validation_log import ValidationLog
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +21,20 @@ logger = logging.getLogger(__name__)
 
 
 class GroupLog:
-    """Collects [G, K] sums, moves q in training and reports in validation.
+    """Takes in [G, K] sums: in training q moves by them, in validation they are reported.
 
     Args:
-        state: moved once per call of ``reduce`` in training.
-        folder: of the two JSON-lines files; the rank 0 process writes them.
+        state: moved at most once per call of ``reduce`` in training.
+        folder: of ``group_weights.jsonl`` and ``history.jsonl``; the rank 0 process writes them.
+        group_by: task option of that name, for the history.
+        sample_rate: of the audio, in Hz.
+        start_update: the state sees no loss of the updates up to this one.
+        full_batch_samples: audio samples that count as one batch in a group's loss; None: each
+            batch counts as one, whatever it holds.
 
     Attributes:
         update: number of the update at work, from 1; kept up to date by the task, as is ``epoch``.
+        validation: what is reported of the validation split at work.
     """
 
     def __init__(
@@ -43,18 +44,24 @@ class GroupLog:
         objective: str,
         folder: str,
         tensorboard_logdir: str | None,
+        group_by: str = "language",
+        sample_rate: int = 16_000,
+        start_update: int = 0,
+        full_batch_samples: float | None = None,
     ) -> None:
         self.state = state
         self.objective = objective
         self.folder = Path(folder)
-        self.tensorboard_logdir = tensorboard_logdir
+        self.sample_rate = sample_rate
+        self.start_update = start_update
+        self.full_batch_samples = full_batch_samples
         self.update = 0
         self.epoch = 0
-        self._split = ""
-        self._valid_sums = np.zeros((len(state.groups), len(COLUMNS)))
+        self.validation = ValidationLog(
+            state, folder=self.folder, tensorboard_logdir=tensorboard_logdir,
+            run={"objective": objective, "group_by": group_by},
+        )
         self._named_not_finite = False
-
-    # --- training ---
 
     def reduce(self, logging_outputs: list[dict[str, Any]], *, training: bool) -> None:
         """Take in the logging outputs of an update or of a validation batch."""
@@ -64,26 +71,35 @@ class GroupLog:
         if training:
             self._observe(sums)
         else:
-            self._valid_sums += sums
-            self._log_derived()
+            self.validation.add(sums)
 
     def _observe(self, sums: np.ndarray) -> None:
         self._warn_of_losses_left_out(sums)
-        counts = "n_batches" if self.state.rule.sums_batches else "n_utterances"
-        moved = self.state.observe(column(sums, "loss_nats"), column(sums, counts))
-        metrics.log_scalar("q_max", float(self.state.q.max()), weight=0, priority=210, round=4)
-        metrics.log_scalar(
-            "q_groups", self.state.effective_groups, weight=0, priority=211, round=1
-        )
-        if moved and self.objective != "erm" and _is_rank_zero():
+        state = self.state
+        state.audio_seconds = state.audio_seconds + column(sums, "audio_samples") / self.sample_rate
+        moved = False
+        if self.update > self.start_update:
+            moved = state.observe(column(sums, "loss_nats"), self._counts(sums))
+        metrics.log_scalar("q_max", float(state.q.max()), weight=0, priority=210, round=4)
+        metrics.log_scalar("q_groups", state.effective_groups, weight=0, priority=211, round=1)
+        is_rank_zero = distributed_utils.get_global_rank() == 0
+        if moved and self.objective != "erm" and is_rank_zero:
             append_record(
                 self.folder / GROUP_WEIGHTS_FILE,
                 {
                     "update": self.update,
-                    "q": self._by_language(self.state.q),
-                    "group_loss_nats": self._by_language(self.state.last_loss),
+                    "q": dict(zip(state.groups, state.q.tolist())),
+                    "group_loss_nats": dict(zip(state.groups, state.last_loss.tolist())),
                 },
             )
+
+    def _counts(self, sums: np.ndarray) -> np.ndarray:
+        """[G] by what the sum of losses is divided to give a group's loss."""
+        if not self.state.rule.sums_batches:
+            return column(sums, "n_utterances")
+        if self.full_batch_samples is None:
+            return column(sums, "n_batches")
+        return column(sums, "audio_samples") / self.full_batch_samples
 
     def _warn_of_losses_left_out(self, sums: np.ndarray) -> None:
         left_out = column(sums, "n_not_finite")
@@ -91,131 +107,7 @@ class GroupLog:
             self._named_not_finite = True
             names = [self.state.groups[g] for g in np.flatnonzero(left_out)]
             logger.warning(
-                "%d utterances of this update (languages: %s) had a loss that is not finite or was "
+                "%d utterances of this update (groups: %s) had a loss that is not finite or was "
                 "zeroed by zero_infinity; such losses never reach q (this is said once)",
                 int(left_out.sum()), ", ".join(names),
             )
-
-    # --- validation ---
-
-    def begin_validation(self, split: str) -> None:
-        """Forget what an earlier split summed."""
-        self._split = split
-        self._valid_sums = np.zeros_like(self._valid_sums)
-
-    def _log_derived(self) -> None:
-        """Per cent, as stock ``uer`` and ``wer``; derived, so that each may choose checkpoints."""
-        for key, rate in (
-            ("cer", lambda: _ratio(self._total("char_errors"), self._total("characters"))),
-            ("wer", lambda: _ratio(self._total("word_errors"), self._total("words"))),
-            ("mean_cer", lambda: _over_languages(np.nanmean, self._cer())),
-            ("worst_cer", lambda: _over_languages(np.nanmax, self._cer())),
-        ):
-            metrics.log_derived(key, _rounded_percent(rate))
-
-    def end_validation(self, stats: dict[str, Any]) -> None:
-        """Write the history line, the TensorBoard scalars and a readable line in the log."""
-        if not self._valid_sums.any() or not _is_rank_zero():
-            return
-        record = self._record(stats)
-        append_record(self.folder / HISTORY_FILE, record)
-        self._log_to_tensorboard(record)
-        worst = sorted(
-            (
-                language
-                for language, row in record["languages"].items()
-                if np.isfinite(row.get("cer", np.nan))
-            ),
-            key=lambda language: -record["languages"][language]["cer"],
-        )
-        logger.info(
-            "%s: CER mean %.1f %%, worst %s",
-            self._split, 100 * record["mean_cer"],
-            ", ".join(
-                f"{name_of(iso)} ({iso}) {100 * record['languages'][iso]['cer']:.1f} %"
-                for iso in worst[:3]
-            ),
-        )
-
-    def _record(self, stats: dict[str, Any]) -> dict[str, Any]:
-        cer, loss = self._cer(), self._loss()
-        wer = _ratio(self._column("word_errors"), self._column("words"))
-        seen = self._column("n_utterances") + self._column("n_not_finite") > 0
-        languages = {}
-        for g, language in enumerate(self.state.groups):
-            row = {"q": float(self.state.q[g]), "train_loss_nats": float(self.state.last_loss[g])}
-            if seen[g]:
-                row.update(
-                    n_utterances=int(self._column("n_utterances")[g]),
-                    loss_nats=float(loss[g]), cer=float(cer[g]), wer=float(wer[g]),
-                )
-            languages[language] = row
-        return {
-            "update": int(stats["num_updates"]),
-            "epoch": self.epoch,
-            "subset": self._split,
-            "objective": self.objective,
-            "loss_nats": float(_ratio(self._total("loss_nats"), self._total("n_utterances"))),
-            "cer": float(_ratio(self._total("char_errors"), self._total("characters"))),
-            "wer": float(_ratio(self._total("word_errors"), self._total("words"))),
-            "mean_cer": float(_over_languages(np.nanmean, cer)),
-            "worst_cer": float(_over_languages(np.nanmax, cer)),
-            "worst_language": self.state.groups[int(np.nanargmax(cer))]
-            if np.isfinite(cer).any()
-            else None,
-            "languages": languages,
-        }
-
-    def _log_to_tensorboard(self, record: dict[str, Any]) -> None:
-        if not self.tensorboard_logdir:
-            return
-        scalars = {
-            f"{name}/{language}": value
-            for language, row in record["languages"].items()
-            for name, value in row.items()
-            if np.isfinite(value)
-        }
-        # fairseq's own writer, told apart from the bar: 143 languages would flood the log line
-        bar = TensorboardProgressBarWrapper(_SilentBar([]), self.tensorboard_logdir)
-        bar.log(scalars, tag=f"{self._split}_languages", step=record["update"])
-
-    def _column(self, name: str) -> np.ndarray:
-        return column(self._valid_sums, name)
-
-    def _total(self, name: str) -> float:
-        return self._column(name).sum()
-
-    def _cer(self) -> np.ndarray:
-        return _ratio(self._column("char_errors"), self._column("characters"))
-
-    def _loss(self) -> np.ndarray:
-        return _ratio(self._column("loss_nats"), self._column("n_utterances"))
-
-    def _by_language(self, values: np.ndarray) -> dict[str, float]:
-        return dict(zip(self.state.groups, values.tolist()))
-
-
-class _SilentBar(BaseProgressBar):
-    def __iter__(self):
-        return iter(())
-
-    def log(self, stats, tag=None, step=None):
-        """Nothing: only the wrapper around this bar writes."""
-
-
-def _ratio(errors, total):
-    """Elementwise, NaN where there is nothing to divide by."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(total) > 0, np.divide(errors, total), np.nan)
-
-
-def _over_languages(function: Callable[[np.ndarray], float], rates: np.ndarray) -> float:
-    return float(function(rates)) if np.isfinite(rates).any() else float("nan")
-
-
-def _rounded_percent(rate: Callable[[], float]) -> Callable[[Any], float]:
-    return lambda meters: round(100 * float(rate()), 3)
-
-
-def _is_rank_zero() -> bool:
-    return distributed_utils.get_global_rank() == 0

@@ -7,110 +7,50 @@ their dense group indices, checks of the data, single-language batches of about
 
 import logging
 import sys
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import data_utils
-from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
-from fairseq.tasks.audio_finetuning import AudioFinetuningConfig, AudioFinetuningTask
-from omegaconf import II
+from fairseq.tasks.audio_finetuning import AudioFinetuningTask
 
 from fairseq_dro.data import checks
 from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
+from fairseq_dro.data.groups import GroupBy, group_names
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.data.planner import BatchPlanner, GroupSampling
 from fairseq_dro.data.training_plan import TrainingPlan
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
+from fairseq_dro.tasks import workers
 from fairseq_dro.tasks.group_log import GroupLog
+from fairseq_dro.tasks.options import LanguageGroupedAudioFinetuningConfig, require_ranges
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
-    labels: Optional[str] = field(
-        default="ltr", metadata={"help": "suffix of the label files: {split}.{labels}"}
-    )
-    batch_seconds: float = field(
-        default=50.0,
-        metadata={
-            "help": "aimed seconds of audio in a batch (d; the paper uses 46 to 55), > 0; "
-            "dataset.max_tokens stays the bound on memory"
-        },
-    )
-    group_sampling: ChoiceEnum([sampling.value for sampling in GroupSampling]) = field(
-        default="proportional",
-        metadata={
-            "help": "proportional: each utterance once an epoch; uniform: rounds of one batch a "
-            "language; temperature: by seconds ** (1 / sampling_temperature)"
-        },
-    )
-    sampling_temperature: float = field(
-        default=2.0,
-        metadata={"help": "of group_sampling=temperature, >= 1; 1 draws in proportion to seconds"},
-    )
-    length_noise: float = field(
-        default=0.05,
-        metadata={
-            "help": "relative noise on lengths before batches are cut, 0 to 1: 0 gives the same "
-            "batches in every epoch"
-        },
-    )
-    language_token: bool = field(
-        default=False,
-        metadata={"help": "put the one symbol [iso] before each target (ML-SUPERB, the paper)"},
-    )
-    allow_unseen: bool = field(
-        default=False,
-        metadata={
-            "help": "accept languages and characters that training does not know; for decoding, "
-            "where the infer command sets it"
-        },
-    )
-    skip_infeasible: bool = field(
-        default=False,
-        metadata={
-            "help": "leave out training utterances whose target is longer than CTC can align to "
-            "their frames, instead of stopping"
-        },
-    )
-    audio_checks_per_language: int = field(
-        default=20,
-        metadata={"help": "audio headers to check at the start, per language; -1: all, 0: none"},
-    )
-    history_dir: str = field(
-        default=".",
-        metadata={
-            "help": "where history.jsonl and group_weights.jsonl go; .: the current folder, which "
-            "is the run folder under hydra"
-        },
-    )
-    seed: int = II("common.seed")
-    train_subset: str = II("dataset.train_subset")
-    update_freq: Any = II("optimization.update_freq")
-    tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
 
 
 @register_task(
     "language_grouped_audio_finetuning", dataclass=LanguageGroupedAudioFinetuningConfig
 )
 class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
-    """Languages are the groups; ``languages[g]`` is the ISO 639-3 code of group g."""
+    """``groups[g]`` names group g: a language, or a language in one corpus."""
 
     cfg: LanguageGroupedAudioFinetuningConfig
 
     def __init__(self, cfg: LanguageGroupedAudioFinetuningConfig):
         super().__init__(cfg)
-        _require_ranges(cfg)
-        self.state.add_factory("languages", self._languages_of_training)
+        require_ranges(cfg)
+        # both are saved with the checkpoint, for decoding
+        self.state.add_factory("languages", lambda: _distinct(self._training.languages))
+        self.state.add_factory("groups", lambda: _distinct(self._groups_of(self._training)))
         self.group_state: Optional[GroupDroState] = None
         self.group_log: Optional[GroupLog] = None
+        self._training_manifest: Optional[Manifest] = None
+        self._share_of: Optional[str] = None  # see TrainingPlan.sampling_share
         self._frames_of: Optional[Callable[[np.ndarray], np.ndarray]] = None
         self._infeasible: Optional[np.ndarray] = None  # items of the training split
         self._planned: Optional[GroupedEpochBatchIterator] = None
@@ -118,22 +58,59 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
 
     @property
     def languages(self) -> Tuple[str, ...]:
-        """G codes in alphabetical order, so that the index does not depend on the manifest's."""
+        """ISO 639-3 codes of the training split, in alphabetical order."""
         return tuple(self.state.languages)
 
-    def _languages_of_training(self) -> Tuple[str, ...]:
-        manifest = read_manifest(self.cfg.data, self.cfg.train_subset, self.cfg.labels)
-        checks.check_language_codes(manifest)
-        return tuple(sorted(set(manifest.languages)))
+    @property
+    def groups(self) -> Tuple[str, ...]:
+        """G names in alphabetical order, so that the index does not depend on the manifest's."""
+        return tuple(self.state.groups)
 
-    def attach_group_state(self, state: GroupDroState, objective: str) -> None:
-        """Called by the criterion: from here on the state is saved, restored and moved."""
+    @property
+    def group_sizes(self) -> np.ndarray:
+        """[G] utterances of each group in the training split."""
+        names, counts = np.unique(self._groups_of(self._training), return_counts=True)
+        sizes = dict(zip(names.tolist(), counts.tolist()))
+        return np.array([sizes[group] for group in self.groups])
+
+    @property
+    def _training(self) -> Manifest:
+        if self._training_manifest is None:
+            self._training_manifest = self._read(self.cfg.train_subset)
+        return self._training_manifest
+
+    def _read(self, split: str) -> Manifest:
+        manifest = read_manifest(self.cfg.data, split, self.cfg.labels)
+        checks.check_language_codes(manifest)
+        return manifest
+
+    def _groups_of(self, manifest: Manifest) -> List[str]:
+        by = GroupBy(str(self.cfg.group_by))
+        if by is GroupBy.LANGUAGE_AND_CORPUS:
+            manifest.require_corpora()
+        return group_names(manifest.languages, manifest.corpora, by)
+
+    def attach_group_state(self, state: GroupDroState, criterion: Any) -> None:
+        """Called by the criterion: from here on the state is saved, restored and moved.
+
+        Args:
+            criterion: its ``GroupDroCtcConfig``.
+        """
+        workers.require_ddp_backend(str(self.cfg.ddp_backend))
         self.group_state = state
+        if criterion.divide_by_sampling_probability:
+            mean = criterion.loss_reduction == "utterance_mean"
+            self._share_of = "utterances" if mean else "batches"
+        batch_samples = self.cfg.batch_seconds * self.cfg.sample_rate
         self.group_log = GroupLog(
             state,
-            objective=objective,
+            objective=str(criterion.objective),
             folder=self.cfg.history_dir,
             tensorboard_logdir=self.cfg.tensorboard_logdir,
+            group_by=str(self.cfg.group_by),
+            sample_rate=self.cfg.sample_rate,
+            start_update=criterion.dro_start_update,
+            full_batch_samples=batch_samples if criterion.count_partial_batches else None,
         )
 
     def build_model(self, model_cfg, from_checkpoint=False):
@@ -153,10 +130,14 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         Raises:
             UserError: see ``data.manifest`` and ``data.checks``; each with file and line.
         """
-        manifest = read_manifest(self.cfg.data, split, self.cfg.labels)
-        checks.check_language_codes(manifest)
+        is_training = split == self.cfg.train_subset and not self.cfg.allow_unseen
+        manifest = self._training if is_training else self._read(split)
+        groups = np.full(len(manifest), -1, dtype=np.int64)  # decoding needs no groups
         if not self.cfg.allow_unseen:
-            checks.check_languages_in_training(manifest, self.languages)
+            names = self._groups_of(manifest)
+            checks.check_groups_in_training(manifest, names, self.groups)
+            index = {name: group for group, name in enumerate(self.groups)}
+            groups = np.array([index[name] for name in names], dtype=np.int64)
         labels = manifest.labels
         if self.cfg.language_token:
             labels = [f"[{iso}] {label}" for iso, label in zip(manifest.languages, labels)]
@@ -175,10 +156,8 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         skipped = getattr(inner.dataset, "skipped_indices", set())
         rows = np.array([i for i in range(len(manifest)) if i not in skipped], dtype=np.int64)
         inner.labels = [inner.text_compressor.compress(labels[row]) for row in rows]
-        index = {language: group for group, language in enumerate(self.languages)}
-        groups = np.array([index.get(manifest.languages[row], -1) for row in rows], dtype=np.int64)
-        self.datasets[split] = GroupedAudioDataset(inner, manifest, rows, groups)
-        if split == self.cfg.train_subset and not self.cfg.allow_unseen:
+        self.datasets[split] = GroupedAudioDataset(inner, manifest, rows, groups[rows])
+        if is_training:
             self._infeasible = self._find_infeasible(manifest, rows, labels)
 
     def _find_infeasible(self, manifest: Manifest, rows: np.ndarray, labels) -> np.ndarray:
@@ -213,7 +192,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         if split == self.cfg.train_subset and not self.cfg.allow_unseen:
             return self._planned_iterator(dataset, max_tokens, max_sentences, **options)
         if self.group_log is not None:
-            self.group_log.begin_validation(split)
+            self.group_log.validation.begin(split)
         too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
         if len(too_long):  # fairseq would stop at the first validation (data_utils_fast.pyx)
             self._leave_out_too_long(dataset, too_long, max_tokens, options)
@@ -269,10 +248,13 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             dataset, planner, self._infeasible, epoch=epoch, workers=num_shards,
             micro_batches=self._micro_batches(epoch),
         )
-        plan.require_every_language(self.languages)
+        plan.require_every_group(self.groups)
         logger.info("epoch %d: %s", epoch, plan.describe(self.cfg.sample_rate))
         if self._planned is None:
-            self._warn_of(plan)
+            for warning in plan.warnings(self.groups, self.cfg.batch_seconds):
+                logger.warning(warning)
+        if self._share_of is not None:
+            self.group_state.sampling_share = plan.sampling_share(self._share_of, len(self.groups))
         dataset.set_epoch(epoch)
         if self._planned is not None and self._planned.dataset is dataset:
             self._planned.replan(plan.batches, plan.multiple_of)
@@ -284,24 +266,6 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
                 buffer_size=data_buffer_size,
             )
         return self._planned
-
-    def _warn_of(self, plan: TrainingPlan) -> None:
-        names = plan.names_of_too_long()
-        if names:
-            logger.warning(
-                "%d utterances are longer than dataset.max_tokens=%d samples and are left out: "
-                "%s%s", len(names), plan.planner.max_padded_samples, ", ".join(names[:10]),
-                ", ..." if len(names) > 10 else "",
-            )
-        uneven = plan.uneven_fills(self.languages)
-        if uneven:
-            seconds = self.cfg.batch_seconds
-            logger.warning(
-                "batches of %d languages hold much less or more audio than task.batch_seconds=%g, "
-                "so their summed losses, and with ctc_dro their q, do not compare with those of "
-                "the others: %s", len(uneven), seconds,
-                ", ".join(f"{iso} {seconds * fill:.0f} s" for iso, fill in uneven.items()),
-            )
 
     def _micro_batches(self, epoch: int) -> int:
         """``optimization.update_freq`` of this epoch, as fairseq_cli/train.py:253 picks it."""
@@ -326,17 +290,30 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             if update_num > 0 and not self.group_state.restored:
                 logger.warning(
                     "TRAINING GOES ON AT UPDATE %d, BUT THE GROUP WEIGHTS q START AFRESH, UNIFORM "
-                    "OVER %d LANGUAGES (checkpoint.reset_dataloader or a checkpoint without them)",
-                    update_num, len(self.languages),
+                    "OVER %d GROUPS (checkpoint.reset_dataloader or a checkpoint without them)",
+                    update_num, len(self.groups),
                 )
         if self.group_log is not None:
             self.group_log.update = update_num + 1
         keys = (self.cfg.seed, update_num, sample["seed_id"])
         utils.set_torch_seed(int(np.random.SeedSequence(keys).generate_state(1)[0]))
-        with data_utils.numpy_seed(*keys):
+        with data_utils.numpy_seed(*keys), workers.stopping_when_out_of_memory(
+            update_num + 1, lambda: self._describe(sample)
+        ):
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad
             )
+
+    def _describe(self, sample) -> str:
+        manifest, rows = self._training, self.dataset(self.cfg.train_subset).rows
+        first = manifest.where(int(rows[sample["seed_id"]]))
+        longest = sample["net_input"]["source"].size(1) / self.cfg.sample_rate
+        return f"{len(sample['id'])} utterances of up to {longest:.1f} s, the first {first}"
+
+    def optimizer_step(self, optimizer, model, update_num):
+        """The step, in which frozen weights stay what they are."""
+        with held_still(optimizer, frozen_parameters(model)):
+            super().optimizer_step(optimizer, model, update_num)
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
         """Once per successful update (``trainer.py:951``) and once per validation batch."""
@@ -344,19 +321,16 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         if self.group_log is not None:
             self.group_log.reduce(logging_outputs, training=criterion.training)
 
+    def begin_valid_epoch(self, epoch, model):
+        """Called by ``fairseq_cli/train.py:452`` before each validation."""
+        if self.group_state is not None:
+            workers.require_equal_on_all_workers(self.group_state.checksum())
+
     def post_validate(self, model, stats: Dict[str, Any], agg) -> None:
         """Called by ``fairseq_cli/train.py:512`` after each validation split."""
         if self.group_log is not None:
-            self.group_log.end_validation(stats)
+            self.group_log.validation.end(stats, self.group_log.epoch)
 
 
-def _require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
-    for name, is_right, expected in (
-        ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
-        ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
-        ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
-    ):
-        if not is_right:
-            raise UserError(
-                f"task.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
-            )
+def _distinct(names: List[str]) -> Tuple[str, ...]:
+    return tuple(sorted(set(names)))

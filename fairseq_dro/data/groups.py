@@ -1,0 +1,39 @@
+"""What a group is: a language, or a language in one corpus.
+
+With several corpora a language can be easy in one and hard in another (read speech, telephone
+speech); grouped together, the easy one hides the hard one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+SEPARATOR = "/"
+
+
+class GroupBy(str, Enum):
+    """What utterances of one group have in common."""
+
+    LANGUAGE = "language"
+    LANGUAGE_AND_CORPUS = "language_and_corpus"
+    """The corpus of each utterance is a line of ``{split}.corpus``."""
+
+
+def group_names(
+    languages: Sequence[str], corpora: Sequence[str], group_by: GroupBy
+) -> list[str]:
+    """The group of each utterance: ``deu``, or ``deu/mls`` by language and corpus.
+
+    Args:
+        languages: N ISO 639-3 codes.
+        corpora: N corpus names; not read when grouping by language.
+    """
+    if group_by is GroupBy.LANGUAGE:
+        return list(languages)
+    return [f"{language}{SEPARATOR}{corpus}" for language, corpus in zip(languages, corpora)]
+
+
+def language_of(group: str) -> str:
+    """ISO 639-3 code of a group's language."""
+    return group.partition(SEPARATOR)[0]

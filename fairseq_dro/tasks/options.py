@@ -1,0 +1,110 @@
+"""The options of the task, as ``task.NAME=value`` or in a recipe."""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from fairseq.dataclass import ChoiceEnum
+from fairseq.tasks.audio_finetuning import AudioFinetuningConfig
+from omegaconf import II
+
+from fairseq_dro.data.groups import GroupBy
+from fairseq_dro.data.planner import GroupSampling
+from fairseq_dro.errors import UserError
+
+
+@dataclass
+class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
+    labels: Optional[str] = field(
+        default="ltr", metadata={"help": "suffix of the label files: {split}.{labels}"}
+    )
+    batch_seconds: float = field(
+        default=50.0,
+        metadata={
+            "help": "aimed seconds of audio in a batch (d; the paper uses 46 to 55), > 0; "
+            "dataset.max_tokens stays the bound on memory"
+        },
+    )
+    group_by: ChoiceEnum([by.value for by in GroupBy]) = field(
+        default="language",
+        metadata={
+            "help": "what a group is: a language, or a language in one corpus "
+            "(language_and_corpus; {split}.corpus holds the corpus of each utterance)"
+        },
+    )
+    group_sampling: ChoiceEnum([sampling.value for sampling in GroupSampling]) = field(
+        default="proportional",
+        metadata={
+            "help": "proportional: each utterance once an epoch; uniform: rounds of one batch a "
+            "language; temperature: by seconds ** (1 / sampling_temperature)"
+        },
+    )
+    sampling_temperature: float = field(
+        default=2.0,
+        metadata={"help": "of group_sampling=temperature, >= 1; 1 draws in proportion to seconds"},
+    )
+    length_noise: float = field(
+        default=0.05,
+        metadata={
+            "help": "relative noise on lengths before batches are cut, 0 to 1: 0 gives the same "
+            "batches in every epoch"
+        },
+    )
+    language_token: bool = field(
+        default=False,
+        metadata={"help": "put the one symbol [iso] before each target (ML-SUPERB, the paper)"},
+    )
+    allow_unseen: bool = field(
+        default=False,
+        metadata={
+            "help": "accept languages and characters that training does not know; for decoding, "
+            "where the infer command sets it"
+        },
+    )
+    skip_infeasible: bool = field(
+        default=False,
+        metadata={
+            "help": "leave out training utterances whose target is longer than CTC can align to "
+            "their frames, instead of stopping"
+        },
+    )
+    accept_changed_data: bool = field(
+        default=False,
+        metadata={
+            "help": "go on from a checkpoint although languages, their order, the training "
+            "manifest or the number of workers changed; set it for the one start that means it"
+        },
+    )
+    audio_checks_per_language: int = field(
+        default=20,
+        metadata={"help": "audio headers to check at the start, per language; -1: all, 0: none"},
+    )
+    history_dir: str = field(
+        default=".",
+        metadata={
+            "help": "where history.jsonl and group_weights.jsonl go; .: the current folder, which "
+            "is the run folder under hydra"
+        },
+    )
+    seed: int = II("common.seed")
+    train_subset: str = II("dataset.train_subset")
+    update_freq: Any = II("optimization.update_freq")
+    tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
+    ddp_backend: Any = II("distributed_training.ddp_backend")
+
+
+
+def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
+    """Refuse option values that mean nothing, by name.
+
+    Raises:
+        UserError: the first such.
+    """
+    for name, is_right, expected in (
+        ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
+        ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
+        ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
+    ):
+        if not is_right:
+            raise UserError(
+                f"task.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
+            )

@@ -1,0 +1,93 @@
+"""What several workers must have in common, and how they stop when they cannot.
+
+q is computed on every worker from the same all-reduced sums, so it is the same everywhere as long
+as nothing skips an update on one worker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from fairseq.distributed import utils as distributed_utils
+
+from fairseq_dro.errors import UserError
+
+DDP_BACKENDS = ("legacy_ddp", "no_c10d", "pytorch_ddp", "c10d")
+"""Those that sum whole gradients; the second of each pair is fairseq's older name."""
+
+
+def require_ddp_backend(backend: str) -> None:
+    """Refuse the back ends under which a sum over workers is not what an update sees.
+
+    Raises:
+        UserError: with several workers, ``slowmo`` and ``fully_sharded``: the first averages
+            weights of updates that differ between workers, the second shards the parameters that
+            ``models.frozen_parameters`` has to know by name (and both need fairscale).
+    """
+    if n_workers() > 1 and backend not in DDP_BACKENDS:
+        raise UserError(
+            f"distributed_training.ddp_backend={backend} does not work with group_dro_ctc: use "
+            "legacy_ddp, or pytorch_ddp with distributed_training.find_unused_parameters=true."
+        )
+
+
+@contextmanager
+def stopping_when_out_of_memory(update: int, describe: Callable[[], str]) -> Iterator[None]:
+    """With several workers, running out of memory in a step ends the run by name.
+
+    fairseq goes on (``trainer.py:824``): it drops this worker's gradients and keeps the losses
+    and sizes it has counted, so gradient, q and log would all be wrong. With one worker it drops
+    the whole update, which is clean, and so nothing is done here.
+
+    Args:
+        update: number of the update, from 1.
+        describe: the batch in words, called only when memory ran out.
+
+    Raises:
+        UserError: it is no RuntimeError, which fairseq would catch.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "out of memory" not in str(error) or n_workers() == 1:
+            raise
+        rank = distributed_utils.get_data_parallel_rank()
+        raise UserError(
+            f"worker {rank} of {n_workers()} ran out of memory in update {update} "
+            f"({describe()}), and going on would spoil the sums of all: lower dataset.max_tokens "
+            "or task.batch_seconds, and type the same command again to go on from the last "
+            "checkpoint."
+        ) from error
+
+
+def require_equal_on_all_workers(checksum: int) -> None:
+    """One collective of two int64 numbers, at each validation split.
+
+    Raises:
+        UserError: on every worker, when one worker's number is another.
+    """
+    if n_workers() == 1:
+        return
+    bounds = torch.tensor([checksum, -checksum], dtype=torch.int64, device=_device())
+    group = distributed_utils.get_data_parallel_group()
+    distributed_utils.all_reduce(bounds, group=group, op="max")
+    largest, smallest = int(bounds[0]), -int(bounds[1])
+    if largest != smallest:
+        raise UserError(
+            "the workers no longer agree on q (checksums between "
+            f"{smallest:08x} and {largest:08x}; {checksum:08x} on worker "
+            f"{distributed_utils.get_data_parallel_rank()}): start again from a checkpoint that "
+            "was saved before, and report this with the log of every worker."
+        )
+
+
+def n_workers() -> int:
+    """Processes that share an update; 1 without torch.distributed."""
+    return distributed_utils.get_data_parallel_world_size()
+
+
+def _device() -> torch.device:
+    on_gpu = torch.distributed.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
