@@ -6,6 +6,7 @@ their dense group indices, checks of the data, single-language batches of about
 """
 
 import logging
+import random
 import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -96,7 +97,9 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         Args:
             criterion: its ``GroupDroCtcConfig``.
         """
-        workers.require_ddp_backend(str(self.cfg.ddp_backend))
+        workers.require_ddp_backend(
+            str(self.cfg.ddp_backend), find_unused_parameters=self.cfg.find_unused_parameters
+        )
         self.group_state = state
         if criterion.divide_by_sampling_probability:
             mean = criterion.loss_reduction == "utterance_mean"
@@ -264,6 +267,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
                 units=self.target_dictionary.symbols, seed=seed, num_shards=num_shards,
                 shard_id=shard_id, num_workers=num_workers, epoch=epoch,
                 buffer_size=data_buffer_size,
+                accept_changed_data=self.cfg.accept_changed_data,
             )
         return self._planned
 
@@ -282,8 +286,9 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         """One micro-batch, seeded by (seed, update, first utterance).
 
         Masks and layerdrop draw from numpy's global generator, which fairseq seeds once and never
-        restores (``fairseq_cli/train.py:67``); dropout draws from torch's. Seeded this way the
-        step is the same after a resume, and on whichever worker it runs.
+        restores (``fairseq_cli/train.py:67``); dropout draws from torch's; Python's own, which an
+        augmentation may use, it never seeds. Seeded this way the step is the same after a resume,
+        and on whichever worker it runs.
         """
         if self._first_step and self.group_state is not None:
             self._first_step = False
@@ -296,6 +301,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         if self.group_log is not None:
             self.group_log.update = update_num + 1
         keys = (self.cfg.seed, update_num, sample["seed_id"])
+        random.seed(repr(keys))
         utils.set_torch_seed(int(np.random.SeedSequence(keys).generate_state(1)[0]))
         with data_utils.numpy_seed(*keys), workers.stopping_when_out_of_memory(
             update_num + 1, lambda: self._describe(sample)
