@@ -345,6 +345,129 @@ def test_greedy_decoding_merges_repeats_and_drops_blanks_and_padding(stock_model
     assert [h[0]["tokens"].tolist() for h in hypotheses] == [[a, a, b], [b, b]]
 
 
+def test_the_score_of_an_utterance_is_the_log_probability_of_its_best_path(
+    stock_model: Path, infer, tmp_path: Path
+) -> None:
+    from fairseq import checkpoint_utils, tasks
+
+    from fairseq_dro.decoding.greedy import best_path_scores
+
+    draw = torch.Generator().manual_seed(1)
+    logits = torch.randn(7, 2, 5, generator=draw)  # [T, B, V]
+    lengths = torch.tensor([7, 3])
+    by_hand = [
+        sum(float(logits[t, b].double().log_softmax(-1).max()) for t in range(int(lengths[b])))
+        for b in range(2)
+    ]
+    assert best_path_scores(logits, lengths).tolist() == pytest.approx(by_hand, abs=1e-5)
+    records = _records(
+        infer(f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path}",
+              "dataset.batch_size=1")
+    )  # fmt: skip
+    saved = checkpoint_utils.load_checkpoint_to_cpu(str(stock_model))["cfg"]
+    task = tasks.setup_task(saved.task)
+    (model,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(stock_model)], task=task)
+    task.load_dataset("test")
+    dataset = task.dataset("test")
+    model.eval()
+    with torch.no_grad():
+        batch = dataset.collater([dataset[0]])["net_input"]
+        log_probs = model.get_normalized_probs(model(**batch), log_probs=True)
+    assert records[0]["score"] == pytest.approx(float(log_probs.max(-1)[0].sum()), abs=1e-2)
+
+
+@pytest.fixture
+def narrow_memory(monkeypatch) -> Callable[..., list[tuple[int, int]]]:
+    """Let the model run out of memory above a number of samples; the sizes of what it was given."""
+    from fairseq.models.wav2vec.wav2vec2_asr import Wav2VecCtc
+
+    forward = Wav2VecCtc.forward
+
+    def narrow(most: int, error: BaseException) -> list[tuple[int, int]]:
+        shapes = []
+
+        def limited(self, **kwargs):
+            shapes.append(tuple(kwargs["source"].shape))
+            if kwargs["source"].numel() > most:
+                raise error
+            return forward(self, **kwargs)
+
+        monkeypatch.setattr(Wav2VecCtc, "forward", limited)
+        return shapes
+
+    return narrow
+
+
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_each_way_of_saying_that_memory_ran_out_is_understood(error: BaseException) -> None:
+    from fairseq_dro.decoding.out_of_memory import is_out_of_memory
+
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY[:2], ids=lambda error: type(error).__name__)
+def test_a_batch_that_does_not_fit_is_decoded_in_halves_and_nothing_is_lost(
+    stock_model: Path, tiny_data: Path, infer, narrow_memory, tmp_path: Path, caplog, error
+) -> None:
+    options = (f"common_eval.path={stock_model}", "dataset.max_tokens=1000000")
+    alone = infer(*options, "dataset.batch_size=1", f"decoding.results_path={tmp_path / 'alone'}")
+    longest = max(int(row.split("\t")[1]) for row in _lines(tiny_data / "test.tsv")[1:])
+    shapes = narrow_memory(longest, error)  # so that only single utterances fit
+    halved = infer(*options, f"decoding.results_path={tmp_path / 'halved'}")
+    for file in ("hypo.units", "ref.word", "utterances.jsonl", "scores.json"):
+        assert (halved / file).read_bytes() == (alone / file).read_bytes()
+    assert "do not fit into memory together" in caplog.text
+    n_utterances = len(_names(tiny_data))
+    tries = [shape for shape in shapes if shape[0] * shape[1] > longest]
+    assert len(shapes) - len(tries) == n_utterances
+    # a size that failed once is not tried again
+    assert [a * b for a, b in tries] == sorted({a * b for a, b in tries}, reverse=True)
+
+
+def test_an_utterance_that_does_not_fit_by_itself_is_named(
+    stock_model: Path, tiny_data: Path, infer, narrow_memory
+) -> None:
+    narrow_memory(10, OUT_OF_MEMORY[0])
+    sentence = _error(infer, f"common_eval.path={stock_model}")
+    assert f"{tiny_data / 'test.tsv'}:" in sentence and "does not fit into memory" in sentence
+
+
+def test_another_error_of_the_model_is_not_taken_for_a_lack_of_memory(
+    stock_model: Path, infer, narrow_memory
+) -> None:
+    shapes = narrow_memory(10, RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        infer(f"common_eval.path={stock_model}", "decoding.results_path=null")
+    assert len(shapes) == 1
+
+
+def test_speakers_and_corpora_of_the_data_folder_are_in_the_records(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    data = _copy_split(tiny_data, tmp_path / "data")
+    n_utterances = len(_names(tiny_data))
+    for suffix in ("speaker", "corpus"):
+        lines = [f"{suffix}{index % 3}" for index in range(n_utterances)]
+        (data / f"test.{suffix}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    records = _records(
+        infer(f"common_eval.path={stock_model}", f"task.data={data}",
+              f"decoding.results_path={tmp_path / 'results'}")
+    )  # fmt: skip
+    assert [(record["speaker"], record["corpus"]) for record in records] == [
+        (f"speaker{index % 3}", f"corpus{index % 3}") for index in range(n_utterances)
+    ]
+
+
 # --- mistakes ---
 
 

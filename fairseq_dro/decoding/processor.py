@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import logging
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 import torch.distributed as dist
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, utils
 from fairseq.data.data_utils import post_process
 from fairseq.logging import progress_bar
 from omegaconf import DictConfig
@@ -18,6 +21,7 @@ from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.decoding.decoded import Decoded
 from fairseq_dro.decoding.greedy import GreedyDecoder
 from fairseq_dro.decoding.options import checkpoint_paths
+from fairseq_dro.decoding.out_of_memory import is_out_of_memory
 from fairseq_dro.decoding.stock_infer import InferenceProcessor
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.utterances import score_utterance
@@ -36,6 +40,7 @@ class CollectingProcessor(InferenceProcessor):
     def __init__(self, cfg: DictConfig, state: dict[str, Any] | None = None) -> None:
         self._state = state
         self.decoded: list[Decoded] = []
+        self._too_large = math.inf
         super().__init__(cfg)
         if str(cfg.decoding.type) == "viterbi":
             self.generator = GreedyDecoder(self.tgt_dict)
@@ -46,12 +51,11 @@ class CollectingProcessor(InferenceProcessor):
     def __exit__(self, *exc: object) -> bool:
         return False
 
-    def __iter__(self):
-        for sample in super().__iter__():
-            if self.cfg.common.fp16:  # infer.py:154 halves the model, but not its input
-                net_input = sample["net_input"]
-                net_input["source"] = net_input["source"].half()
-            yield sample
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Batches as the loader makes them, on the CPU: ``process_sample`` moves them."""
+        for sample in self.progress_bar:
+            if "net_input" in sample:  # infer.py:145: not so in an empty last batch
+                yield sample
 
     def load_model_ensemble(self):
         """As infer.py:178, from a checkpoint that may have been read already.
@@ -115,6 +119,62 @@ class CollectingProcessor(InferenceProcessor):
                 dataset.manifest.folder, split,
             )
 
+    def process_sample(self, sample: dict[str, Any]) -> None:
+        """Decode a batch; where memory does not hold it, its halves, and theirs.
+
+        After a failure, batches of that size (utterances x longest, in samples) are split before
+        they are tried.
+
+        Raises:
+            UserError: a single utterance does not fit.
+        """
+        padded_size = sample["net_input"]["source"].numel()
+        items = sample["id"].tolist()
+        too_large = padded_size >= self._too_large and len(items) > 1
+        if not too_large and self._fits(sample):
+            return
+        if not too_large:
+            self._too_large = padded_size
+            seconds = padded_size / len(items) / self.task.cfg.sample_rate
+            if len(items) == 1:
+                row = int(self.dataset.rows[items[0]])
+                raise UserError(
+                    f"{self.dataset.manifest.where(row)}: this utterance of {seconds:.1f} s does "
+                    "not fit into memory, even by itself: cut the recording, leave it out, or "
+                    "decode on a device with more memory."
+                )
+            logger.warning(
+                "%d utterances of up to %.1f s do not fit into memory together: they, and batches "
+                "as large, are decoded in halves (a smaller dataset.max_tokens avoids the try)",
+                len(items), seconds,
+            )
+        middle = len(items) // 2
+        for half in (items[:middle], items[middle:]):
+            self.process_sample(self.dataset.collater([self.dataset[item] for item in half]))
+
+    def _fits(self, sample: dict[str, Any]) -> bool:
+        """Decode a batch; False where memory ran out, and then nothing of it is kept."""
+        n_decoded = len(self.decoded)
+        try:
+            super().process_sample(self._on_device(sample))
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # here the error is gone, and with its traceback the tensors it held
+        del self.decoded[n_decoded:]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return False
+
+    def _on_device(self, sample: dict[str, Any]) -> dict[str, Any]:
+        if not self.cfg.common.cpu:
+            sample = utils.move_to_cuda(sample)
+        if self.cfg.common.fp16:  # infer.py:154 halves the model, but not its input
+            net_input = sample["net_input"]
+            sample["net_input"] = {**net_input, "source": net_input["source"].half()}
+        return sample
+
     def process_sentence(
         self, sample: dict[str, Any], hypo: dict[str, Any], sid: int, batch_id: int
     ) -> tuple[int, int]:
@@ -139,12 +199,25 @@ class CollectingProcessor(InferenceProcessor):
             id=manifest.utterance_ids[row],
             language=manifest.languages[row] if manifest.languages else None,
             seconds=float(manifest.n_samples[row]) / self.task.cfg.sample_rate,
+            score=round(float(hypo["score"]), 4) if "score" in hypo else None,
+            speaker=manifest.speakers[row] if manifest.speakers else None,
+            corpus=manifest.corpora[row] if manifest.corpora else None,
         )
         self.decoded.append(Decoded(row, reference_units, hypothesis_units, scored))
         if not self.cfg.common_eval.quiet:
             logger.info("HYPO: %s", scored.hypothesis)
             logger.info("REF: %s", scored.reference)
         return scored.words.errors, scored.words.reference_length
+
+    def log_generation_time(self) -> None:
+        """fairseq's line and, for greedy decoding, the share of it that is not the model."""
+        super().log_generation_time()
+        if isinstance(self.generator, GreedyDecoder):
+            model, search = self.generator.model_seconds, self.generator.search_seconds
+            logger.info(
+                "model %.2f s, greedy search %.3f s (%.2f %% of the model)",
+                model, search, 100 * search / max(model, 1e-9),
+            )
 
     def gather(self) -> list[Decoded]:
         """The whole split in manifest order on the first worker, an empty list on the others.
