@@ -18,9 +18,12 @@ A run that was killed and started again repeats updates: the later lines count.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 HISTORY_FORMAT = 1
 HISTORY_FILE = "history.jsonl"
@@ -43,13 +46,22 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     """All whole lines by ascending update.
 
     Where the update falls back, a run went on from an earlier checkpoint or began anew: then the
-    lines that it left behind do not count. A line that a kill cut in half does not either.
+    lines that it left behind do not count. A line that a kill cut in half does not either; a
+    warning names it.
     """
     by_subset: dict[str, list[dict[str, Any]]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        lines = stream.read().split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+            record["update"] + 0
+        except (json.JSONDecodeError, TypeError, KeyError):
+            logger.warning(
+                "%s:%d is no whole record, as a killed run leaves one; it is left out", path, number
+            )
             continue
         kept = by_subset.setdefault(record.get("subset", ""), [])
         while kept and kept[-1]["update"] >= record["update"]:

@@ -1,0 +1,276 @@
+"""What a researcher should be told before they look at any number, in words.
+
+Pure functions of numbers; each returns the sentences it has to say, possibly none. ``name`` turns a
+code into what the reader calls the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from fairseq_dro.languages import name_of
+
+COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
+COLLAPSE_LENGTH = 0.1  # of the run's updates
+FEW_UTTERANCES = 20
+EMPTY_SHARE = 0.5
+_MOST_NAMED = 8
+
+
+class Alarm(NamedTuple):
+    """A short name of the kind, and one or two sentences."""
+
+    kind: str
+    sentence: str
+
+
+def q_collapsed(path: Sequence[tuple[int, Mapping[str, float]]], last_update: int) -> list[Alarm]:
+    """One language holds more than half of q for more than a tenth of the run.
+
+    With three languages half would be little, so the share has to be 2/|G| as well, at most 0.9.
+
+    Args:
+        path: (update, q by language) by ascending update; q keeps its value until the next.
+        last_update: where the run stands.
+    """
+    if not path:
+        return []
+    share = min(0.9, max(COLLAPSE_SHARE, 2 / len(path[0][1])))
+    ends = [update for update, _ in path[1:]] + [max(last_update, path[-1][0])]
+    stretches: list[list] = []  # [language, first update, end, smallest share]
+    for (update, q), end in zip(path, ends):
+        language = max(q, key=lambda code: q[code])
+        if q[language] <= share:
+            stretches.append([None, update, end, 0.0])
+        elif stretches and stretches[-1][0] == language:
+            stretches[-1][2] = end
+            stretches[-1][3] = min(stretches[-1][3], q[language])
+        else:
+            stretches.append([language, update, end, q[language]])
+    held = [stretch for stretch in stretches if stretch[0] is not None]
+    if not held:
+        return []
+    language, start, end, least = max(held, key=lambda stretch: stretch[2] - stretch[1])
+    length = end - start
+    if length <= COLLAPSE_LENGTH * max(last_update, 1):
+        return []
+    now = end >= last_update
+    return [
+        Alarm(
+            "q collapsed",
+            f"One language, {_named(language)}, {'holds' if now else 'held'} {100 * least:.0f} % "
+            f"of q or more for {length:,} updates ({start:,} to {end:,}"
+            f"{', and still does' if now else ''}): the other languages hardly train"
+            f"{'' if now else 'ed'} then. Try a smaller criterion.step_size or a larger "
+            "criterion.smoothing.",
+        )
+    ]
+
+
+def never_sampled(
+    last_loss: Mapping[str, float | None], last_update: int, seconds: Mapping[str, float] | None
+) -> list[Alarm]:
+    """Languages whose training loss has never been seen.
+
+    Args:
+        last_loss: ``train_loss_nats`` of the last validation by language.
+        seconds: audio trained on by language, where the run counted it.
+    """
+    if seconds is not None:
+        unseen = sorted(code for code, value in seconds.items() if not value)
+    else:
+        unseen = sorted(code for code, loss in last_loss.items() if loss is None)
+    if not unseen or last_update <= 0:
+        return []
+    if seconds is None and len(unseen) == len(last_loss):
+        return [
+            Alarm(
+                "q never moved",
+                f"After {last_update:,} updates q has not moved once: with "
+                "criterion.update_when=all_groups_seen it waits until every language was drawn. "
+                "Take task.group_sampling=uniform, or criterion.update_when=every_update.",
+            )
+        ]
+    return [
+        Alarm(
+            "never sampled",
+            f"{_listed(unseen)} {_was(unseen)} never drawn in {last_update:,} updates: "
+            f"{'its' if len(unseen) == 1 else 'their'} scores are those of a model that never "
+            "heard the language. Take task.group_sampling=uniform or temperature, or train longer.",
+        )
+    ]
+
+
+def levelling_down(
+    cer: Mapping[str, float],
+    baseline: Mapping[str, float],
+    baseline_name: str,
+    worse: Sequence[str] | None = None,
+) -> list[Alarm]:
+    """Languages whose CER rose against the baseline while the mean fell.
+
+    Args:
+        worse: those that a paired test calls worse; None where no test was made, then every rise
+            counts, and the sentence says that it may be chance.
+    """
+    both = sorted(set(cer) & set(baseline))
+    if not both:
+        return []
+    mean, mean_before = (sum(rates[c] for c in both) / len(both) for rates in (cer, baseline))
+    rose = [c for c in both if cer[c] > baseline[c] and (worse is None or c in worse)]
+    if mean >= mean_before or not rose:
+        return []
+    rose.sort(key=lambda code: baseline[code] - cer[code])
+    changes = [
+        f"{_named(c)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %"
+        for c in rose[:_MOST_NAMED]
+    ]
+    tested = (
+        "by a paired test, corrected for the number of languages"
+        if worse is not None
+        else "differences of this size may be chance"
+    )
+    return [
+        Alarm(
+            "levelling down",
+            f"Against {baseline_name} the mean CER fell ({100 * mean_before:.1f} to "
+            f"{100 * mean:.1f} %), but {len(rose)} of {len(both)} languages got worse ({tested}): "
+            f"{'; '.join(changes)}{'; ...' if len(rose) > _MOST_NAMED else ''}.",
+        )
+    ]
+
+
+def worsened_in_training(
+    history: Sequence[tuple[int, Mapping[str, float]]], least_rise: float = 0.02
+) -> list[Alarm]:
+    """Languages whose validation CER rose since its best while the mean fell.
+
+    Args:
+        history: (update, CER by language) by ascending update.
+        least_rise: smaller rises are noise of a small validation split.
+    """
+    if len(history) < 3:
+        return []
+    last_update, last = history[-1]
+    rose = []
+    for code, now in last.items():
+        update, best = min(
+            ((u, rates[code]) for u, rates in history if code in rates), key=lambda pair: pair[1]
+        )
+        then = dict(history)[update]
+        shared = [c for c in last if c in then]
+        mean_fell = sum(last[c] for c in shared) < sum(then[c] for c in shared)
+        if mean_fell and now - best > max(least_rise, 0.1 * best):
+            rose.append((now - best, code, update, best))
+    if not rose:
+        return []
+    rose.sort(reverse=True)
+    changes = [
+        f"{_named(code)} {100 * best:.1f} % at update {update:,}, now {100 * last[code]:.1f} %"
+        for _, code, update, best in rose[:_MOST_NAMED]
+    ]
+    return [
+        Alarm(
+            "getting worse",
+            f"Of {len(last)} languages {len(rose)} had a clearly lower validation CER earlier in "
+            f"this run, while the mean went on falling: {'; '.join(changes)}"
+            f"{'; ...' if len(rose) > _MOST_NAMED else ''}.",
+        )
+    ]
+
+
+def worst_within_null_band(code: str, worst: float, low: float, high: float) -> list[Alarm]:
+    """The worst language is no worse than the worst of equal languages would look.
+
+    Args:
+        low, high: interval of the highest CER when all languages have the same true CER.
+    """
+    if worst > high:
+        return []
+    return [
+        Alarm(
+            "worst within chance",
+            f"The worst language, {_named(code)} with {100 * worst:.1f} %, lies inside the band "
+            f"that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): if all "
+            "languages were equally hard, some language would look as bad as this. Do not call it "
+            "worst.",
+        )
+    ]
+
+
+def too_few_utterances(
+    n_utterances: Mapping[str, int], n_speakers: Mapping[str, int] | None = None
+) -> list[Alarm]:
+    """Languages whose test split is too small to say anything about them."""
+    alarms = []
+    few = sorted((n, c) for c, n in n_utterances.items() if n < FEW_UTTERANCES)
+    if few:
+        names = [f"{_named(code)} ({n})" for n, code in few[:_MOST_NAMED]]
+        alarms.append(
+            Alarm(
+                "too few test utterances",
+                f"{len(few)} of {len(n_utterances)} languages {'has' if len(few) == 1 else 'have'} "
+                f"fewer than {FEW_UTTERANCES} test utterances, too few to say anything about the "
+                f"language: {', '.join(names)}{', ...' if len(few) > _MOST_NAMED else ''}. Their "
+                "intervals are too narrow, if anything.",
+            )
+        )
+    alone = sorted(code for code, n in (n_speakers or {}).items() if n == 1)
+    if alone:
+        alarms.append(
+            Alarm(
+                "one test speaker",
+                f"{_listed(alone)} {'has' if len(alone) == 1 else 'have'} one test speaker: the "
+                "interval is about this voice, not about the language.",
+            )
+        )
+    return alarms
+
+
+def says_nothing(n_empty: Mapping[str, int], n_utterances: Mapping[str, int]) -> list[Alarm]:
+    """Languages for which most hypotheses are empty: the model has not begun to write them."""
+    silent = sorted(c for c, n in n_utterances.items() if n and n_empty[c] > EMPTY_SHARE * n)
+    if not silent:
+        return []
+    total = sum(n_utterances.values())
+    empty = sum(n_empty.values())
+    who = "every language" if len(silent) == len(n_utterances) else _listed(silent)
+    return [
+        Alarm(
+            "empty hypotheses",
+            f"More than half of the hypotheses are empty for {who} ({empty:,} of {total:,} "
+            "utterances in all): the model has not begun to write there, and a CER near 100 % is "
+            "that of silence. Compare nothing before that has changed.",
+        )
+    ]
+
+
+def not_better_than_a_guess(cer: Mapping[str, float], guess: Mapping[str, float]) -> list[Alarm]:
+    """Languages whose CER is no lower than that of one constant string (``constant_guess``)."""
+    blind = sorted(c for c in cer if c in guess and cer[c] >= guess[c])
+    if not blind:
+        return []
+    who = "Every language" if len(blind) == len(cer) else _listed(blind)
+    return [
+        Alarm(
+            "no better than a guess",
+            f"{who}: the CER is no lower than that of one constant string that never hears the "
+            "audio.",
+        )
+    ]
+
+
+def _listed(codes: Sequence[str], name: Callable[[str], str] | None = None) -> str:
+    names = [(name or _named)(code) for code in codes[:_MOST_NAMED]]
+    rest = len(codes) - len(names)
+    return ", ".join(names) + (f" and {rest} more" if rest else "")
+
+
+def _named(code: str) -> str:
+    name = name_of(code)
+    return code if name == code else f"{name} ({code})"
+
+
+def _was(codes: Sequence[str]) -> str:
+    return "was" if len(codes) == 1 else "were"

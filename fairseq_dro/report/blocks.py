@@ -1,0 +1,154 @@
+"""What a report is made of: sections of paragraphs, tables, pictures, code and compared texts.
+
+Sections are built once and written twice, as HTML (``page.py``) and as Markdown (``markdown.py``),
+so that both say the same. All text here is plain; each writer escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Union
+
+from fairseq_dro.report.aligned_text import Column as TextColumn
+
+MISSING = "–"  # what a cell shows where there is no number
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """One paragraph; ``small`` for what explains rather than tells."""
+
+    text: str
+    small: bool = False
+    kind: str = "paragraph"
+
+
+@dataclass(frozen=True)
+class Notices:
+    """Sentences that must not be overlooked, or the one that says there are none."""
+
+    sentences: Sequence[tuple[str, str]]  # (short name, sentence)
+    none: str = ""
+    kind: str = "notices"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows and what it is sorted by (its text where that is None)."""
+
+    text: str
+    sort: float | str | None = None
+    note: str = ""  # beside it or below, smaller: an interval
+    words: bool = False  # text in a column of numbers, which may be broken into lines
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading, what it means, and whether the column holds numbers (set to the right)."""
+
+    title: str
+    help: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """``rows`` may be sorted by the reader, ``foot`` stays below."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    foot: Sequence[Sequence[Cell]] = ()
+    sortable: bool = False
+    caption: str = ""
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One or more SVG pictures side by side; ``alt`` says in words what they show.
+
+    ``width`` is the widest a single picture is laid out, in CSS pixels; more pictures than fit
+    beside each other go below.
+    """
+
+    svgs: Sequence[str]
+    caption: str
+    alt: str
+    width: int = 420
+    kind: str = "figure"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Something to copy."""
+
+    text: str
+    kind: str = "code"
+
+
+@dataclass(frozen=True)
+class ComparedText:
+    """One utterance: its reference over its hypothesis, column by column."""
+
+    label: str
+    columns: Sequence[TextColumn]
+    right_to_left: bool = False
+
+
+@dataclass(frozen=True)
+class Examples:
+    title: str
+    texts: Sequence[ComparedText]
+    kind: str = "examples"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that are there for whoever looks for them."""
+
+    title: str
+    blocks: Sequence[Block]
+    kind: str = "folded"
+
+
+Block = Union[Paragraph, Notices, Table, Figure, Code, Examples, Folded]  # noqa: UP007
+
+
+@dataclass
+class Section:
+    """A heading and what stands below; ``key`` is its anchor."""
+
+    key: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def per_cent(fraction: float | None, digits: int = 1) -> str:
+    """``12.3`` for 0.123; the unit stands in the column's heading."""
+    return MISSING if fraction is None or fraction != fraction else f"{100 * fraction:.{digits}f}"
+
+
+def rate_cell(fraction: float | None, low: float | None = None, high: float | None = None) -> Cell:
+    """A rate in per cent with its interval on a second line; what is missing sorts last."""
+    if fraction is None or fraction != fraction:
+        return Cell(MISSING, -1.0)
+    known = low is not None and high is not None and low == low and high == high
+    note = f"{per_cent(low)}–{per_cent(high)}" if known else ""
+    return Cell(per_cent(fraction), fraction, note)
+
+
+def number_cell(value: float | None, form: str = ",") -> Cell:
+    """A number, formatted; what is missing sorts last."""
+    if value is None or value != value:
+        return Cell(MISSING, -1.0)
+    return Cell(format(value, form), float(value))
+
+
+def duration(seconds: float | None) -> str:
+    """``12 s``, ``3.4 min`` or ``5.60 h``."""
+    if seconds is None:
+        return MISSING
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.2f} h"

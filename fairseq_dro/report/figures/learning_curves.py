@@ -1,0 +1,65 @@
+"""Validation CER over updates, one small picture per language, all on the same scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, svg_of
+
+_WIDTH, _HEIGHT = 1.95, 1.28  # inches
+
+
+class Curve(NamedTuple):
+    """One run: updates, and rates (fractions) by language; NaN where nothing was measured."""
+
+    name: str
+    updates: Sequence[int]
+    rates: Mapping[str, Sequence[float]]
+    mean: Sequence[float] = ()
+
+
+def draw_learning_curves(
+    codes: Sequence[str], labels: Mapping[str, str], curves: Sequence[Curve]
+) -> list[str]:
+    """A picture per language in the order of ``codes``.
+
+    The run is the dark line, its baselines are coloured and dashed, and the faint line is the
+    run's mean over languages.
+    """
+    last = max((max(curve.updates, default=0) for curve in curves), default=0)
+    values = [v for curve in curves for code in codes for v in curve.rates.get(code, ()) if v == v]
+    top = 100 * min(1.1, max(values, default=1.0))
+    return [
+        _draw(code, labels[code], curves, last, top, f"curve {number}")
+        for number, code in enumerate(codes)
+    ]
+
+
+def _draw(code, label, curves: Sequence[Curve], last: int, top: float, name: str) -> str:
+    with canvas(_WIDTH, _HEIGHT) as figure:
+        axis = figure.subplots()
+        run = curves[0]
+        if run.mean:
+            axis.plot(run.updates, [100 * v for v in run.mean], color=FAINT, linewidth=1.6)
+        for number, curve in reversed(list(enumerate(curves))):
+            rates = [100 * v for v in curve.rates.get(code, ())]
+            if not rates:
+                continue
+            colour = INK if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
+            axis.plot(
+                curve.updates, rates, color=colour, linestyle=LINES[number % len(LINES)],
+                linewidth=1.3, marker="o" if len(rates) < 4 else None, markersize=2.5,
+            )  # fmt: skip
+        axis.set_xlim(0, last or 1)
+        axis.set_ylim(0, top * 1.03)
+        axis.set_xticks([0, last or 1])
+        axis.set_yticks([0, 50, 100] if top > 60 else [0, round(top / 2), round(top)])
+        axis.tick_params(labelsize=7)
+        labels = axis.get_xticklabels()
+        labels[0].set_ha("left")
+        labels[-1].set_ha("right")
+        axis.set_title(label, loc="left", fontsize=8, pad=3)
+        final = next((v for v in reversed(run.rates.get(code, ())) if v == v), None)
+        said = "no value" if final is None else f"{100 * final:.1f} % at the end"
+        return svg_of(figure, name, f"validation CER of {label} over updates: {said}")

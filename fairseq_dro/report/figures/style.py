@@ -1,0 +1,131 @@
+"""How all pictures look, and how matplotlib's SVG is made fit to stand inside a page.
+
+Colours are Okabe and Ito's (Nature Methods 8, 2011, p. 441), told apart by readers of any colour
+vision; line style and marker repeat every difference, so that nothing is lost in black and white.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, GREY, FAINT = "#222222", "#767676", "#d9d9d9"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "D", "^", "v", "P")
+PX_PER_INCH = 96  # CSS pixels; a figure 4.2 inches wide is laid out 403 px wide
+
+_SETTINGS = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, and a page stays small
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "path.simplify": True,
+}
+_FONTS = "'DejaVu Sans',Verdana,Arial,sans-serif"
+
+
+@contextmanager
+def canvas(width: float, height: float, **options):
+    """A figure of this size in inches, drawn with the house settings."""
+    with rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained", **options)
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        yield figure
+
+
+def svg_of(figure: Figure, name: str, alt: str) -> str:
+    """The figure as an ``<svg>`` element, without a file's head.
+
+    Its ids begin with ``name``, so that two pictures on one page never share one, and its one
+    style rule is confined to itself. Equal pictures give equal text.
+    """
+    with rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
+    prefix = _prefix(name)
+    text = re.sub(r' id="(?!m|p[0-9a-f])[^"]*"', "", text)  # matplotlib's own names, never used
+    text = re.sub(r'(id="|href="#|url\(#)(?=[^"]*["\)])', rf"\g<1>{prefix}", text)
+    text = _shorter(text)
+    size = re.match(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', text)
+    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    wide = float(size[1]) * PX_PER_INCH / 72
+    head = (
+        f'<svg role="img" aria-label="{_escaped(alt)}" '
+        f'style="max-width:{wide:.0f}px;font-family:{_FONTS}"'
+    )
+    return text.replace("<svg", head, 1)
+
+
+def _prefix(name: str) -> str:
+    return "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
+
+
+def _shorter(text: str) -> str:
+    """The same picture in fewer bytes: fonts are said once, coordinates to a hundredth."""
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
+    text = re.sub(r"<g>\s*</g>", "", text)
+    text = re.sub(r"\s*\n\s*", " ", text)
+    return re.sub(r"> <", "><", text)
+
+
+def _escaped(text: str) -> str:
+    for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, name)
+    return text
+
+
+def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.07) -> None:
+    """Write (value, label, colour) right of the axis, pushed apart where they would collide.
+
+    Call it when the limits of the axis stand.
+    """
+    if not ends:
+        return
+    low, high = axis.get_ylim()
+    ends = sorted(ends)
+    heights = [(value - low) / ((high - low) or 1.0) for value, _, _ in ends]
+    for index in range(1, len(heights)):
+        heights[index] = max(heights[index], heights[index - 1] + gap)
+    top = 1.0
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], top)
+        top = heights[index] - gap
+    for (value, label, colour), height in zip(ends, heights):
+        axis.annotate(
+            label, xy=(1.0, value), xycoords=("axes fraction", "data"), xytext=(1.05, height),
+            textcoords="axes fraction", color=colour, fontsize=8, va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0},
+            annotation_clip=False,
+        )  # fmt: skip

@@ -1,0 +1,88 @@
+"""A report as Markdown: the same sections and tables, without the pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fairseq_dro.report.aligned_text import Piece
+from fairseq_dro.report.blocks import Block, Cell, ComparedText, Section, Table
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|<>~])")
+
+
+def render_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The whole report; pictures are named by their captions."""
+    lines = [f"# {escaped(title)}", "", escaped(subtitle), ""]
+    for section in sections:
+        lines += [f"## {escaped(section.title)}", ""]
+        for block in section.blocks:
+            lines += [*_lines(block), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text, whatever characters it holds."""
+    return _SPECIAL.sub(r"\\\1", text).replace("\n", " ")
+
+
+def _lines(block: Block) -> list[str]:
+    if block.kind == "paragraph":
+        return [escaped(block.text)]
+    if block.kind == "notices":
+        if not block.sentences:
+            return [escaped(block.none)]
+        return [f"- **{escaped(name)}**: {escaped(text)}" for name, text in block.sentences]
+    if block.kind == "table":
+        return _table(block)
+    if block.kind == "figure":
+        return [f"*Picture in report.html.* {escaped(block.caption)}"]
+    if block.kind == "code":
+        return ["```", block.text.replace("```", "'''"), "```"]
+    if block.kind == "examples":
+        heading = [f"**{escaped(block.title)}**", ""] if block.title else []
+        return heading + [line for text in block.texts for line in _compared(text)]
+    inner = [line for one in block.blocks for line in [*_lines(one), ""]]
+    return [f"**{escaped(block.title)}**", "", *inner]
+
+
+def _table(table: Table) -> list[str]:
+    heading = [Cell(column.title) for column in table.columns]
+    rows = [[_cell(cell) for cell in row] for row in [heading, *table.rows, *table.foot]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            cell.rjust(width) if column.numeric else cell.ljust(width)
+            for cell, width, column in zip(row, widths, table.columns)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+        if number == 0:
+            rules = [
+                "-" * (width + 1) + ":" if column.numeric else "-" * (width + 2)
+                for width, column in zip(widths, table.columns)
+            ]
+            lines.append("|" + "|".join(rules) + "|")
+    caption = [f"{escaped(table.caption)}:", ""] if table.caption else []
+    return [*caption, *lines]
+
+
+def _cell(cell: Cell) -> str:
+    return escaped(f"{cell.text} ({cell.note})" if cell.note else cell.text)
+
+
+def _compared(text: ComparedText) -> list[str]:
+    reference = " ".join(_marked(column.reference, "~~") for column in text.columns)
+    hypothesis = " ".join(_marked(column.hypothesis, "**") for column in text.columns)
+    return [
+        f"- {escaped(text.label)}",
+        f"  - reference: {reference.strip() or '–'}",
+        f"  - hypothesis: {hypothesis.strip() or '–'}",
+    ]
+
+
+def _marked(pieces: Sequence[Piece], mark: str) -> str:
+    return "".join(
+        escaped(piece.text) if piece.equal else f"{mark}{escaped(piece.text.strip() or '␣')}{mark}"
+        for piece in pieces
+    )

@@ -1,0 +1,116 @@
+"""Where a run comes from: command, versions, commit, data. One line per start in ``run.jsonl``.
+
+    {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0, "command": [...],
+     "folder": "...", "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
+     "git": {"commit": "44c01af...", "changed": false}, "devices": ["cpu"],
+     "data": {"folder": "...", "splits": {"train": {"utterances": 1401, "sha256": "..."}, ...}}}
+
+Everything is best effort: what cannot be found out is null, and nothing here stops a training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RUN_FILE = "run.jsonl"
+PACKAGES = ("fairseq-dro", "fairseq", "torch", "numpy", "hydra-core", "omegaconf")
+_SUFFIXES = ("ltr", "lang", "corpus", "spm", "phn", "wrd")  # of the label files that may be there
+
+
+def collect(
+    data: str | Path | None = None, splits: Sequence[str] = (), update: int = 0
+) -> dict[str, Any]:
+    """What can be said of this process, ready for ``history.append_record``.
+
+    Args:
+        data: the data folder, of which a fingerprint is taken.
+        splits: its splits that the run uses; none means all.
+        update: where training goes on.
+    """
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "update": update,
+        "command": list(sys.argv),
+        "folder": os.getcwd(),
+        "versions": versions(),
+        "git": git_commit(Path(__file__).resolve().parent),
+        "devices": _devices(),
+        "data": None if data is None else {
+            "folder": os.path.abspath(data), "splits": fingerprint(Path(data), splits)
+        },
+    }  # fmt: skip
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and of the packages that a result may depend on."""
+    found: dict[str, str | None] = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git_commit(folder: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that holds ``folder``, and whether tracked files were changed.
+
+    None outside a checkout, without git, or for a copy installed below another project's checkout
+    (files that git does not track).
+    """
+    try:
+        tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _git(folder, "rev-parse", "HEAD")
+        if not tracked or not commit:
+            return None
+        return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Number of utterances and SHA-256 of each split's manifest and labels.
+
+    The first line of the ``.tsv`` is left out: the same data in another place has the same
+    fingerprint. The audio itself is not read.
+    """
+    names = splits or sorted(path.stem for path in data.glob("*.tsv"))
+    found = {}
+    for name in names:
+        digest, utterances = hashlib.sha256(), 0
+        for suffix in ("tsv", *_SUFFIXES):
+            try:
+                content = (data / f"{name}.{suffix}").read_bytes()
+            except OSError:
+                continue
+            if suffix == "tsv":
+                content = content.partition(b"\n")[2]
+                utterances = content.count(b"\n")
+            digest.update(f"{suffix} {len(content)}\n".encode())
+            digest.update(content)
+        if utterances:
+            found[name] = {"utterances": utterances, "sha256": digest.hexdigest()}
+    return found
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _devices() -> list[str]:
+    torch = sys.modules.get("torch")  # never imported for this alone
+    if torch is None or not torch.cuda.is_available():
+        return ["cpu"]
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

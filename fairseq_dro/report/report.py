@@ -1,0 +1,107 @@
+"""Put a report together: read the runs, build the sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.blocks import Section
+from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.sections.confounds import confounds_section
+from fairseq_dro.report.sections.cost import cost_section
+from fairseq_dro.report.sections.headline import headline_section
+from fairseq_dro.report.sections.identification import identification_section
+from fairseq_dro.report.sections.languages import forest_section, languages_section
+from fairseq_dro.report.sections.learning import learning_section
+from fairseq_dro.report.sections.proxy import proxy_section
+from fairseq_dro.report.sections.reproduction import reproduction_section
+from fairseq_dro.report.sections.utterances import utterances_section
+from fairseq_dro.report.sections.warnings import warnings_section
+from fairseq_dro.report.sections.weights import weights_section
+from fairseq_dro.report.training_run import TrainingRun, read_training_run
+
+
+@dataclass(frozen=True)
+class Report:
+    """Ready to be written."""
+
+    title: str
+    subtitle: str
+    sections: Sequence[Section]
+    alarms: Sequence[tuple[str, str]]
+
+
+def read_report_data(
+    folder: Path, baselines: Sequence[Path] = (), results: str = RESULTS
+) -> ReportData:
+    """Read a run and its baselines.
+
+    Raises:
+        UserError: see ``read_training_run``; or a baseline was decoded on other utterances.
+    """
+    run = read_training_run(folder, results)
+    others = [read_training_run(path, results) for path in baselines]
+    _tell_apart([run, *others])
+    data = ReportData(run, others)
+    by_corpus = data.group_by == "language_and_corpus"
+    scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
+    data.scores, data.baseline_scores = scores[0], scores[1:]
+    return data
+
+
+def make_report(data: ReportData, recipe: Path | None = None) -> Report:
+    """All sections that the run has something to say for.
+
+    Raises:
+        UserError: the recipe cannot be read.
+    """
+    first = warnings_section(data)
+    sections = [
+        first,
+        headline_section(data),
+        languages_section(data),
+        forest_section(data),
+        learning_section(data),
+        weights_section(data),
+        proxy_section(data),
+        confounds_section(data),
+        utterances_section(data),
+        identification_section(data),
+        cost_section(data),
+        reproduction_section(data, recipe),
+    ]
+    return Report(
+        title=data.run.name,
+        subtitle=_subtitle(data),
+        sections=[section for section in sections if section is not None],
+        alarms=first.blocks[0].sentences,
+    )
+
+
+def _subtitle(data: ReportData) -> str:
+    run = data.run
+    parts = [run.objective] if run.objective != run.name else []
+    parts.append(f"{len(data.codes)} languages")
+    planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
+    parts.append(f"{run.updates:,}{planned} updates")
+    parts.append(run.state())
+    if data.baselines:
+        parts.append("against " + ", ".join(other.name for other in data.baselines))
+    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return " · ".join([*parts, f"report of {made}"])
+
+
+def _tell_apart(runs: Sequence[TrainingRun]) -> None:
+    """Give runs whose folders are called alike the name of the folder above as well."""
+    folders = [run.folder.resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise UserError("report: a run is named twice; a run cannot be its own baseline.")
+    names = [run.name for run in runs]
+    for run, folder in zip(runs, folders):
+        if names.count(run.name) > 1:
+            run.name = f"{folder.parent.name}/{folder.name}"

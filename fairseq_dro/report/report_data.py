@@ -1,0 +1,131 @@
+"""What all sections of a report share: the run, its baselines, their scores and the data."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE
+from fairseq_dro.languages import known_languages, name_of
+from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.training_run import TrainingRun
+
+
+@dataclass(frozen=True)
+class TrainingSplit:
+    """The training data by group: what a language had to learn from."""
+
+    seconds: Mapping[str, float]
+    n_utterances: Mapping[str, int]
+    mean_units: Mapping[str, float]  # target units of an utterance, word boundaries among them
+
+
+@dataclass
+class ReportData:
+    """One run, the runs it is compared with, and what was measured on each.
+
+    Attributes:
+        scores: of the run; None before its test split was decoded.
+        baseline_scores: of each baseline, likewise.
+    """
+
+    run: TrainingRun
+    baselines: Sequence[TrainingRun] = ()
+    scores: RunScores | None = None
+    baseline_scores: Sequence[RunScores | None] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[TrainingRun]:
+        """The run, then its baselines."""
+        return [self.run, *self.baselines]
+
+    @cached_property
+    def codes(self) -> list[str]:
+        """Groups by falling CER: of the test split, else of the last validation."""
+        rates = self.test_cer() or self.validation_cer()
+        weights = {group: -1.0 for group in self.run.final_q}
+        rates = {**weights, **rates}
+        return sorted(rates, key=lambda code: (-rates[code], code))
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Code and name of each group."""
+        return {code: label_of(code) for code in self.codes}
+
+    @cached_property
+    def short_labels(self) -> dict[str, str]:
+        """As ``labels``, for pictures."""
+        return {code: shortened(label) for code, label in self.labels.items()}
+
+    def test_cer(self) -> dict[str, float]:
+        """CER of the decoded test split by group; empty before it was decoded."""
+        return {} if self.scores is None else self.scores.cer
+
+    def validation_cer(self) -> dict[str, float]:
+        """CER of the last validation by group; empty for a run without history."""
+        return validation_rates(self.run.validations[-1]) if self.run.validations else {}
+
+    @property
+    def group_by(self) -> str:
+        """What a group of this run is: ``language`` or ``language_and_corpus``."""
+        if self.run.validations:
+            return str(self.run.validations[-1].get("group_by", "language"))
+        return "language"
+
+    @cached_property
+    def training_split(self) -> TrainingSplit | None:
+        """Facts of the training manifest, None where it is not at hand."""
+        manifest = self.run.training_manifest
+        if manifest is None or not manifest.languages:
+            return None
+        groups: Sequence[str] = manifest.languages
+        corpora = getattr(manifest, "corpora", None)
+        if self.group_by == "language_and_corpus" and corpora:
+            groups = [f"{language}/{corpus}" for language, corpus in zip(groups, corpora)]
+        seconds: dict[str, list[float]] = {}
+        units: Counter[str] = Counter()
+        for index, group in enumerate(groups):
+            seconds.setdefault(group, []).append(int(manifest.n_samples[index]) / SAMPLE_RATE)
+            units[group] += len(manifest.labels[index].split())
+        counts = {group: len(values) for group, values in seconds.items()}
+        return TrainingSplit(
+            {group: math.fsum(values) for group, values in seconds.items()},
+            counts,
+            {group: units[group] / counts[group] for group in counts},
+        )
+
+    @cached_property
+    def constant_guess(self) -> dict[str, float]:
+        return {}
+
+    @cached_property
+    def scripts(self) -> dict[str, str]:
+        """ISO 15924 code of each group's usual script, where the table of languages has it."""
+        table = known_languages()
+        found = {}
+        for group in self.codes:
+            language = table.get(group.split("/")[0])
+            if language is not None:
+                found[group] = language.script
+        return found
+
+
+def validation_rates(record: Mapping[str, Any], rate: str = "cer") -> dict[str, float]:
+    """A number of one history line by group, without the groups that lack it."""
+    rows = record["languages"]
+    return {group: row[rate] for group, row in rows.items() if row.get(rate) is not None}
+
+
+def label_of(code: str) -> str:
+    """``kat Georgian``; the code alone where its name is not known."""
+    name = name_of(code)
+    return code if name == code else f"{code} {name}"
+
+
+def shortened(label: str, length: int = 22) -> str:
+    """At most ``length`` characters."""
+    return label if len(label) <= length else f"{label[: length - 1]}…"

@@ -1,0 +1,61 @@
+"""What the run cost: updates, seconds of audio, wall time."""
+
+from __future__ import annotations
+
+from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, duration
+from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.training_run import TrainingRun
+
+
+def cost_section(data: ReportData) -> Section:
+    """A column per run."""
+    names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
+    lines = [
+        ("state", [run.state() for run in data.runs]),
+        ("updates", [_updates(run) for run in data.runs]),
+        ("epochs", [_epochs(run) for run in data.runs]),
+        ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"
+                                for run in data.runs]),
+        ("wall time, from its log", [duration(run.log.wall_seconds or None) for run in data.runs]),
+        ("audio trained on", [duration(_audio(run)) for run in data.runs]),
+        ("training split", [_split(data, run) for run in data.runs]),
+        ("devices", [_devices(run) for run in data.runs]),
+    ]  # fmt: skip
+    rows = [
+        [Cell(name), *(Cell(value, words=True) for value in values)]
+        for name, values in lines
+        if any(value != MISSING for value in values)
+    ]
+    return Section("cost", "Cost", [Table(names, rows)])
+
+
+def _updates(run: TrainingRun) -> str:
+    planned = run.planned_updates
+    return f"{run.updates:,}" + (f" of {planned:,}" if planned and planned != run.updates else "")
+
+
+def _epochs(run: TrainingRun) -> str:
+    return str(run.validations[-1].get("epoch", MISSING)) if run.validations else MISSING
+
+
+def _audio(run: TrainingRun) -> float | None:
+    """Seconds over all languages, where the run counted them."""
+    if not run.validations:
+        return None
+    rows = run.validations[-1]["languages"].values()
+    seconds = [row["train_audio_seconds"] for row in rows if "train_audio_seconds" in row]
+    return sum(seconds) if seconds else None
+
+
+def _split(data: ReportData, run: TrainingRun) -> str:
+    manifest = run.training_manifest
+    if manifest is None:
+        return MISSING
+    seconds = int(manifest.n_samples.sum()) / 16_000
+    return f"{len(manifest):,} utterances, {duration(seconds)}"
+
+
+def _devices(run: TrainingRun) -> str:
+    if run.starts and run.starts[-1].get("devices"):
+        return ", ".join(run.starts[-1]["devices"])
+    return "cpu" if (run.config.get("common") or {}).get("cpu") else MISSING

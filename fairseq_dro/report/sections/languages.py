@@ -1,0 +1,172 @@
+"""The table of languages and their forest plot."""
+
+from __future__ import annotations
+
+from fairseq_dro.report.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    duration,
+    number_cell,
+    per_cent,
+    rate_cell,
+)
+from fairseq_dro.report.figures.forest import Series, draw_forest
+from fairseq_dro.report.report_data import ReportData, validation_rates
+
+
+def languages_section(data: ReportData) -> Section:
+    """Every language with its numbers; before decoding, those of the last validation."""
+    section = Section("languages", "Every language")
+    if data.scores is None:
+        section.blocks += _from_validation(data)
+        return section
+    section.blocks.append(_table(data))
+    section.blocks.append(
+        Paragraph(
+            "CER and WER: errors over reference characters and words, with 95 % bootstrap interval "
+            "of the CER (over speakers where they are known, else over utterances). S, D, I: "
+            "characters substituted, deleted, inserted, per 100 of the reference. Rank: 1 is the "
+            "highest CER.",
+            small=True,
+        )
+    )
+    return section
+
+
+def forest_section(data: ReportData) -> Section | None:
+    """CER with intervals, a line per language; None before decoding."""
+    if data.scores is None:
+        return None
+    series = [Series(data.run.name, data.scores.estimates())]
+    for run, scores in zip(data.baselines, data.baseline_scores):
+        if scores is not None:
+            series.append(Series(run.name, scores.estimates()))
+    band = data.scores.null_band()
+    caption = "CER on the test split with 95 % intervals, highest first."
+    if band is not None:
+        caption += (
+            " Grey band: where the highest CER of the run would lie if all its languages were "
+            "equally hard."
+        )
+    pictures = draw_forest(data.codes, data.short_labels, series, band)
+    figure = Figure(pictures, caption, alt=caption, width=375)
+    return Section("forest", "CER with intervals", [figure])
+
+
+def _table(data: ReportData) -> Table:
+    scores = data.scores
+    split = data.training_split
+    q = data.run.final_q if data.run.moved_q else {}
+    with_lid = scores.all.n_with_token > 0
+    columns = [Column("language", numeric=False)]
+    if split is not None:
+        columns.append(Column("train min", "minutes of training speech"))
+    columns += [
+        Column("test utt.", "utterances of the test split"), Column("CER %"), Column("WER %"),
+        Column("S %"), Column("D %"), Column("I %"),
+    ]  # fmt: skip
+    if with_lid:
+        columns.append(Column("LID %", "language tokens that are right"))
+    columns.append(Column("empty", "hypotheses without any character"))
+    if q:
+        columns.append(Column("q", "weight at the last update"))
+    ranked = [
+        (run, other) for run, other in zip(data.baselines, data.baseline_scores)
+        if other is not None
+    ]  # fmt: skip
+    for run, _ in ranked:
+        columns.append(Column(f"CER % {run.name}"))
+        columns.append(Column("rank", f"rank in {run.name} and here; 1 is the highest CER"))
+    estimates = scores.estimates()
+    ranks = _ranks(scores.cer)
+    others = [(other.estimates(), _ranks(other.cer)) for _, other in ranked]
+    rows = []
+    for code in data.codes:
+        score = scores.groups.get(code)
+        if score is None:
+            continue
+        estimate = estimates.get(code)
+        row = [Cell(data.labels[code])]
+        if split is not None:
+            seconds = split.seconds.get(code)
+            row.append(number_cell(None if seconds is None else seconds / 60, ",.1f"))
+        row += [
+            number_cell(score.n_utterances),
+            rate_cell(score.cer, estimate and estimate.low, estimate and estimate.high),
+            rate_cell(score.wer),
+            *(rate_cell(n / score.characters if score.characters else None)
+              for n in (score.substitutions, score.deletions, score.insertions)),
+        ]  # fmt: skip
+        if with_lid:
+            row.append(rate_cell(score.lid_accuracy))
+        row.append(number_cell(score.n_empty))
+        if q:
+            row.append(number_cell(q.get(code), ".4f"))
+        for other_estimates, other_ranks in others:
+            before = other_estimates.get(code)
+            row.append(rate_cell(*(before or (None,))))
+            row.append(_rank_cell(other_ranks.get(code), ranks.get(code)))
+        rows.append(row)
+    return Table(columns, rows, sortable=True)
+
+
+def _ranks(cer: dict[str, float]) -> dict[str, int]:
+    """1 for the highest CER; equal rates share the best rank."""
+    return {code: 1 + sum(other > rate for other in cer.values()) for code, rate in cer.items()}
+
+
+def _rank_cell(before: int | None, now: int | None) -> Cell:
+    if before is None or now is None:
+        return Cell(MISSING, 0.0)
+    if before == now:
+        return Cell(f"{now}", float(now))
+    return Cell(f"{before} → {now}", float(now))
+
+
+def _from_validation(data: ReportData) -> list:
+    run = data.run
+    if not run.validations:
+        return [
+            Paragraph(
+                "Nothing is known per language: the run has no history.jsonl and its test split "
+                "has not been decoded. Decode it with fairseq-dro-infer, which scores any "
+                "wav2vec_ctc checkpoint per language."
+            )
+        ]
+    last = run.validations[-1]
+    wer, q = validation_rates(last, "wer"), run.final_q
+    split = data.training_split
+    rows = []
+    for code in data.codes:
+        row = last["languages"].get(code, {})
+        minutes = None if split is None else split.seconds.get(code, 0.0) / 60
+        rows.append(
+            [
+                Cell(data.labels[code]), number_cell(minutes, ",.1f"),
+                number_cell(row.get("n_utterances")), rate_cell(row.get("cer")),
+                rate_cell(wer.get(code)), number_cell(row.get("loss_nats"), ".1f"),
+                number_cell(q.get(code), ".4f"),
+            ]
+        )  # fmt: skip
+    columns = [
+        Column("language", numeric=False), Column("train min"), Column("utterances"),
+        Column("CER %"), Column("WER %"), Column("loss, nats", "mean over utterances"), Column("q"),
+    ]  # fmt: skip
+    return [
+        Paragraph(
+            f"The test split has not been decoded yet. These are the numbers of the validation at "
+            f"update {last['update']:,} (split {run.subset}), without intervals; mean CER "
+            f"{per_cent(last.get('mean_cer'))} %."
+        ),
+        Table(columns, rows, sortable=True, caption=f"Validation, after {duration_of(run)}"),
+    ]
+
+
+def duration_of(run) -> str:
+    """How long the run has been trained, as far as its log tells."""
+    return duration(run.log.wall_seconds) if run.log.wall_seconds else f"{run.updates:,} updates"

@@ -1,0 +1,112 @@
+"""Learning curves per language."""
+
+from __future__ import annotations
+
+from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, per_cent
+from fairseq_dro.report.figures.learning_curves import Curve, draw_learning_curves
+from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.training_run import TrainingRun
+
+_NAN = float("nan")
+_SILENCE = 0.98  # CER of a model that writes next to nothing
+
+
+def learning_section(data: ReportData) -> Section:
+    """Validation CER over updates, worst language first; of fairseq's log where that is all."""
+    section = Section("learning", "Learning curves")
+    if not data.run.validations:
+        section.blocks += _from_the_log(data.run)
+        return section
+    curves = [_curve(run) for run in data.runs if run.validations]
+    codes = [code for code in data.codes if any(code in curve.rates for curve in curves)]
+    lowest = min((v for curve in curves for c in codes for v in curve.rates.get(c, ()) if v == v),
+                 default=1.0)  # fmt: skip
+    if lowest > _SILENCE:
+        section.blocks.append(
+            Paragraph(
+                f"No curve to show: at every validation each language's CER was above "
+                f"{per_cent(_SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt "
+                "yet that an error rate can tell."
+            )
+        )
+        return section
+    caption = (
+        f"Validation CER (split {data.run.subset}) in per cent over updates, worst language first, "
+        f"all on one scale. Dark: {data.run.name}; faint: its mean over languages"
+    )
+    others = [curve.name for curve in curves[1:]]
+    caption += f"; coloured, broken: {', '.join(others)}." if others else "."
+    section.blocks.append(
+        Figure(
+            draw_learning_curves(codes, data.short_labels, curves),
+            caption,
+            alt=caption,
+            width=187,
+        )
+    )
+    section.blocks += _other_splits(data.run)
+    return section
+
+
+def _curve(run: TrainingRun) -> Curve:
+    updates = [int(record["update"]) for record in run.validations]
+    groups = {group for record in run.validations for group in record["languages"]}
+    rates = {}
+    for group in sorted(groups):
+        rows = [record["languages"].get(group, {}) for record in run.validations]
+        values = [_NAN if row.get("cer") is None else row["cer"] for row in rows]
+        if any(value == value for value in values):
+            rates[group] = values
+    mean = [
+        _NAN if record.get("mean_cer") is None else record["mean_cer"]
+        for record in run.validations
+    ]
+    return Curve(run.name, updates, rates, mean)
+
+
+def _other_splits(run: TrainingRun) -> list:
+    """Last numbers of the validation splits that choose nothing."""
+    others = list(run.history)[1:]
+    if not others:
+        return []
+    rows = []
+    for name in run.history:
+        last = run.history[name][-1]
+        rows.append(
+            [
+                Cell(name), Cell(f"{last['update']:,}"), Cell(per_cent(last.get("mean_cer"))),
+                Cell(per_cent(last.get("worst_cer"))), Cell(str(last.get("worst_language") or "")),
+            ]
+        )  # fmt: skip
+    columns = [
+        Column("validation split", numeric=False), Column("update"), Column("mean CER %"),
+        Column("worst CER %"), Column("worst", numeric=False),
+    ]  # fmt: skip
+    return [
+        Paragraph(f"The first split, {run.subset}, is shown above and chooses checkpoints."),
+        Table(columns, rows),
+    ]
+
+
+def _from_the_log(run: TrainingRun) -> list:
+    if not run.log.validations:
+        return [Paragraph("The run has not been validated yet.")]
+    blocks: list = [
+        Paragraph(
+            "This run has no history.jsonl: it was trained without the criterion group_dro_ctc, so "
+            "its log says nothing per language. What fairseq logged, over all languages together:"
+        )
+    ]
+    for name, rows in run.log.validations.items():
+        rates = [key for key in ("cer", "uer", "wer") if any(key in row for row in rows)]
+        columns = [Column("update"), Column("loss, bits")]
+        columns += [Column(f"{rate.upper()} %") for rate in rates]
+        cells = [
+            [
+                Cell(f"{row['update']:,.0f}"), Cell(f"{row['loss']:.3f}"),
+                *(Cell(per_cent(row.get(rate), 2)) for rate in rates),
+            ]
+            for row in rows[-20:]
+        ]  # fmt: skip
+        blocks.append(Table(columns, cells, caption=f"Validation split {name}, latest last"))
+    return blocks

@@ -1,0 +1,145 @@
+"""How to make the run again: command, settings, versions, commit, data."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fairseq_dro.report import configuration, provenance
+from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table
+from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.training_run import TrainingRun
+
+_RECIPES = Path(provenance.__file__).resolve().parents[2] / "examples" / "xlsr_dro" / "config"
+
+
+def reproduction_section(data: ReportData, recipe: Path | None = None) -> Section:
+    """What was recorded at the start of the run, or what can be put together from its folder.
+
+    Args:
+        recipe: file to compare the settings with; None looks for the one that the run names.
+
+    Raises:
+        UserError: the recipe cannot be read.
+    """
+    section = Section("reproduction", "Making it again")
+    run = data.run
+    command, recorded = _command(run)
+    if command:
+        if not recorded:
+            section.blocks.append(
+                Paragraph("Put together from the stored configuration:", small=True)
+            )
+        section.blocks.append(Code(command))
+    section.blocks += _settings(run, recipe)
+    for baseline in data.baselines:
+        section.blocks += _against(run, baseline)
+    section.blocks.append(_origin(run))
+    if not run.starts:
+        section.blocks.append(
+            Paragraph(
+                f"The run recorded nothing about itself ({provenance.RUN_FILE}): what says now is "
+                "as it was found when this report was made.",
+                small=True,
+            )
+        )
+    return section
+
+
+def _command(run: TrainingRun) -> tuple[str, bool]:
+    """What was typed, and whether that was recorded or is put together."""
+    recorded = next((s["command"] for s in reversed(run.starts) if s.get("command")), None)
+    if recorded:
+        return shlex.join(str(part) for part in recorded), True
+    if not run.overrides:
+        return "", False
+    name = (run.hydra.get("job") or {}).get("config_name")
+    parts = ["fairseq-hydra-train", *(["--config-name", str(name)] if name else [])]
+    hydra = ((run.hydra.get("overrides") or {}).get("hydra")) or []
+    return shlex.join([*parts, *run.overrides, *map(str, hydra)]), False
+
+
+def recipe_of(run: TrainingRun) -> Path | None:
+    """The recipe that the run was started with, where it is still to be found."""
+    name = (run.hydra.get("job") or {}).get("config_name")
+    if not name:
+        return None
+    places = [_RECIPES]
+    for start in run.starts:
+        words = [str(word) for word in start.get("command") or []]
+        for option in ("--config-dir", "-cd"):
+            if option in words[:-1]:
+                folder = Path(str(start.get("folder") or "."))
+                places.insert(0, folder / words[words.index(option) + 1])
+    found = (place / f"{name}.yaml" for place in places)
+    return next((path for path in found if path.is_file()), None)
+
+
+def _settings(run: TrainingRun, recipe: Path | None) -> list:
+    if not run.config:
+        return [Paragraph("The run has no stored configuration (.hydra/config.yaml).")]
+    path = recipe or recipe_of(run)
+    if path is None:
+        rows = [[Cell(*option.lstrip("+").split("=", 1)[:1]), Cell(option.partition("=")[2])]
+                for option in run.overrides]  # fmt: skip
+        columns = [Column("typed option", numeric=False), Column("value", numeric=False)]
+        return [Table(columns, rows)] if rows else []
+    there = configuration.read_recipe(path)
+    here = configuration.flat(run.config)
+    typed = {option.lstrip("+").partition("=")[0] for option in run.overrides}
+    rows = configuration.differences(there, here, only_known_to_first=True)
+    named = {name for name, _, _ in rows}
+    rows += [
+        (name, "", configuration.said(here[name]))
+        for name in sorted(typed - named)
+        if name in here and name not in there
+    ]
+    if not rows:
+        return [Paragraph(f"All settings are those of the recipe {path.name}.")]
+    cells = [[Cell(name), Cell(a), Cell(b)] for name, a, b in rows]
+    columns = [
+        Column("option", numeric=False), Column(f"recipe {path.stem}", numeric=False),
+        Column(run.name, numeric=False),
+    ]  # fmt: skip
+    return [Table(columns, cells, caption="What differs from the recipe")]
+
+
+def _against(run: TrainingRun, baseline: TrainingRun) -> list:
+    if not run.config or not baseline.config:
+        return []
+    rows = configuration.differences(
+        configuration.flat(baseline.config), configuration.flat(run.config)
+    )
+    if not rows:
+        return [Paragraph(f"All settings are those of {baseline.name}.")]
+    cells = [[Cell(name), Cell(a), Cell(b)] for name, a, b in rows]
+    columns = [
+        Column("option", numeric=False), Column(baseline.name, numeric=False),
+        Column(run.name, numeric=False),
+    ]  # fmt: skip
+    return [Table(columns, cells, caption=f"What differs from {baseline.name}")]
+
+
+def _origin(run: TrainingRun) -> Table | Folded:
+    start: dict[str, Any] = run.starts[-1] if run.starts else {}
+    rows = [("run folder", run.folder.resolve().name)]
+    if start:
+        rows.append(("started", str(start.get("started"))))
+        versions, note = start.get("versions") or {}, ""
+        commit, splits = start.get("git") or {}, (start.get("data") or {}).get("splits") or {}
+    else:
+        versions, note = provenance.versions(), " now"
+        commit = {}
+        splits = provenance.fingerprint(run.data) if run.data else {}
+    rows.append(
+        (f"versions{note}", ", ".join(f"{k} {v}" for k, v in versions.items() if v is not None))
+    )
+    if commit:
+        changed = ", with changes that were not committed" if commit.get("changed") else ""
+        rows.append(("commit", f"{commit.get('commit')}{changed}"))
+    for name, facts in splits.items():
+        text = f"{facts['utterances']:,} utterances, SHA-256 {facts['sha256'][:16]}"
+        rows.append((f"manifest of {name}{note}", text))
+    columns = [Column("", numeric=False), Column("", numeric=False)]
+    return Table(columns, [[Cell(a), Cell(b)] for a, b in rows], caption="Where it comes from")

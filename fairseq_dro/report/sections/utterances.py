@@ -1,0 +1,81 @@
+"""Best and worst utterances, reference over hypothesis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fairseq_dro.report.aligned_text import align, reads_right_to_left
+from fairseq_dro.report.blocks import ComparedText, Examples, Folded, Paragraph, Section, per_cent
+from fairseq_dro.report.report_data import ReportData, label_of
+from fairseq_dro.scoring.records import Record
+
+_SHOWN = 10
+_PER_LANGUAGE = 2
+_LANGUAGES = 5
+_OF_EACH = 4
+_LONGEST = 400  # characters of one text; the rest is cut off, and said so
+
+
+def utterances_section(data: ReportData) -> Section:
+    """Worst, best, and more of the worst languages."""
+    section = Section("utterances", "Best and worst utterances")
+    if data.scores is None:
+        section.blocks.append(Paragraph("The test split has not been decoded yet."))
+        return section
+    rated = [u for u in data.scores.records if u.characters.reference_length]
+    section.blocks.append(
+        Paragraph(
+            "Reference above, hypothesis below. Struck through: in the reference only; underlined: "
+            f"in the hypothesis only. At most {_PER_LANGUAGE} of a language.",
+            small=True,
+        )
+    )
+    spoken = [u for u in rated if u.hypothesis]
+    worst = sorted(spoken or rated, key=lambda u: (-_rate(u), -u.characters.errors, u.id))
+    best = sorted(spoken, key=lambda u: (_rate(u), -u.characters.reference_length, u.id))
+    title = "Worst by CER" + (" of those that are not empty" if len(spoken) < len(rated) else "")
+    section.blocks.append(_examples(title, _spread(worst, data)))
+    if best:
+        section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data)))
+    for code in data.codes[:_LANGUAGES]:
+        of_language = [u for u in worst if data.scores.group_of(u) == code]
+        if of_language:
+            chosen = of_language[:: max(1, len(of_language) // _OF_EACH)][:_OF_EACH]
+            title = f"{label_of(code)}: from its worst to its best"
+            section.blocks.append(Folded(title, [_examples("", chosen)]))
+    return section
+
+
+def _rate(utterance: Record) -> float:
+    return utterance.characters.errors / utterance.characters.reference_length
+
+
+def _spread(ordered: Sequence[Record], data: ReportData) -> list[Record]:
+    chosen, of_language = [], Counter()
+    for utterance in ordered:
+        group = data.scores.group_of(utterance)
+        if of_language[group] < _PER_LANGUAGE:
+            of_language[group] += 1
+            chosen.append(utterance)
+        if len(chosen) == _SHOWN:
+            break
+    return chosen
+
+
+def _examples(title: str, utterances: Sequence[Record]) -> Examples:
+    return Examples(title, [_compared(utterance) for utterance in utterances])
+
+
+def _compared(utterance: Record) -> ComparedText:
+    parts = [utterance.language or "", utterance.id, f"CER {per_cent(_rate(utterance))} %"]
+    token, guess = utterance.target_language, utterance.predicted_language
+    if token is not None and guess != token:
+        parts.append(f"taken for {guess or 'no language'}")
+    texts = (utterance.reference, utterance.hypothesis)
+    if max(map(len, texts)) > _LONGEST:
+        parts.append(f"the first {_LONGEST} characters")
+        texts = tuple(text[:_LONGEST] for text in texts)
+    return ComparedText(
+        " · ".join(part for part in parts if part), align(*texts), reads_right_to_left(texts[0])
+    )

@@ -1,0 +1,79 @@
+"""q over updates, its entropy and what it amounts to."""
+
+from __future__ import annotations
+
+import math
+
+from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table
+from fairseq_dro.report.figures.group_weights import (
+    coloured_languages,
+    draw_effective_groups,
+    draw_weights,
+    entropy_nats,
+)
+from fairseq_dro.report.report_data import ReportData, label_of
+
+_MOST_ROWS = 6
+
+
+def weights_section(data: ReportData) -> Section:
+    """How q moved, or why there is nothing to show."""
+    section = Section("weights", "Weights of the languages")
+    run = data.run
+    path = run.q_path()
+    if not path:
+        section.blocks.append(
+            Paragraph("This run has no group weights: every language trains with the same weight.")
+        )
+        return section
+    n_groups = len(path[-1][1])
+    if not run.moved_q:
+        why = "the objective is erm" if run.objective == "erm" else "it has not moved yet"
+        section.blocks.append(
+            Paragraph(f"q stays at 1/{n_groups} = {1 / n_groups:.4f} for each language: {why}.")
+        )
+        return section
+    last = path[-1][1]
+    entropy = entropy_nats(last)
+    heaviest = max(last, key=lambda code: last[code])
+    section.blocks.append(
+        Paragraph(
+            f"After {path[-1][0]:,} updates and {len(run.moves):,} moves the largest weight is "
+            f"{last[heaviest]:.3f} ({label_of(heaviest)}), the smallest {min(last.values()):.3g}; "
+            f"entropy {entropy:.2f} of {math.log(n_groups):.2f} nats, as if "
+            f"{math.exp(entropy):.1f} of {n_groups} languages shared the training evenly."
+        )
+    )
+    coloured = coloured_languages(path)
+    rest = n_groups - len(coloured)
+    caption = "First: q over updates; dotted: 1/|G|, where it started"
+    caption += f"; grey: the {rest} languages whose weight never was among the largest." if rest \
+        else "."
+    caption += " Second: effective number of languages, exp(entropy); dotted: all of them."
+    section.blocks.append(
+        Figure([draw_weights(path), draw_effective_groups(path)], caption, alt=caption)
+    )
+    section.blocks.append(_table(last, data.validation_cer(), n_groups))
+    return section
+
+
+def _table(q, cer, n_groups: int) -> Table:
+    order = sorted(q, key=lambda code: (-q[code], code))
+    shown = order if len(order) <= 2 * _MOST_ROWS else [*order[:_MOST_ROWS], *order[-_MOST_ROWS:]]
+    rows = [
+        [
+            Cell(label_of(code)),
+            Cell(f"{q[code]:.4f}", q[code]),
+            Cell(f"{q[code] * n_groups:.2f}", q[code]),
+            Cell(f"{100 * cer[code]:.1f}" if code in cer else "–", cer.get(code, -1.0)),
+        ]
+        for code in shown
+    ]
+    caption = "Final weights" if len(shown) == len(order) else (
+        f"Final weights: the {_MOST_ROWS} largest and the {_MOST_ROWS} smallest"
+    )
+    columns = [
+        Column("language", numeric=False), Column("q"),
+        Column("q × |G|", "factor on the language's loss"), Column("validation CER %"),
+    ]  # fmt: skip
+    return Table(columns, rows, caption=caption)

@@ -1,0 +1,223 @@
+"""Everything that a run folder tells, each part possibly missing.
+
+A run made with this package has ``history.jsonl`` and ``group_weights.jsonl``; one with fairseq's
+own task or criterion has only the log and what was decoded later. A run that is still going has
+whatever has been written so far.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairseq_dro.data.manifest import Manifest, read_manifest
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
+from fairseq_dro.report.provenance import RUN_FILE
+from fairseq_dro.report.record_file import RECORDS_FILE
+from fairseq_dro.report.record_file import read_records as read_utterances
+from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.report.training_log import TrainingLog, read_training_log
+from fairseq_dro.scoring.records import Record
+
+LOG_FILE = "hydra_train.log"
+_SILENT_SECONDS = 900  # a log untouched for longer belongs to no run that is still going
+
+
+@dataclass
+class TrainingRun:
+    """One run folder.
+
+    Attributes:
+        name: as it is called in tables; the folder's own name unless two are alike.
+        history: validations of each split by ascending update, the primary split first.
+        moves: moves of q (``group_weights.jsonl``).
+        config: the stored configuration, interpolations as they were written.
+        overrides: options typed on the command line.
+        starts: lines of ``run.jsonl`` (see ``provenance``), one per start.
+        log: fairseq's own log.
+        utterances: decoded utterances; empty before decoding.
+        results: name of the folder that holds them.
+    """
+
+    folder: Path
+    name: str
+    history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    moves: list[dict[str, Any]] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    hydra: dict[str, Any] = field(default_factory=dict)
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    log: TrainingLog = field(default_factory=TrainingLog)
+    utterances: list[Record] = field(default_factory=list)
+    results: str = RESULTS
+
+    @property
+    def subset(self) -> str:
+        """Name of the primary validation split, by which fairseq chooses checkpoints."""
+        return next(iter(self.history), next(iter(self.log.validations), ""))
+
+    @property
+    def validations(self) -> list[dict[str, Any]]:
+        """History of the primary split; empty for a run without ``group_dro_ctc``."""
+        return self.history.get(self.subset, [])
+
+    @property
+    def objective(self) -> str:
+        """``erm``, ``ctc_dro`` ...; for a run of fairseq's own criterion, the criterion's name."""
+        if self.validations:
+            return str(self.validations[-1].get("objective", ""))
+        criterion = self.config.get("criterion") or {}
+        return str(criterion.get("objective") or criterion.get("_name") or "")
+
+    @property
+    def updates(self) -> int:
+        """The highest update that any file tells of."""
+        updates = [int(r["update"]) for records in self.history.values() for r in records[-1:]]
+        updates += [int(r["update"]) for r in self.moves[-1:]]
+        return max([*updates, self.log.last_update], default=0)
+
+    @property
+    def planned_updates(self) -> int:
+        """``optimization.max_update``; 0 where it is not known."""
+        return int((self.config.get("optimization") or {}).get("max_update") or 0)
+
+    @property
+    def final_q(self) -> dict[str, float]:
+        """Latest known weights by group; empty where the run has none."""
+        rows = self.validations[-1]["languages"] if self.validations else {}
+        q = {group: row["q"] for group, row in rows.items() if row.get("q") is not None}
+        if self.moves and (not q or self.moves[-1]["update"] > self.validations[-1]["update"]):
+            q = dict(self.moves[-1]["q"])
+        return q
+
+    @property
+    def moved_q(self) -> bool:
+        """Whether q ever moved; under ERM it does not."""
+        return self.objective != "erm" and bool(self.moves)
+
+    def q_path(self) -> list[tuple[int, Mapping[str, float]]]:
+        """(update, q by group), from the moves where they were kept, else from validations."""
+        if self.moves:
+            return [(int(record["update"]), record["q"]) for record in self.moves]
+        path = []
+        for record in self.validations:
+            q = {g: row["q"] for g, row in record["languages"].items() if row.get("q") is not None}
+            if q:
+                path.append((int(record["update"]), q))
+        return path
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder as the run named it, if it is (still) there."""
+        named = (self.config.get("task") or {}).get("data")
+        recorded = (self.starts[-1].get("data") or {}).get("folder") if self.starts else None
+        base = Path((self.hydra.get("runtime") or {}).get("cwd") or ".")
+        for place in (recorded, named):
+            if place and (base / str(place)).is_dir():
+                return base / str(place)
+        return None
+
+    @cached_property
+    def training_manifest(self) -> Manifest | None:
+        """The training split; None where its folder is gone or cannot be read."""
+        if self.data is None:
+            return None
+        split = (self.config.get("dataset") or {}).get("train_subset") or "train"
+        labels = (self.config.get("task") or {}).get("labels") or "ltr"
+        try:
+            return read_manifest(self.data, split, labels, languages_required=False)
+        except UserError:
+            return None
+
+    def state(self, now: float | None = None) -> str:
+        """``finished``, ``still going`` or ``stopped``, as far as the files tell."""
+        if self.log.finished or 0 < self.planned_updates <= self.updates:
+            return "finished"
+        files = [self.folder / name for name in (LOG_FILE, HISTORY_FILE, GROUP_WEIGHTS_FILE)]
+        latest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
+        now = time.time() if now is None else now
+        return "still going" if now - latest < _SILENT_SECONDS else "stopped"
+
+
+def read_training_run(folder: str | Path, results: str = RESULTS) -> TrainingRun:
+    """Read what there is of a run.
+
+    Args:
+        results: name of the folder, below the run's, with decoded utterances.
+
+    Raises:
+        UserError: the folder does not exist or holds nothing of a run, or its decoded utterances
+            cannot be read (see ``record_file.read_records``).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist: expected the hydra.run.dir of a training run.")
+    run = TrainingRun(folder, folder.resolve().name, results=results)
+    run.config = _yaml(folder / ".hydra" / "config.yaml")
+    run.hydra = _yaml(folder / ".hydra" / "hydra.yaml").get("hydra", {})
+    overrides = _yaml(folder / ".hydra" / "overrides.yaml")
+    run.overrides = [str(one) for one in overrides] if isinstance(overrides, list) else []
+    run.history = _by_subset(_records(folder / HISTORY_FILE), run.config)
+    run.moves = [r for r in _records(folder / GROUP_WEIGHTS_FILE) if isinstance(r.get("q"), dict)]
+    run.starts = _starts(folder / RUN_FILE)
+    if (folder / LOG_FILE).exists():
+        run.log = read_training_log(folder / LOG_FILE)
+    if (folder / results / RECORDS_FILE).exists():
+        run.utterances = read_utterances(folder / results / RECORDS_FILE)
+    if not (run.history or run.moves or run.log.n_starts or run.utterances):
+        raise UserError(
+            f"{folder} holds nothing of a run: neither {HISTORY_FILE} nor {LOG_FILE} nor "
+            f"{results}/{RECORDS_FILE}; name the hydra.run.dir of a training run, or the folder "
+            "of its decoded test split with --results."
+        )
+    return run
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    return read_records(path) if path.exists() else []
+
+
+def _by_subset(
+    records: list[dict[str, Any]], config: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Validations by split, the primary one first (``fairseq_cli/train.py:502`` takes the first
+    of ``dataset.valid_subset``).
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        if isinstance(record.get("languages"), dict):
+            found.setdefault(str(record.get("subset", "")), []).append(record)
+    configured = str((config.get("dataset") or {}).get("valid_subset") or "").split(",")
+    order = [name for name in configured if name in found]
+    return {name: found[name] for name in dict.fromkeys([*order, *found])}
+
+
+def _starts(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    starts = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict):
+            starts.append(record)
+    return starts
+
+
+def _yaml(path: Path) -> Any:
+    if not path.exists():
+        return {}
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError:
+        return {}

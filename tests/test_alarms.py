@@ -1,0 +1,126 @@
+"""Each alarm is raised by its cause, names it, and is silent otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairseq_dro.report import alarms
+
+
+def only(found: list[alarms.Alarm]) -> str:
+    assert len(found) == 1
+    return found[0].sentence
+
+
+def path_of(*steps: tuple[int, float]) -> list[tuple[int, dict[str, float]]]:
+    """q of four languages of which deu holds the given share."""
+    return [
+        (update, {"deu": share, **dict.fromkeys(("ell", "fra", "kat"), (1 - share) / 3)})
+        for update, share in steps
+    ]
+
+
+def test_q_on_one_language_for_long_is_said_with_share_and_length():
+    sentence = only(alarms.q_collapsed(path_of((100, 0.25), (1000, 0.62), (2000, 0.7)), 3000))
+    assert "German (deu), holds 62 % of q or more for 2,000 updates (1,000 to 3,000" in sentence
+
+
+def test_a_collapse_that_is_over_is_told_as_past():
+    sentence = only(alarms.q_collapsed(path_of((0, 0.25), (100, 0.9), (1100, 0.3)), 3000))
+    assert "held 90 % of q or more for 1,000 updates (100 to 1,100)" in sentence
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        [],
+        path_of((100, 0.25), (2000, 0.4)),
+        path_of((100, 0.25), (1000, 0.9), (1100, 0.3)),  # a thirtieth of the run
+        [(0, {"deu": 0.6, "fra": 0.4})],  # of two languages one always has half
+    ],
+)
+def test_q_that_no_language_holds_for_long_is_no_alarm(path):
+    assert alarms.q_collapsed(path, 3000) == []
+
+
+def test_two_languages_that_take_turns_are_no_collapse():
+    path = []
+    for update in range(0, 3000, 200):
+        path += path_of((update, 0.8))
+        path.append((update + 100, {"deu": 0.1, "ell": 0.8, "fra": 0.05, "kat": 0.05}))
+    assert alarms.q_collapsed(path, 3000) == []
+
+
+def test_a_language_never_drawn_is_named():
+    losses = {"deu": 3.0, "kat": None, "fra": 2.0}
+    assert "Georgian (kat) was never drawn in 500" in only(alarms.never_sampled(losses, 500, None))
+    counted = {"deu": 10.0, "kat": 5.0, "fra": 0.0}
+    assert "French (fra) was never" in only(alarms.never_sampled(losses, 500, counted))
+    assert alarms.never_sampled({"deu": 3.0}, 500, None) == []
+    assert alarms.never_sampled(losses, 0, None) == []
+
+
+def test_q_that_never_moved_is_told_from_a_language_that_was_never_drawn():
+    found = alarms.never_sampled({"deu": None, "kat": None}, 500, None)
+    assert found[0].kind == "q never moved" and "500 updates q has not moved once" in only(found)
+
+
+def test_levelling_down_needs_a_falling_mean_and_a_rising_language():
+    before = {"deu": 0.10, "kat": 0.50, "fra": 0.20}
+    after = {"deu": 0.14, "kat": 0.30, "fra": 0.19}
+    sentence = only(alarms.levelling_down(after, before, "erm"))
+    assert "1 of 3 languages got worse (differences of this size may be chance)" in sentence
+    assert "German (deu) from 10.0 to 14.0 %" in sentence
+    assert "paired test" in only(alarms.levelling_down(after, before, "erm", worse=["deu"]))
+    assert alarms.levelling_down(after, before, "erm", worse=[]) == []
+    assert alarms.levelling_down(before, after, "dro") == []  # the mean rose
+    assert alarms.levelling_down({"deu": 0.1}, {"kat": 0.1}, "erm") == []
+
+
+def test_a_language_that_was_better_earlier_is_named_with_its_best():
+    history = [
+        (100, {"deu": 0.30, "kat": 0.90}), (200, {"deu": 0.20, "kat": 0.60}),
+        (300, {"deu": 0.26, "kat": 0.40}),
+    ]  # fmt: skip
+    sentence = only(alarms.worsened_in_training(history))
+    assert "German (deu) 20.0 % at update 200, now 26.0 %" in sentence and "kat" not in sentence
+    assert alarms.worsened_in_training(history[:2]) == []
+    noise = [*history[:2], (300, {"deu": 0.21, "kat": 0.40})]
+    assert alarms.worsened_in_training(noise) == []
+
+
+def test_all_languages_getting_worse_together_is_not_levelling_down():
+    history = [(100, {"deu": 0.2}), (200, {"deu": 0.1}), (300, {"deu": 0.3})]
+    assert alarms.worsened_in_training(history) == []
+
+
+def test_a_worst_language_inside_the_null_band_is_not_to_be_called_worst():
+    sentence = only(alarms.worst_within_null_band("kat", 0.289, 0.27, 0.31))
+    assert "Georgian (kat) with 28.9 %, lies inside" in sentence and "27.0 to 31.0 %" in sentence
+    assert alarms.worst_within_null_band("kat", 0.4, 0.27, 0.31) == []
+
+
+def test_few_utterances_and_single_speakers_are_named():
+    found = alarms.too_few_utterances({"deu": 100, "kat": 19}, {"deu": 5, "kat": 1})
+    assert [alarm.kind for alarm in found] == ["too few test utterances", "one test speaker"]
+    assert "Georgian (kat) (19)" in found[0].sentence and "Georgian" in found[1].sentence
+    assert alarms.too_few_utterances({"deu": 20}, {"deu": 2}) == []
+
+
+def test_many_names_are_cut_short():
+    sentence = only(alarms.too_few_utterances({f"q{i:02d}": 1 for i in range(50)}))
+    assert "50 of 50" in sentence and sentence.count("(1)") == 8
+
+
+def test_silence_is_told_from_errors():
+    counts = {"deu": 10, "kat": 10}
+    assert "Georgian (kat) (9 of 20" in only(alarms.says_nothing({"deu": 0, "kat": 9}, counts))
+    assert "every language" in only(alarms.says_nothing({"deu": 10, "kat": 9}, counts))
+    assert alarms.says_nothing({"deu": 5, "kat": 0}, counts) == []
+
+
+def test_a_cer_no_lower_than_a_guess_is_said():
+    guess = {"deu": 0.5, "kat": 0.6}
+    found = alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.7}, guess)
+    assert only(found).startswith("Georgian (kat): the CER is no lower")
+    assert alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.5}, guess) == []
