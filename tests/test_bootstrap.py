@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fairseq_dro.scoring import disparity
 from fairseq_dro.scoring.bootstrap import Block, Blocks, make_blocks, replicate_rates
+from fairseq_dro.scoring.intervals import (
+    FEWEST_BLOCKS,
+    disparity_intervals,
+    jackknife_variance,
+    language_intervals,
+    sampling_noise,
+    split_half_worst,
+)
 
 
 def _blocks(seed: int = 0, n_languages: int = 3, n: int = 50, rate: float = 0.25) -> Blocks:
@@ -18,13 +27,21 @@ def _blocks(seed: int = 0, n_languages: int = 3, n: int = 50, rate: float = 0.25
 def test_blocks_are_speakers_where_they_are_known_and_utterances_elsewhere() -> None:
     blocks = make_blocks(
         ["b", "a", "b", "b", "a", "b"], [1, 2, 3, 4, 5, 6], [10, 20, 30, 40, 50, 60],
-        ["s", "s", "t", "s", None, None],
+        ["s", "s", "t", "s", None, None], fewest_speakers=1,
     )  # fmt: skip
     assert blocks.languages == ("a", "b")  # speaker s of a is another one than s of b
     (a, b) = blocks.sums
     assert sorted(zip(a.errors.tolist(), a.lengths.tolist())) == [(2, 20), (5, 50)]
     assert sorted(zip(b.errors.tolist(), b.lengths.tolist())) == [(3, 30), (5, 50), (6, 60)]
     np.testing.assert_allclose(blocks.rates, [0.1, 0.1])
+    assert blocks.by_speaker == (False, True)
+
+
+def test_a_handful_of_speakers_says_nothing_of_speakers_and_utterances_are_drawn() -> None:
+    speakers = [index % 4 for index in range(40)] + [index % 5 for index in range(40)]
+    blocks = make_blocks(["a"] * 40 + ["b"] * 40, [1] * 80, [9] * 80, speakers)
+    assert blocks.n_blocks.tolist() == [40, 5]
+    assert blocks.by_speaker == blocks.rated().by_speaker == (False, True)
 
 
 def test_replicates_are_ratios_of_sums_of_blocks_drawn_with_replacement() -> None:
@@ -66,3 +83,141 @@ def test_a_language_without_references_has_no_rate() -> None:
     assert np.isnan(blocks.rates[0]) and blocks.rates[1] == 0.25
     assert np.isnan(replicate_rates(blocks, 10)[:, 0]).all()
     assert blocks.rated().languages == ("b",)
+
+
+# --- intervals ---
+
+
+def _utterances(draw: np.random.Generator, true_rates: np.ndarray, n: int) -> Blocks:
+    """Utterances of unequal lengths whose own rates vary, as real ones do."""
+    shape = (len(true_rates), n)
+    lengths = np.clip(draw.lognormal(3.7, 0.5, shape), 5, 300).astype(np.int64)
+    rates = draw.beta(true_rates[:, None] * 19, (1 - true_rates[:, None]) * 19, shape)
+    names = tuple(f"l{index:03d}" for index in range(len(true_rates)))
+    errors = draw.binomial(lengths, rates)
+    return Blocks(names, tuple(Block(e, length) for e, length in zip(errors, lengths)))
+
+
+@pytest.mark.parametrize(("n", "rate"), [(10, 0.25), (60, 0.1)])
+def test_a_languages_interval_holds_its_true_rate_in_95_of_100_data_sets(
+    n: int, rate: float
+) -> None:
+    draw = np.random.default_rng(7)
+    n_data_sets, hits = 1_000, 0
+    for seed in range(n_data_sets):
+        (one,) = language_intervals(
+            _utterances(draw, np.array([rate]), n), seed, n_replicates=600
+        ).values()
+        hits += one.low <= rate <= one.high
+    assert hits / n_data_sets == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.05])
+def test_disparity_intervals_hold_the_truth_in_95_of_100_data_sets(spread: float) -> None:
+    draw = np.random.default_rng(8)
+    n_data_sets, hits = 150, {}
+    for seed in range(n_data_sets):
+        true = np.clip(draw.normal(0.25, spread, 17), 0.02, 1.0)
+        blocks = _utterances(draw, true, 60)
+        results = disparity_intervals(blocks, sampling_noise(blocks, 500, seed), seed)
+        for name, one in results.items():
+            held = one.low - 1e-9 <= disparity.MEASURES[name](true) <= one.high + 1e-9
+            hits[name] = hits.get(name, 0) + held
+    for name, count in hits.items():
+        # less three standard errors of 150 data sets: the script with more is the sharper check;
+        # with no spread an end at 0 cannot be missed, and more than 95 % is right
+        assert count / n_data_sets >= 0.90, name
+
+
+def test_equal_languages_show_the_band_that_no_difference_gives() -> None:
+    # 143 languages of true rate 0.25 with 60 utterances: about 0.289 and 0.075 are seen by chance
+    draw = np.random.default_rng(0)
+    names = tuple(f"l{index:03d}" for index in range(143))
+    lengths = np.full(60, 14)
+    equal = Blocks(names, tuple(Block(draw.binomial(lengths, 0.25), lengths) for _ in names))
+    results = disparity_intervals(equal, sampling_noise(equal, 4_000))
+    worst, gap = results["worst"], results["gap"]
+    assert worst.null_low < 0.289 < worst.null_high
+    assert (worst.null_low + worst.null_high) / 2 == pytest.approx(0.289, abs=0.01)
+    assert (gap.null_low + gap.null_high) / 2 == pytest.approx(0.078, abs=0.01)
+    assert worst.value == pytest.approx(0.289, abs=0.015)
+    assert all(one.within_null for name, one in results.items() if name != "mean")
+    assert gap.low == 0.0 and results["sd"].low == 0.0
+    assert worst.low <= 0.25  # it may be no worse than the rest, and an honest interval says so
+    half = split_half_worst(equal)
+    assert half.value == pytest.approx(0.25, abs=0.02)  # the luck of the choice is gone
+
+
+def test_a_language_that_is_really_worse_is_outside_the_band_and_stays_worst_in_halves() -> None:
+    draw = np.random.default_rng(1)
+    true = np.append(np.full(16, 0.2), 0.6)
+    blocks = _utterances(draw, true, 60)
+    results = disparity_intervals(blocks, sampling_noise(blocks, 2_000))
+    assert results["worst"].within_null is False
+    assert results["worst"].low < 0.6 < results["worst"].high
+    assert results["worst"].low > 0.5  # the outlier is not drawn towards the others
+    assert split_half_worst(blocks).value == pytest.approx(blocks.rates[16], abs=0.02)
+
+
+def test_the_jackknife_variance_is_that_of_the_rate() -> None:
+    draw = np.random.default_rng(2)
+    sets = [_utterances(draw, np.array([0.25]), 20) for _ in range(4_000)]
+    rates = np.array([one.rates[0] for one in sets])
+    estimated = np.mean([jackknife_variance(one.sums[0]) for one in sets])
+    assert estimated == pytest.approx(rates.var(), rel=0.08)
+    assert np.isnan(jackknife_variance(Block(np.array([1]), np.array([9]))))
+
+
+def test_speakers_as_blocks_widen_the_interval() -> None:
+    draw = np.random.default_rng(3)
+    speaker = np.repeat(np.arange(20), 30)
+    rate = np.clip(draw.normal(0.25, 0.1, 20), 0.01, 1)[speaker]
+    lengths = np.full(600, 40)
+    errors = draw.binomial(lengths, rate)
+    names = ["deu"] * 600
+    utterances = language_intervals(make_blocks(names, errors, lengths))["deu"]
+    speakers = language_intervals(make_blocks(names, errors, lengths, list(speaker)))["deu"]
+    assert speakers.value == utterances.value
+    assert speakers.high - speakers.low > 3 * (utterances.high - utterances.low)
+
+
+def test_too_few_blocks_have_a_rate_but_no_interval() -> None:
+    few = make_blocks(["a"] * (FEWEST_BLOCKS - 1) + ["b"], [1] * FEWEST_BLOCKS, [9] * FEWEST_BLOCKS)
+    for one in language_intervals(few).values():
+        assert (one.value, one.low, one.high) == (pytest.approx(1 / 9), None, None)
+
+
+def test_no_error_at_all_does_not_prove_a_rate_of_zero() -> None:
+    (one,) = language_intervals(make_blocks(["a"] * 10, [0] * 10, [10] * 10)).values()
+    assert (one.value, one.low) == (0.0, 0.0)
+    assert 0.99**100 > 0.025 and one.high == pytest.approx(0.037, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        make_blocks(["a", "b", "c"], [1, 0, 3], [9, 9, 9]),
+        make_blocks(["a"] * 10, [0] * 10, [9] * 10),
+        make_blocks(["a"] * 10 + ["b"], [0] * 11, [9] * 11),
+        make_blocks(["a"] * 2 + ["b"] * 9, [40, 30] + [1] * 9, [9, 0] + [4] * 9),
+        make_blocks(["a"], [9], [3]),
+    ],
+)
+def test_poor_data_get_wide_intervals_and_no_error(blocks: Blocks) -> None:
+    with np.errstate(divide="raise", invalid="raise"):
+        noise = sampling_noise(blocks, 200)
+        results = disparity_intervals(blocks, noise)
+        split_half_worst(blocks)
+    for name, one in results.items():
+        if name == "sd" and len(blocks.languages) == 1:
+            continue
+        assert np.isfinite(one.low) and one.low <= one.high, name
+
+
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    blocks = _blocks()
+    for seed in (0, 1):
+        first, second = (
+            disparity_intervals(blocks, sampling_noise(blocks, 200, seed), seed) for _ in range(2)
+        )
+        assert first == second

@@ -3,6 +3,10 @@
 A language's rate is a ratio of sums, so its replicates are: blocks are drawn with replacement,
 as many as there are, and errors and lengths added up. A block is a speaker where speakers are
 known, else an utterance. Languages are drawn independently of each other.
+
+A language with one speaker, or a handful, cannot tell how much speakers differ. There the blocks
+are utterances, and the replicates say how the rate varies over other sentences of the same
+speakers: ``Blocks.by_speaker`` tells which it is.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 
 N_REPLICATES = 10_000
 MOST_BLOCKS = 400  # of a language; more are put together, see Blocks.bundled
+FEWEST_SPEAKERS = 5  # of a language; with fewer its blocks are utterances
 _DRAWN_AT_ONCE = 60_000  # indices, so that they stay in the processor's cache
 _LOW = (1 << 32) - 1
 
@@ -38,6 +43,7 @@ class Blocks(NamedTuple):
 
     languages: tuple[str, ...]  # G names
     sums: tuple[Block, ...]  # G of them
+    by_speaker: tuple[bool, ...] = ()  # G of them: are its blocks speakers? Empty where none is
 
     @property
     def rates(self) -> np.ndarray:
@@ -53,7 +59,9 @@ class Blocks(NamedTuple):
         """Only the languages that have a rate."""
         kept = [index for index, block in enumerate(self.sums) if block.lengths.sum() > 0]
         return Blocks(
-            tuple(self.languages[i] for i in kept), tuple(self.sums[i] for i in kept)
+            tuple(self.languages[i] for i in kept),
+            tuple(self.sums[i] for i in kept),
+            tuple(self.by_speaker[i] for i in kept) if self.by_speaker else (),
         )
 
     def bundled(self, seed: int = 0, most: int = MOST_BLOCKS) -> Blocks:
@@ -69,7 +77,7 @@ class Blocks(NamedTuple):
                 place = np.random.default_rng([seed, index]).permutation(n) % most
                 block = Block(*(_sums_by(place, values, most) for values in block))
             sums.append(block)
-        return Blocks(self.languages, tuple(sums))
+        return Blocks(self.languages, tuple(sums), self.by_speaker)
 
 
 def make_blocks(
@@ -77,6 +85,7 @@ def make_blocks(
     errors: Sequence[int] | np.ndarray,
     lengths: Sequence[int] | np.ndarray,
     speakers: Sequence[Hashable | None] | None = None,
+    fewest_speakers: int = FEWEST_SPEAKERS,
 ) -> Blocks:
     """Blocks of N utterances, languages in alphabetical order.
 
@@ -85,6 +94,7 @@ def make_blocks(
         errors: [N] errors of each utterance.
         lengths: [N] reference units of each utterance.
         speakers: [N], None for an utterance whose speaker is not known: it is a block of its own.
+        fewest_speakers: a language with fewer blocks of this kind has utterances as blocks.
     """
     names, group = np.unique(np.asarray(languages, dtype=object).astype(str), return_inverse=True)
     errors, lengths = (np.asarray(values, dtype=np.int64) for values in (errors, lengths))
@@ -94,12 +104,14 @@ def make_blocks(
         for index, speaker in enumerate(speakers):
             if speaker is not None:
                 block[index] = first.setdefault((int(group[index]), speaker), index)
-    sums = []
-    for index in range(len(names)):
-        own = np.flatnonzero(group == index)
+    sums, by_speaker = [], []
+    for own in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
         ids, place = np.unique(block[own], return_inverse=True)
+        by_speaker.append(len(ids) < len(own) and len(ids) >= fewest_speakers)
+        if not by_speaker[-1]:
+            ids, place = own, np.arange(len(own))
         sums.append(Block(*(_sums_by(place, x[own], len(ids)) for x in (errors, lengths))))
-    return Blocks(tuple(str(name) for name in names), tuple(sums))
+    return Blocks(tuple(str(name) for name in names), tuple(sums), tuple(by_speaker))
 
 
 def replicate_rates(
