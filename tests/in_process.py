@@ -24,7 +24,7 @@ def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
             **{
                 "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
                 "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
-                "ddp_backend": "legacy_ddp", **options,
+                "ddp_backend": "legacy_ddp", "find_unused_parameters": False, **options,
             }
         )
     )

@@ -11,6 +11,7 @@ thousands had been made.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -66,13 +67,10 @@ def held_still(optimizer: Any, frozen: list[torch.nn.Parameter]) -> Iterator[Non
 
 
 def _segments(optimizer: Any) -> Iterator[tuple[torch.nn.Parameter, torch.Tensor]]:
-    """Each fp16 parameter with its part of the flat float32 tensor of its device."""
-    flat = {
-        torch.device("cuda", device) if isinstance(device, int) else torch.device(device): tensor
-        for device, tensor in optimizer.fp32_params.items()
-    }
-    offsets = dict.fromkeys(flat, 0)
+    """Each half-precision parameter with its part of the flat float32 tensor of its device."""
+    offsets: dict[int | None, int] = defaultdict(int)
     for half in optimizer.fp16_params:
-        start = offsets[half.device]
-        offsets[half.device] = start + half.numel()
-        yield half, flat[half.device].data[start : start + half.numel()]
+        device = half.device.index  # fairseq's key, fp16_optimizer.py:116
+        start = offsets[device]
+        offsets[device] = start + half.numel()
+        yield half, optimizer.fp32_params[device].data[start : start + half.numel()]

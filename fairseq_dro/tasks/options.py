@@ -91,7 +91,7 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     update_freq: Any = II("optimization.update_freq")
     tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
     ddp_backend: Any = II("distributed_training.ddp_backend")
-
+    find_unused_parameters: bool = II("distributed_training.find_unused_parameters")
 
 
 def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:

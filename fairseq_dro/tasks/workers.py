@@ -18,18 +18,29 @@ DDP_BACKENDS = ("legacy_ddp", "no_c10d", "pytorch_ddp", "c10d")
 """Those that sum whole gradients; the second of each pair is fairseq's older name."""
 
 
-def require_ddp_backend(backend: str) -> None:
+def require_ddp_backend(backend: str, *, find_unused_parameters: bool) -> None:
     """Refuse the back ends under which a sum over workers is not what an update sees.
 
+    ``slowmo`` averages weights of updates that differ between workers; ``fully_sharded`` hides
+    the parameters that ``models.frozen_parameters`` has to know; both need fairscale.
+    ``pytorch_ddp`` waits for the gradient of every parameter, and frozen parts, dropped layers and
+    batches without a mask leave some without.
+
     Raises:
-        UserError: with several workers, ``slowmo`` and ``fully_sharded``: the first averages
-            weights of updates that differ between workers, the second shards the parameters that
-            ``models.frozen_parameters`` has to know by name (and both need fairscale).
+        UserError: with several workers only.
     """
-    if n_workers() > 1 and backend not in DDP_BACKENDS:
+    if n_workers() == 1:
+        return
+    if backend not in DDP_BACKENDS:
         raise UserError(
             f"distributed_training.ddp_backend={backend} does not work with group_dro_ctc: use "
             "legacy_ddp, or pytorch_ddp with distributed_training.find_unused_parameters=true."
+        )
+    if backend in ("pytorch_ddp", "c10d") and not find_unused_parameters:
+        raise UserError(
+            f"distributed_training.ddp_backend={backend} would stop at the first parameter without "
+            "a gradient (frozen, or in a dropped layer): add "
+            "distributed_training.find_unused_parameters=true, or use legacy_ddp."
         )
 
 
