@@ -1,0 +1,230 @@
+"""q moves exactly once per successful update, and not at all before its warm-up ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.history import read_records
+from fairseq_dro.tasks import workers
+from tests.checkpoints import load
+from tests.in_process import group_dro_ctc, make_task
+from tests.stock_commands import train_command
+
+OPTIONS = {
+    "criterion__update_when": "every_update",
+    "optimization__update_freq": "[3]",
+    "optimization__max_update": 6,
+}
+
+
+def count_observations() -> None:
+    """Each call of ``observe`` leaves a byte in a file, even of a run that ends badly."""
+    from fairseq_dro.dro.state import GroupDroState
+
+    original = GroupDroState.observe
+
+    def observe(self, *sums):
+        with open("observed", "ab") as stream:
+            stream.write(b".")
+        return original(self, *sums)
+
+    GroupDroState.observe = observe
+
+
+def every_third(function):
+    """Whether this is the third, sixth ... call."""
+    function.calls = getattr(function, "calls", 0) + 1
+    return function.calls % 3 == 0
+
+
+def overflow() -> None:
+    """As fairseq's fp16 optimizer does (dynamic_loss_scaler.py:68)."""
+    from fairseq.trainer import Trainer
+
+    clip = Trainer.clip_grad_norm
+
+    def overflowing(self, *args):
+        if every_third(overflowing):
+            raise OverflowError("simulated")
+        return clip(self, *args)
+
+    Trainer.clip_grad_norm = overflowing
+    torch.Tensor.cuda = lambda self: self  # trainer.py:992 makes a CUDA tensor of the norm
+
+
+def amp_overflow() -> None:
+    """Gradients that are not finite under AMP: the same batches are run again."""
+    from fairseq.trainer import Trainer
+
+    clip = Trainer.clip_grad_norm
+
+    def infinite(self, *args):
+        norm = clip(self, *args)
+        return norm * float("inf") if every_third(infinite) else norm
+
+    Trainer.clip_grad_norm = infinite
+
+
+def out_of_memory() -> None:
+    """The second micro-batch of every third update does not fit."""
+    from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcCriterion
+
+    forward = GroupDroCtcCriterion.forward
+
+    def failing(self, model, sample, **options):
+        failing.calls = getattr(failing, "calls", 0) + 1
+        if failing.calls % 8 == 2:
+            raise RuntimeError("CUDA out of memory (simulated)")
+        return forward(self, model, sample, **options)
+
+    GroupDroCtcCriterion.forward = failing
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said", "options"),
+    [
+        (overflow, "gradient overflow detected", {}),
+        (out_of_memory, "attempting to recover from OOM", {}),
+        (amp_overflow, "NOTE: gradient overflow", {"common__amp": "true"}),
+    ],
+)
+def test_an_update_that_fails_does_not_move_q(
+    command_server, tiny_data, tiny_checkpoint, tmp_path, trouble, said, options
+):
+    command = train_command(tiny_data, tiny_checkpoint, **OPTIONS, **options)
+    prepare = [f"{__name__}:{f.__name__}" for f in (count_observations, trouble)]
+    done = command_server.run(command, tmp_path, prepare=prepare)
+    if trouble is not amp_overflow:
+        assert done.stdout.count(said) >= 2
+    state = load(tmp_path / "checkpoints/checkpoint_last.pt")
+    assert state["optimizer_history"][-1]["num_updates"] == 6
+    assert len((tmp_path / "observed").read_bytes()) == 6
+    moves = read_records(tmp_path / "group_weights.jsonl")
+    assert [r["update"] for r in moves] == sorted({r["update"] for r in moves})
+    assert state["extra_state"]["train_iterator"]["group_dro"]["n_moves"] == len(moves) <= 6
+
+
+def gradients_that_are_nan() -> None:
+    """At update 4 fairseq runs the batches again to find the layer, and then gives up."""
+    from fairseq.trainer import Trainer
+
+    clip = Trainer.clip_grad_norm
+
+    def not_a_number(self, *args):
+        norm = clip(self, *args)
+        return norm * float("nan") if self.get_num_updates() == 3 else norm
+
+    Trainer.clip_grad_norm = not_a_number
+
+
+def test_the_search_for_nan_gradients_does_not_move_q(
+    command_server, tiny_data, tiny_checkpoint, tmp_path
+):
+    command = train_command(tiny_data, tiny_checkpoint, **OPTIONS)
+    prepare = [f"{__name__}:{f.__name__}" for f in (count_observations, gradients_that_are_nan)]
+    done = command_server.run(command, tmp_path, prepare=prepare, check=False)
+    assert done.returncode != 0 and "gradients are Nan/Inf" in done.stdout
+    assert len((tmp_path / "observed").read_bytes()) == 3
+
+
+def test_q_does_not_move_in_its_warm_up(command_server, tiny_data, tiny_checkpoint, tmp_path):
+    command = train_command(
+        tiny_data, tiny_checkpoint, **OPTIONS, criterion__dro_start_update=4,
+        dataset__disable_validation="false", dataset__validate_interval_updates=2,
+    )
+    command_server.run(command, tmp_path)
+    assert [r["update"] for r in read_records(tmp_path / "group_weights.jsonl")] == [5, 6]
+    rows = {r["update"]: r["languages"] for r in read_records(tmp_path / "history.jsonl")}
+    assert all(row["q"] == 1 / 3 and row["train_loss_nats"] is None for row in rows[4].values())
+    assert all(row["train_audio_seconds"] > 0 for row in rows[4].values()), "trained, not weighted"
+    assert len({row["q"] for row in rows[6].values()}) == 3
+
+
+def fail_on_worker_1() -> None:
+    """Its second update does not fit into memory."""
+    from fairseq.distributed import utils as distributed_utils
+
+    from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcCriterion
+
+    forward = GroupDroCtcCriterion.forward
+
+    def failing(self, model, sample, **options):
+        failing.calls = getattr(failing, "calls", 0) + 1
+        if failing.calls == 4 and distributed_utils.get_global_rank() == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory (simulated)")
+        return forward(self, model, sample, **options)
+
+    GroupDroCtcCriterion.forward = failing
+
+
+GLOO = {
+    "distributed_training__distributed_backend": "gloo",
+    "distributed_training__ddp_backend": "legacy_ddp",
+}
+
+
+def test_out_of_memory_on_one_of_two_workers_stops_the_run_by_name(
+    command_server, tiny_data, tiny_checkpoint, tmp_path
+):
+    command = train_command(tiny_data, tiny_checkpoint, **OPTIONS, **GLOO)
+    done = command_server.run(
+        command, tmp_path, workers=2, prepare=[f"{__name__}:fail_on_worker_1"], check=False
+    )
+    assert done.returncode != 0
+    assert "error: worker 1 of 2 ran out of memory in update 2 (" in done.stdout
+    assert "the first " in done.stdout and "lower dataset.max_tokens" in done.stdout
+    assert not (tmp_path / "checkpoints/checkpoint_last.pt").exists(), "it does not go on"
+
+
+def disagree() -> None:
+    """The last bits of q of worker 1 flip in the fourth update."""
+    from fairseq.distributed import utils as distributed_utils
+
+    from fairseq_dro.dro.state import GroupDroState
+
+    original = GroupDroState.observe
+
+    def observe(self, *sums):
+        moved = original(self, *sums)
+        observe.calls = getattr(observe, "calls", 0) + 1
+        if observe.calls == 4 and distributed_utils.get_global_rank() == 1:
+            self.q = np.nextafter(self.q, 1)
+        return moved
+
+    GroupDroState.observe = observe
+
+
+def test_workers_that_disagree_on_q_stop_at_the_next_validation(
+    command_server, tiny_data, tiny_checkpoint, tmp_path
+):
+    command = train_command(
+        tiny_data, tiny_checkpoint, **OPTIONS, **GLOO, dataset__disable_validation="false",
+        dataset__validate_interval_updates=2,
+    )
+    done = command_server.run(
+        command, tmp_path, workers=2, prepare=[f"{__name__}:disagree"], check=False
+    )
+    assert done.returncode != 0
+    assert "error: the workers no longer agree on q (checksums between" in done.stdout
+    assert [r["update"] for r in read_records(tmp_path / "history.jsonl")] == [2], "2 was right"
+
+
+@pytest.mark.parametrize(
+    ("backend", "advice"),
+    [
+        ("slowmo", "use legacy_ddp, or pytorch_ddp"),
+        ("fully_sharded", "use legacy_ddp, or pytorch_ddp"),
+        ("c10d", "find_unused_parameters=true"),
+    ],
+)
+def test_wrappers_that_would_not_sum_an_update_are_refused(
+    tiny_data, monkeypatch, backend, advice
+):
+    task = make_task(tiny_data, ddp_backend=backend)
+    group_dro_ctc(task)  # one worker: there is nothing to sum
+    monkeypatch.setattr(workers, "n_workers", lambda: 2)
+    with pytest.raises(UserError, match=f"ddp_backend={backend} .*{advice}"):
+        group_dro_ctc(task)
