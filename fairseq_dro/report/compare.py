@@ -1,96 +1,146 @@
-"""``fairseq-dro compare RUN RUN ... --out FOLDER``: one table and one figure.
+"""``fairseq-dro compare RUN RUN ... [--out FOLDER]``: runs on the same test split, side by side.
 
 The first run is the baseline. Each RUN is the hydra.run.dir of a training run whose test split has
-been decoded into RUN/decode_test.
+been decoded into RUN/decode_test. Runs that differ in nothing but common.seed are one arm; name the
+arms yourself with --arm NAME=RUN,RUN,RUN. Every other arm is compared with the first by a paired
+block bootstrap: language by language, and on every number over languages.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RESULTS, data_folder_of, read_run
+from fairseq_dro.report.run_folder import RESULTS
+
+if TYPE_CHECKING:
+    from fairseq_dro.report.arms import Arm
+    from fairseq_dro.report.comparison import Comparison
 
 logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--out", type=Path, required=True, help="folder for table and figure")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--arm", action="append", default=[], metavar="NAME=RUN,RUN",
+        help="runs that differ in their seed only, under one name; instead of RUN, once an arm",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder for tables and pictures (default: none)")
     parser.add_argument(
         "--data", type=Path,
         help="data folder, for seconds and constant guess (default: task.data of the first run)",
     )  # fmt: skip
     parser.add_argument(
-        "--results", default=RESULTS, help=f"sub-folder with scores.json (default: {RESULTS})"
+        "--results", default=RESULTS, help=f"sub-folder with the records (default: {RESULTS})"
     )
     parser.add_argument("--title", default="Runs side by side", help="headline of the table")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table and write comparison.md, .png and .svg.
+    """Print the tables; with --out write comparison.md and .json and the pictures.
 
     Raises:
-        UserError: see ``run_folder.read_run`` and ``comparison.compare_runs``.
+        UserError: see ``arms`` and ``paired_records.pair``.
     """
-    from fairseq_dro.report.comparison import compare_runs, markdown_table, summary_sentence
-    from fairseq_dro.report.comparison_figure import draw_comparison
+    from fairseq_dro.report.arms import group_runs, read_arms
+    from fairseq_dro.report.comparison import compare_arms
 
-    runs = [read_run(folder, args.results) for folder in args.runs]
-    if len({run.name for run in runs}) != len(runs):
-        raise UserError("compare: two of the run folders have the same name; rename one of them.")
-    constant_cer, train_seconds = None, None
-    data = args.data or data_folder_of(args.runs[0])
-    if data is not None:
-        constant_cer, train_seconds = _from_data(data, list(runs[0].cer))
-    else:
-        logger.warning("no data folder is known (--data): the constant guess is left out")
-    comparison = compare_runs(runs, constant_cer, train_seconds)
-    table, summary = markdown_table(comparison), summary_sentence(comparison)
-    args.out.mkdir(parents=True, exist_ok=True)
-    figures = [args.out / "comparison.png", args.out / "comparison.svg"]
-    draw_comparison(comparison, figures)
-    updates = ", ".join(f"{run.name} {run.last_update}" for run in runs)
-    written = args.out / "comparison.md"
-    written.write_text(
-        f"# {args.title}\n\nTest split; rates in per cent; q at the last validation. Updates: "
-        f"{updates}.\n\n{table}\n{summary}\n\n![validation CER and q](comparison.png)\n",
-        encoding="utf-8",
-    )
-    sys.stdout.write(f"{args.title}\n\n{table}\n{summary}\n\n")
-    for path in (written, *figures):
-        sys.stdout.write(f"written: {os.path.abspath(path)}\n")
+    if bool(args.runs) == bool(args.arm):
+        raise UserError(
+            "compare: name the runs, `compare RUN RUN ...`, or the arms, `compare --arm "
+            "NAME=RUN,RUN --arm NAME=RUN,RUN`, and not both."
+        )
+    arms = read_arms(args.arm, args.results) if args.arm else group_runs(args.runs, args.results)
+    if len(arms) < 2:
+        raise UserError(
+            "compare: expected two runs or more; `fairseq-dro report RUN` describes a single one."
+        )
+    for arm in arms:
+        if len(arm.runs) > 1:
+            logger.info("arm %s: %s", arm.name, ", ".join(str(run.folder) for run in arm.runs))
+    comparison = compare_arms(arms, *_from_data(args.data, arms))
+    text = _text(comparison, args.title)
+    sys.stdout.write(text)
+    if args.out is not None:
+        for path in _write(comparison, text, args.out):
+            sys.stdout.write(f"written: {os.path.abspath(path)}\n")
     return 0
 
 
-def _from_data(data: Path, codes: list[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """CER of the constant guess and seconds of training speech, by language."""
-    from fairseq_dro.data.manifest import read_manifest
-    from fairseq_dro.data.manifest_writer import SAMPLE_RATE
-    from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
-    from fairseq_dro.scoring.text import scored_characters
+def _text(comparison: Comparison, title: str) -> str:
+    from fairseq_dro.report.comparison_text import cautions, difference_section, side_by_side
 
-    texts: dict[str, dict[str, list[str]]] = {}
-    seconds = dict.fromkeys(codes, 0.0)
-    for split in ("train", "test"):
-        manifest = read_manifest(data, split)
-        for index, code in enumerate(manifest.languages):
-            spelled = manifest.labels[index].replace(" ", "").replace("|", " ")
-            text = scored_characters(spelled, code)
-            texts.setdefault(code, {}).setdefault(split, []).append(text)
-            if split == "train" and code in seconds:
-                seconds[code] += int(manifest.n_samples[index]) / SAMPLE_RATE
-    constant = {}
-    for code in codes:
-        splits = texts.get(code, {})
-        if "train" not in splits or "test" not in splits:
-            raise UserError(
-                f"{data} has no training or test text of {code}, which the runs were decoded on: "
-                "name their own data folder with --data."
-            )
-        constant[code] = constant_guess_cer(best_constant(splits["train"]), splits["test"])
-    return constant, seconds
+    updates = ", ".join(f"{arm.name} {_updates(arm)}" for arm in comparison.arms)
+    return "\n".join(
+        [
+            f"# {title}",
+            "",
+            f"Test split; rates in per cent; q at the last validation. Updates: {updates}.",
+            "",
+            side_by_side(comparison),
+            *(f"**{sentence}**\n" for sentence in cautions(comparison)),
+            *(difference_section(comparison, one) for one in comparison.differences),
+        ]
+    )
+
+
+def _updates(arm: Arm) -> str:
+    updates = {run.updates for run in arm.runs}
+    told = f"{min(updates)}" if len(updates) == 1 else f"{min(updates)} to {max(updates)}"
+    return told if len(arm.runs) == 1 else f"{told} ({len(arm.runs)} runs)"
+
+
+def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
+    from fairseq_dro.report.comparison_figure import draw_comparison
+    from fairseq_dro.report.difference_figure import draw_differences
+    from fairseq_dro.report.pareto_figure import draw_pareto
+
+    written: list[Path] = []
+
+    def paths(name: str) -> list[Path]:
+        both = [out / f"{name}.png", out / f"{name}.svg"]
+        written.extend(both)
+        return both
+
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = [("comparison", "validation CER and q")]
+    draw_comparison(comparison, paths("comparison"))
+    draw_pareto(comparison, paths("pareto"))
+    pictures.append(("pareto", "mean and worst CER"))
+    baseline = comparison.arms[0].name
+    for one in comparison.differences:
+        name = "differences"
+        if len(comparison.differences) > 1:
+            name += "_" + re.sub(r"[^\w.-]+", "_", one.name)
+        draw_differences(one, baseline, paths(name))
+        pictures.append((name, f"differences of CER, {one.name} - {baseline}"))
+    links = "\n".join(f"![{alt}]({name}.png)\n" for name, alt in pictures)
+    record = json.dumps(comparison.as_record(), ensure_ascii=False, indent=1)
+    for name, content in (("comparison.md", f"{text}\n{links}"), ("comparison.json", record)):
+        (out / name).write_text(content + "\n", encoding="utf-8")
+    return [out / "comparison.md", out / "comparison.json", *written]
+
+
+def _from_data(data: Path | None, arms: Sequence[Arm]) -> tuple[dict | None, dict | None]:
+    """CER of the constant guess and seconds of training speech, by group; None where unknown."""
+    from fairseq_dro.report.guess_and_seconds import guess_and_seconds
+
+    data = data or arms[0].runs[0].data
+    if data is None:
+        logger.warning("no data folder is known (--data): the constant guess is left out")
+        return None, None
+    run = arms[0].runs[0]
+    by_corpus = bool(run.validations) and run.validations[-1].get("group_by") == (
+        "language_and_corpus"
+    )
+    groups = {f"{r.language}/{r.corpus}" if by_corpus else r.language for r in run.utterances}
+    return guess_and_seconds(data, sorted(group for group in groups if group), by_corpus)

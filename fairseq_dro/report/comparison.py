@@ -1,143 +1,237 @@
-"""Runs side by side, language by language: the numbers, the Markdown table, one sentence."""
+"""Arms side by side, group by group, and what of their differences is shown: the numbers.
+
+``comparison_text`` writes them as Markdown, ``Comparison.as_record`` as JSON.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
-from fairseq_dro import languages
-from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RunFolder
+import numpy as np
+
+from fairseq_dro.report.arms import Arm
+from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
+from fairseq_dro.scoring import disparity, levelling, paired
+
+FORMAT = 1
+LEVEL = 1 - paired.CONFIDENCE
+MEASURES = {**disparity.MEASURES, "best": levelling.best}
+
+
+class Verdict(str, Enum):
+    """On one group, after Holm's correction over the groups; the value is for files."""
+
+    BETTER = "better"
+    SAME = "same"
+    """No difference is shown; there may be one that the test split is too small to show."""
+    WORSE = "worse"
+    NONE = "no verdict"
+    """One block: how much it varies is not known."""
+
+
+@dataclass(frozen=True)
+class ArmDifference:
+    """One arm against the baseline; differences are other - baseline, of CER as a fraction.
+
+    Attributes:
+        codes: [G] names of the groups, as in the arrays of ``by_group``.
+        holm_p: [G].
+        measures: by name, as in ``MEASURES``, and ``micro``.
+    """
+
+    name: str
+    codes: Sequence[str]
+    by_group: paired.Difference
+    holm_p: np.ndarray
+    measures: Mapping[str, paired.Difference]
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """By group."""
+        found = {}
+        for index, code in enumerate(self.codes):
+            p, estimate = self.holm_p[index], self.by_group.estimate[index]
+            if np.isnan(p):
+                found[code] = Verdict.NONE
+            elif p > LEVEL:
+                found[code] = Verdict.SAME
+            else:
+                found[code] = Verdict.BETTER if estimate < 0 else Verdict.WORSE
+        return found
+
+    def count(self) -> Counter[Verdict]:
+        """Groups by verdict."""
+        return Counter(self.verdicts.values())
+
+    @property
+    def gap(self) -> levelling.GapChange:
+        """Whether and from where the gap closed."""
+        return levelling.gap_change(
+            self.measures["gap"], self.measures["worst"], self.measures["best"]
+        )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs on the same languages; the first is the baseline.
+    """Arms on the same test utterances; the first is the baseline.
 
     Attributes:
-        codes: languages by falling CER of the baseline.
-        constant_cer: CER of the audio-blind constant guess by language, or None.
-        train_seconds: training speech by language, or None.
+        codes: groups by falling CER of the baseline.
+        cer, wer: by arm and group, mean over the arm's runs, fractions.
+        measures: by arm and name (``MEASURES``, ``micro``), mean over the arm's runs of CER.
+        differences: of all arms but the first.
+        constant_cer: CER of the audio-blind constant guess by group, or None.
+        train_seconds: training speech by group, or None.
     """
 
-    runs: Sequence[RunFolder]
+    arms: Sequence[Arm]
     codes: Sequence[str]
-    constant_cer: Mapping[str, float] | None
-    train_seconds: Mapping[str, float] | None
+    cer: Mapping[str, Mapping[str, float]]
+    wer: Mapping[str, Mapping[str, float]]
+    measures: Mapping[str, Mapping[str, float]]
+    test: PairedTest
+    differences: Sequence[ArmDifference]
+    constant_cer: Mapping[str, float] | None = None
+    train_seconds: Mapping[str, float] | None = None
 
     def mean(self, rates: Mapping[str, float]) -> float:
-        """Unweighted mean over languages, as a fraction."""
-        return sum(rates[code] for code in self.codes) / len(self.codes)
+        """Unweighted mean over groups, without those that have no rate."""
+        known = [rates[code] for code in self.codes if not math.isnan(rates[code])]
+        return math.fsum(known) / len(known) if known else math.nan
 
     def worst(self, rates: Mapping[str, float]) -> tuple[str, float]:
-        """The language with the highest rate; of equals, the first in the alphabet."""
-        code = max(sorted(self.codes), key=lambda language: rates[language])
+        """The group with the highest rate; of equals, the first in the alphabet."""
+        known = [code for code in sorted(self.codes) if not math.isnan(rates[code])]
+        if not known:
+            return "", math.nan
+        code = max(known, key=lambda group: rates[group])
         return code, rates[code]
 
+    def final_q(self, arm: Arm) -> dict[str, float]:
+        """Weights at the last validation by group, mean over runs; empty without a history."""
+        by_run = [run.final_q for run in arm.runs if run.final_q]
+        shared = set(by_run[0]).intersection(*by_run) if by_run else set()
+        return {code: math.fsum(q[code] for q in by_run) / len(by_run) for code in sorted(shared)}
 
-def compare_runs(
-    runs: Sequence[RunFolder],
+    def as_record(self) -> dict[str, Any]:
+        """The content of ``comparison.json``; a number that is not known is null."""
+        return {
+            "format": FORMAT,
+            "confidence": paired.CONFIDENCE,
+            "rate": "cer",
+            "n_utterances": sum(self.test.n_utterances.values()),
+            "arms": [
+                {
+                    "name": arm.name,
+                    "runs": [str(run.folder) for run in arm.runs],
+                    "measures": {k: _number(v) for k, v in self.measures[arm.name].items()},
+                    "groups": {
+                        code: {
+                            "cer": _number(self.cer[arm.name][code]),
+                            "wer": _number(self.wer[arm.name][code]),
+                        }
+                        for code in self.codes
+                    },
+                }
+                for arm in self.arms
+            ],
+            "baseline": self.arms[0].name,
+            "differences": [self._difference_record(one) for one in self.differences],
+        }
+
+    def _difference_record(self, one: ArmDifference) -> dict[str, Any]:
+        verdicts, n_blocks = one.verdicts, self.test.characters.n_blocks
+        groups = {}
+        for index, code in enumerate(one.codes):
+            groups[code] = {
+                **_record(one.by_group.at(index)),
+                "p_holm": _number(one.holm_p[index]),
+                "verdict": verdicts[code].value,
+                "n_utterances": self.test.n_utterances[code],
+                "n_blocks": int(n_blocks[index]),
+                "block": "speaker" if code in self.test.by_speaker else "utterance",
+            }
+        return {
+            "arm": one.name,
+            "n_groups": {verdict.value: one.count()[verdict] for verdict in Verdict},
+            "gap": {**one.gap._asdict(), "verdict": one.gap.verdict.value},
+            "measures": {name: _record(value) for name, value in one.measures.items()},
+            "groups": groups,
+        }
+
+
+def compare_arms(
+    arms: Sequence[Arm],
     constant_cer: Mapping[str, float] | None = None,
     train_seconds: Mapping[str, float] | None = None,
+    *,
+    n_replicates: int = paired.N_REPLICATES,
+    seed: int = 0,
 ) -> Comparison:
-    """Line runs up.
+    """Pair the arms' utterances and test every arm against the first.
 
     Raises:
-        UserError: they were not decoded on the same languages and numbers of utterances.
+        UserError: they do not pair, see ``paired_records.pair``.
     """
-    first = runs[0]
-    for other in runs[1:]:
-        if first.n_utterances != other.n_utterances:
-            different = sorted(
-                code
-                for code in {**first.n_utterances, **other.n_utterances}
-                if first.n_utterances.get(code) != other.n_utterances.get(code)
+    decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
+    test = pair(decoded, by_corpus=_by_corpus(arms))
+    groups = test.characters.languages
+    cer, wer, measures = {}, {}, {}
+    for index, arm in enumerate(arms):
+        rates = test.characters.rates(index)
+        cer[arm.name] = dict(zip(groups, rates.mean(axis=0).tolist()))
+        wer[arm.name] = dict(zip(groups, test.words.rates(index).mean(axis=0).tolist()))
+        errors, lengths = test.characters.errors[index], test.characters.lengths
+        measures[arm.name] = {
+            **{name: float(measure(rates).mean()) for name, measure in MEASURES.items()},
+            "micro": float(errors.mean(axis=0).sum() / lengths.sum()),
+        }
+    baseline = cer[arms[0].name]
+    replicates = paired.resample(test.characters, n_replicates, seed) if len(arms) > 1 else None
+    differences = []
+    for index in range(1, len(arms)):
+        by_group = paired.difference_by_language(test.characters, 0, index)
+        differences.append(
+            ArmDifference(
+                arms[index].name,
+                groups,
+                by_group,
+                paired.holm(by_group.p),
+                paired.differences_of_functionals(
+                    test.characters, replicates, MEASURES, 0, index
+                ),
             )
-            raise UserError(
-                f"{first.folder} and {other.folder} were not decoded on the same test split: "
-                f"numbers of utterances differ for {', '.join(different[:10])}; decode both on one."
-            )
-    codes = sorted(first.cer, key=lambda code: (-first.cer[code], code))
-    return Comparison(runs, codes, constant_cer, train_seconds)
-
-
-def markdown_table(comparison: Comparison) -> str:
-    """One table: a row per language, then mean and worst; rates in per cent, q as a fraction."""
-    runs = comparison.runs
-    header = ["language"]
-    if comparison.train_seconds:
-        header.append("train s")
-    header += [f"CER {run.name}" for run in runs] + [f"WER {run.name}" for run in runs]
-    header += [f"q {run.name}" for run in runs if run.final_q]
-    if comparison.constant_cer:
-        header.append("CER constant guess")
-    rows = [_language_row(comparison, code) for code in comparison.codes]
-    rows.append(_summary_row(comparison, "mean", comparison.mean))
-    rows.append(_summary_row(comparison, "worst", lambda rates: comparison.worst(rates)[1]))
-    return _layout([header, *rows])
-
-
-def summary_sentence(comparison: Comparison) -> str:
-    """What happened to the worst language and the mean, from the numbers, good or bad."""
-    sentences = []
-    baseline = comparison.runs[0]
-    for run in comparison.runs[1:]:
-        worst_before, worst_after = comparison.worst(baseline.cer), comparison.worst(run.cer)
-        mean_before, mean_after = comparison.mean(baseline.cer), comparison.mean(run.cer)
-        better = sum(run.cer[code] < baseline.cer[code] for code in comparison.codes)
-        worse = sum(run.cer[code] > baseline.cer[code] for code in comparison.codes)
-        sentences.append(
-            f"From {baseline.name} to {run.name} the worst language's CER "
-            f"{_verb(worst_before[1], worst_after[1])} from {100 * worst_before[1]:.1f} % "
-            f"({worst_before[0]}) to {100 * worst_after[1]:.1f} % ({worst_after[0]}), and the mean "
-            f"over languages {_verb(mean_before, mean_after)} from {100 * mean_before:.1f} % to "
-            f"{100 * mean_after:.1f} %; {better} of {len(comparison.codes)} languages got better, "
-            f"{worse} got worse (one run each, so differences of this size may be chance)."
         )
-    return " ".join(sentences)
+    codes = sorted(groups, key=lambda code: (-baseline[code], code))
+    return Comparison(
+        arms, codes, cer, wer, measures, test, differences, constant_cer, train_seconds
+    )
 
 
-def _language_row(comparison: Comparison, code: str) -> list[str]:
-    row = [f"{code} {languages.name_of(code)}"]
-    if comparison.train_seconds:
-        row.append(f"{comparison.train_seconds.get(code, 0.0):.0f}")
-    row += [_per_cent(run.cer[code]) for run in comparison.runs]
-    row += [_per_cent(run.wer[code]) for run in comparison.runs]
-    row += [f"{run.final_q.get(code, float('nan')):.3f}" for run in comparison.runs if run.final_q]
-    if comparison.constant_cer:
-        row.append(_per_cent(comparison.constant_cer[code]))
-    return row
+def _by_corpus(arms: Sequence[Arm]) -> bool:
+    """Whether the first run that has a history had groups of language and corpus."""
+    for arm in arms:
+        for run in arm.runs:
+            if run.validations:
+                return run.validations[-1].get("group_by") == "language_and_corpus"
+    return False
 
 
-def _summary_row(comparison: Comparison, name: str, of) -> list[str]:
-    row = [f"**{name}**"]
-    if comparison.train_seconds:
-        row.append("")
-    row += [_per_cent(of(run.cer)) for run in comparison.runs]
-    row += [_per_cent(of(run.wer)) for run in comparison.runs]
-    row += ["" for run in comparison.runs if run.final_q]
-    if comparison.constant_cer:
-        row.append(_per_cent(of(comparison.constant_cer)))
-    return row
+def _record(one: paired.Difference) -> dict[str, float | None]:
+    return {
+        "difference": _number(one.estimate),
+        "low": _number(one.low),
+        "high": _number(one.high),
+        "p": _number(one.p),
+        "standard_error": _number(one.standard_error),
+        "training_share": _number(one.training_share),
+    }
 
 
-def _per_cent(rate: float) -> str:
-    return f"{100 * rate:.1f}"
-
-
-def _verb(before: float, after: float) -> str:
-    return "fell" if after < before else "rose" if after > before else "stayed"
-
-
-def _layout(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns also line up in a terminal; numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        lines.append("| " + " | ".join(cells) + " |")
-        if number == 0:
-            rules = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
-            lines.append("| " + " | ".join(rules) + " |")
-    return "\n".join(lines) + "\n"
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None

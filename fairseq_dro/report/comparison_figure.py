@@ -1,4 +1,4 @@
-"""Learning curves per language and the path of q, one column a run.
+"""Learning curves per language and the path of q, one column an arm (its first run).
 
 Up to eight languages each get a colour, a line style and a label at the line's end. With more, the
 few that matter are drawn so (the worst of the baseline, and those with the largest q) and all
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.comparison import Comparison
 
 # Okabe and Ito's colours for colour-blind readers (Nature Methods 8, 2011, p. 441); yellow is left
@@ -25,10 +26,10 @@ def highlighted(comparison: Comparison) -> list[str]:
     if len(comparison.codes) <= _MOST_COLOURED:
         return list(comparison.codes)
     chosen = list(comparison.codes[: _HIGHLIGHTED // 2])
-    last_q = comparison.runs[-1].final_q
+    last_q = comparison.final_q(comparison.arms[-1])
     by_q = sorted(last_q, key=lambda code: (-last_q[code], code))
     for code in [*by_q, *comparison.codes]:
-        if len(chosen) < _HIGHLIGHTED and code not in chosen and code in comparison.runs[0].cer:
+        if len(chosen) < _HIGHLIGHTED and code not in chosen and code in comparison.codes:
             chosen.append(code)
     return chosen
 
@@ -38,29 +39,28 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "fairseq-dro"  # equal input, equal file
     from matplotlib import pyplot as plt
 
-    runs = [run for run in comparison.runs if run.history]
-    columns = max(1, len(runs))
+    arms = [arm for arm in comparison.arms if arm.runs[0].validations]
+    columns = max(1, len(arms))
     figure, axes = plt.subplots(
         2, columns, figsize=(1.2 + 5.0 * columns, 7.2), sharex=True, sharey="row", squeeze=False
     )
     coloured = highlighted(comparison)
     tops = [0.0, 0.0]
     ends = []
-    for column, run in enumerate(runs):
-        updates = [record["update"] for record in run.history]
+    for column, arm in enumerate(arms):
+        history = arm.runs[0].validations
+        updates = [record["update"] for record in history]
         for row, (key, scale) in enumerate((("cer", 100.0), ("q", 1.0))):
             curves = {
-                code: _series(run.history, code, key, scale) for code in comparison.codes
+                code: _series(history, code, key, scale) for code in comparison.codes
             }
             panel = axes[row][column]
             ends.append((panel, _draw_panel(panel, updates, curves, coloured)))
             top = max((v for values in curves.values() for v in values if v == v), default=0.0)
             tops[row] = max(tops[row], top)
-        title = run.name if run.objective in ("", run.name) else f"{run.name} ({run.objective})"
-        axes[0][column].set_title(title)
+        axes[0][column].set_title(_title(arm))
         axes[1][column].set_xlabel("update")
         axes[1][column].axhline(1 / len(comparison.codes), color="0.6", linewidth=0.8, zorder=0)
     axes[0][0].set_ylim(0, min(120.0, 1.05 * tops[0]) or 1.0)
@@ -77,10 +77,24 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
             color="0.4",
         )
     figure.tight_layout()
-    for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(path, dpi=130, metadata=metadata)
+    save_figure(figure, paths)
     plt.close(figure)
+
+
+def save_figure(figure, paths: Sequence[Path]) -> None:
+    """Write a matplotlib figure in the format that each suffix names; equal input, equal file."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "fairseq-dro"}):
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=130, metadata=metadata)
+
+
+def _title(arm: Arm) -> str:
+    run = arm.runs[0]
+    title = arm.name if run.objective in ("", arm.name) else f"{arm.name} ({run.objective})"
+    return title if len(arm.runs) == 1 else f"{title}: {run.name}, of {len(arm.runs)} runs"
 
 
 def _series(history: Sequence[dict], code: str, key: str, scale: float) -> list[float]:

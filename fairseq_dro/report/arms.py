@@ -1,0 +1,122 @@
+"""Which runs are seeds of one arm: as typed, or by their configurations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.training_run import TrainingRun, read_training_run
+
+# Options that say where a run is and not what it is.
+_PLACES = {
+    "common": ("seed", "tensorboard_logdir", "log_file", "wandb_project", "aim_repo"),
+    "checkpoint": ("save_dir", "restore_file"),
+    "hydra": None,
+}
+
+
+class Arm(NamedTuple):
+    """One way of training: a name and its runs, which differ in their seeds."""
+
+    name: str
+    runs: list[TrainingRun]
+
+
+def read_arms(typed: Sequence[str], results: str) -> list[Arm]:
+    """The arms of ``--arm NAME=RUN,RUN,...``.
+
+    Raises:
+        UserError: the form is another, a name or a run is there twice, or see ``read``.
+    """
+    arms = []
+    for text in typed:
+        name, equals, folders = text.partition("=")
+        if not equals or not name or not all(folders.split(",")):
+            raise UserError(f"--arm {text}: expected NAME=RUN or NAME=RUN,RUN,RUN (run folders).")
+        arms.append(Arm(name, [read(Path(folder), results) for folder in folders.split(",")]))
+    _require_distinct(arms)
+    return arms
+
+
+def group_runs(folders: Sequence[Path], results: str) -> list[Arm]:
+    """Arms in the order in which their first runs were typed.
+
+    Runs whose stored configurations differ in nothing but ``common.seed`` and places of files are
+    one arm. Where this would leave a single arm, or where the seeds are equal too, each run is an
+    arm of its own.
+
+    Raises:
+        UserError: a run is there twice, two have the same name, or see ``read``.
+    """
+    by_configuration: dict[str, list[TrainingRun]] = {}
+    for folder in folders:
+        run = read(folder, results)
+        by_configuration.setdefault(_configuration(run), []).append(run)
+    groups = []
+    for runs in by_configuration.values():
+        seeds = {(run.config.get("common") or {}).get("seed") for run in runs}
+        together = len(seeds) == len(runs) and len(by_configuration) > 1
+        groups += [runs] if together else [[run] for run in runs]
+    arms = [Arm(_name(runs), runs) for runs in groups]
+    if len({arm.name for arm in arms}) < len(arms):  # the names of seeds' arms are made up
+        arms = [Arm(arm.name if len(arm.runs) == 1 else arm.runs[0].name, arm.runs) for arm in arms]
+    _require_distinct(arms)
+    return arms
+
+
+def read(folder: Path, results: str) -> TrainingRun:
+    """A run whose test split has been decoded.
+
+    Raises:
+        UserError: it is no run, or not decoded (see ``training_run.read_training_run``).
+    """
+    run = read_training_run(folder, results)
+    if not run.utterances:
+        raise UserError(
+            f"{folder / results} holds no records: decode the test split of the run first, with "
+            f"`fairseq-dro-infer ... decoding.results_path={folder / results}`, or name another "
+            "sub-folder with --results."
+        )
+    return run
+
+
+def _configuration(run: TrainingRun) -> str:
+    """What a run was told to do, without its seed; its own folder where nothing is stored."""
+    if not run.config:
+        return str(run.folder.resolve())
+    kept: dict[str, Any] = {}
+    for section, options in run.config.items():
+        places = _PLACES.get(section, ())
+        if places is None:
+            continue
+        if isinstance(options, Mapping):
+            options = {key: value for key, value in options.items() if key not in places}
+        kept[section] = options
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _name(runs: Sequence[TrainingRun]) -> str:
+    """The folder's name; of several, what their names begin with (``erm_seed1``, ``erm_seed2``)."""
+    if len(runs) == 1:
+        return runs[0].name
+    begin = commonprefix([run.name for run in runs])
+    return re.sub(r"[-_. ]*(seed|s|run)?[-_. ]*\d*$", "", begin) or runs[0].objective or begin
+
+
+def _require_distinct(arms: Sequence[Arm]) -> None:
+    folders = [run.folder.resolve() for arm in arms for run in arm.runs]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UserError(f"compare: {folder} is named twice; name each run once.")
+    names = [arm.name for arm in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"compare: two of the runs or arms have the same name, {name}; name them with "
+                "--arm NAME=RUN."
+            )

@@ -1,0 +1,74 @@
+"""Differences of CER by language with their intervals, the most improved at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_dro.languages import name_of
+from fairseq_dro.report.comparison import ArmDifference, Verdict
+from fairseq_dro.report.comparison_figure import save_figure
+
+ROWS_PER_PANEL = 48
+_LOOKS = {  # colour, marker, filled; Okabe and Ito's colours
+    Verdict.BETTER: ("#0072B2", "o", True),
+    Verdict.WORSE: ("#D55E00", "s", True),
+    Verdict.SAME: ("#767676", "o", False),
+    Verdict.NONE: ("#767676", "x", True),
+}
+
+
+def draw_differences(one: ArmDifference, baseline: str, paths: Sequence[Path]) -> None:
+    """Write the picture, in the format that each path's suffix names (.png, .svg)."""
+    from matplotlib.figure import Figure
+
+    order = np.argsort(one.by_group.estimate, kind="stable")
+    n_panels = -(-len(order) // ROWS_PER_PANEL)
+    rows = -(-len(order) // n_panels)
+    figure = Figure(figsize=(1.6 + 3.6 * n_panels, 1.1 + 0.19 * rows), layout="constrained")
+    axes = figure.subplots(1, n_panels, squeeze=False, sharex=True)[0]
+    shown: dict[Verdict, object] = {}
+    for panel, axis in enumerate(axes):
+        chosen = order[panel * rows : (panel + 1) * rows]
+        _draw_panel(axis, one, chosen, shown)
+        axis.set_ylim(rows - 0.4, -0.6)
+        axis.set_xlabel("difference of CER, points (below 0: fewer errors)", fontsize=8.5)
+    handles = [(verdict, shown[verdict]) for verdict in Verdict if verdict in shown]
+    names = {Verdict.SAME: "no difference shown"}
+    figure.legend(
+        [handle for _, handle in handles], [names.get(v, v.value) for v, _ in handles],
+        loc="outside upper right", ncols=len(handles), frameon=False, fontsize=8,
+    )  # fmt: skip
+    figure.suptitle(f"{one.name} - {baseline}", x=0.01, ha="left", fontsize=10)
+    save_figure(figure, paths)
+
+
+def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> None:
+    verdicts = one.verdicts
+    axis.axvline(0, color="0.3", linewidth=0.8, zorder=1)
+    for row, index in enumerate(chosen):
+        verdict = verdicts[one.codes[index]]
+        colour, marker, filled = _LOOKS[verdict]
+        value = one.by_group.at(index)
+        if verdict is not Verdict.NONE:
+            axis.plot(
+                [100 * value.low, 100 * value.high], [row, row], color=colour, linewidth=1.3,
+                solid_capstyle="butt", zorder=2,
+            )  # fmt: skip
+        (shown[verdict],) = axis.plot(
+            100 * value.estimate, row, marker, color=colour, markersize=4.5,
+            markerfacecolor=colour if filled else "white", linestyle="none", zorder=3,
+        )  # fmt: skip
+    labels = [f"{name_of(one.codes[index])} {one.codes[index]}" for index in chosen]
+    axis.set_yticks(range(len(chosen)), [_shortened(label) for label in labels], fontsize=8)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", color="0.92", linewidth=0.8)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+
+
+def _shortened(label: str, length: int = 26) -> str:
+    return label if len(label) <= length else f"{label[: length - 1]}…"

@@ -1,0 +1,214 @@
+"""Records of several runs, utterance by utterance, or the sentence that says why they do not pair.
+
+Edits are counted from the texts, after NFC on both sides, and not taken from the records: runs
+decoded by different versions or tools are then counted alike.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.scoring.edits import TextErrors, count_text_errors
+from fairseq_dro.scoring.paired import PairedBlocks
+from fairseq_dro.scoring.records import Record
+from fairseq_dro.scoring.text import normalize
+
+# Shapes: U utterances, N blocks, S runs of an arm.
+
+
+@dataclass(frozen=True)
+class DecodedRun:
+    """Records of one run and the name by which errors call it."""
+
+    name: str
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The test split as all arms decoded it.
+
+    Attributes:
+        characters: what CER is made of.
+        words: what WER is made of, in the same blocks.
+        n_utterances: by group.
+        by_speaker: groups whose blocks are speakers; those of the others are single utterances.
+        one_speaker: of the others, those that have one known speaker.
+        empty: by arm, share of its hypotheses that are empty.
+        agreeing: by arm, share of utterances of which its first run has the baseline's hypothesis.
+    """
+
+    characters: PairedBlocks
+    words: PairedBlocks
+    n_utterances: dict[str, int]
+    by_speaker: frozenset[str]
+    one_speaker: frozenset[str]
+    empty: list[float]
+    agreeing: list[float]
+
+
+def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> PairedTest:
+    """Line all runs of all arms up, and count errors in blocks.
+
+    A block is a speaker, where every utterance of the group names one and there are two at least;
+    else an utterance.
+
+    Args:
+        arms: runs of each arm; the first run of the first arm is the one the others must match.
+        by_corpus: groups are ``language/corpus`` instead of languages.
+
+    Raises:
+        UserError: two runs differ in utterances, references or languages (the first difference is
+            named), an id is twice in one run, an utterance has no language, or a group no
+            reference text.
+    """
+    first = arms[0][0]
+    reference = {record.id: record for record in first.records}
+    ids = sorted(reference)
+    groups = [_group(first, reference[id], by_corpus) for id in ids]
+    counts, empty, agreeing = [], [], []
+    for runs in arms:
+        counted, n_empty = [], 0
+        for run in runs:
+            mine = _by_id(run)
+            if run is not first:
+                _require_same(first, reference, run, mine)
+            if run is runs[0]:
+                same = sum(_same_hypothesis(mine[id], reference[id]) for id in ids)
+                agreeing.append(same / len(ids))
+            counted.append(_count([mine[id] for id in ids]))
+            n_empty += sum(not mine[id].hypothesis for id in ids)
+        counts.append(np.array(counted, dtype=float))  # [S, U, 4]
+        empty.append(n_empty / (len(ids) * len(runs)))
+    names = sorted(set(groups))
+    _require_text(first, names, groups, counts[0][0])
+    labels, by_speaker, one_speaker = _block_labels(ids, groups, reference)
+    blocks, block = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
+    number = {name: index for index, name in enumerate(names)}
+    language = np.zeros(len(blocks), dtype=int)
+    language[block] = [number[group] for group in groups]
+
+    def blocks_of(errors: int, length: int) -> PairedBlocks:
+        def add(values: np.ndarray) -> np.ndarray:
+            return np.bincount(block, weights=values, minlength=len(blocks))
+
+        return PairedBlocks(
+            names,
+            language,
+            add(counts[0][0][:, length]),
+            [np.stack([add(run[:, errors]) for run in arm]) for arm in counts],
+        )
+
+    fields = TextErrors._fields
+    return PairedTest(
+        characters=blocks_of(fields.index("char_errors"), fields.index("characters")),
+        words=blocks_of(fields.index("word_errors"), fields.index("words")),
+        n_utterances=dict(sorted(Counter(groups).items())),
+        by_speaker=by_speaker,
+        one_speaker=one_speaker,
+        empty=empty,
+        agreeing=agreeing,
+    )
+
+
+def _by_id(run: DecodedRun) -> dict[str, Record]:
+    records: dict[str, Record] = {}
+    for record in run.records:
+        if record.id in records:
+            raise UserError(
+                f"{run.name}: the utterance {record.id} is there twice, and only one can be paired "
+                "with the other runs; decode the split again."
+            )
+        records[record.id] = record
+    return records
+
+
+def _group(run: DecodedRun, record: Record, by_corpus: bool) -> str:
+    if record.language is None:
+        raise UserError(
+            f"{run.name}: the utterance {record.id} has no language, and runs are compared by "
+            "language: give the test split a .lang file and decode it again."
+        )
+    return f"{record.language}/{record.corpus}" if by_corpus else record.language
+
+
+def _require_same(
+    first: DecodedRun, reference: dict[str, Record], run: DecodedRun, mine: dict[str, Record]
+) -> None:
+    lacking = sorted(reference.keys() - mine.keys())
+    foreign = sorted(mine.keys() - reference.keys())
+    if lacking or foreign:
+        one, where, absent = (
+            (lacking[0], first.name, run.name) if lacking else (foreign[0], run.name, first.name)
+        )
+        raise UserError(
+            f"{first.name} and {run.name} were not decoded on the same utterances: {one} is in "
+            f"{where} and not in {absent} ({len(lacking)} are only in the one, {len(foreign)} only "
+            "in the other); decode both on one test split."
+        )
+    for id in reference:
+        theirs, ours = reference[id], mine[id]
+        if _normal(theirs) != _normal(ours):
+            raise UserError(
+                f"{first.name} and {run.name} have different references for the utterance {id}: "
+                f"{_quoted(theirs.reference)} and {_quoted(ours.reference)}; decode both on one "
+                "test split."
+            )
+        if (theirs.language, theirs.corpus) != (ours.language, ours.corpus):
+            raise UserError(
+                f"{first.name} and {run.name} have the utterance {id} in different languages: "
+                f"{theirs.language} and {ours.language}; decode both on one test split."
+            )
+
+
+def _normal(record: Record) -> str:
+    """The reference as it is scored; two spellings of white space or of one letter are the same."""
+    return normalize(record.reference)
+
+
+def _same_hypothesis(one: Record, other: Record) -> bool:
+    return normalize(one.hypothesis) == normalize(other.hypothesis)
+
+
+def _quoted(text: str) -> str:
+    return f"'{unicodedata.normalize('NFC', text)}'"
+
+
+def _count(records: Sequence[Record]) -> list[TextErrors]:
+    return [count_text_errors(one.reference, one.hypothesis, one.language) for one in records]
+
+
+def _require_text(
+    run: DecodedRun, names: Sequence[str], groups: Sequence[str], counts: np.ndarray
+) -> None:
+    length = dict.fromkeys(names, 0.0)
+    for group, characters in zip(groups, counts[:, TextErrors._fields.index("characters")]):
+        length[group] += characters
+    empty = [name for name in names if not length[name]]
+    if empty:
+        raise UserError(
+            f"{run.name}: all references of {', '.join(empty[:10])} are empty, so that no error "
+            "rate can be compared; decode a split with texts for every language."
+        )
+
+
+def _block_labels(
+    ids: Sequence[str], groups: Sequence[str], records: dict[str, Record]
+) -> tuple[list[str], frozenset[str], frozenset[str]]:
+    """The block of each utterance, the groups blocked by speaker, those of a single speaker."""
+    speakers: dict[str, set[str | None]] = {}
+    for id, group in zip(ids, groups):
+        speakers.setdefault(group, set()).add(records[id].speaker)
+    known = {group: named for group, named in speakers.items() if None not in named}
+    by_speaker = frozenset(group for group, named in known.items() if len(named) > 1)
+    labels = [
+        f"{group} speaker {records[id].speaker}" if group in by_speaker else f"{group} id {id}"
+        for id, group in zip(ids, groups)
+    ]
+    return labels, by_speaker, frozenset(known) - by_speaker

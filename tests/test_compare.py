@@ -1,0 +1,483 @@
+"""The comparison of runs: pairing, verdicts, tables and pictures, from planted records."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairseq_dro.cli import main
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
+from fairseq_dro.report.arms import group_runs, read_arms
+from fairseq_dro.report.comparison import Comparison, Verdict, compare_arms
+from fairseq_dro.report.comparison_figure import draw_comparison, highlighted
+from fairseq_dro.report.comparison_text import notes, side_by_side, summary
+from fairseq_dro.report.difference_figure import draw_differences
+from fairseq_dro.report.pareto_figure import draw_pareto, pareto_front
+from fairseq_dro.scoring.levelling import GapVerdict
+from fairseq_dro.scoring.records import format_line
+from fairseq_dro.scoring.utterances import score_utterance
+from tests.compared_runs import noisy_texts, plant_config, plant_run, utterances, write_records
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> list[Path]:
+    """210 characters a language: 20 utterances would be 420. CER deu 10/210, 15/210; kat 84, 63."""
+    return [
+        plant_run(
+            tmp_path / "erm",
+            {"deu": utterances("deu", 10, 10), "kat": utterances("kat", 10, 84)},
+        ),
+        plant_run(
+            tmp_path / "ctc_dro",
+            {"deu": utterances("deu", 10, 15), "kat": utterances("kat", 10, 63)},
+            "ctc_dro", q={"deu": 0.25, "kat": 0.75},
+        ),
+    ]  # fmt: skip
+
+
+def compared(*runs: Path, **options) -> Comparison:
+    return compare_arms(group_runs(runs, "decode_test"), n_replicates=200, **options)
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    lines = [line.strip("|").split("|") for line in table.splitlines()]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+def error_of(arguments: list[str], capsys) -> str:
+    assert main(["compare", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    return said
+
+
+# --- tables ---
+
+
+def test_the_table_holds_rates_in_per_cent_then_mean_and_worst(two_runs):
+    comparison = compared(*two_runs, constant_cer={"deu": 0.5, "kat": 0.75})
+    rows = rows_of(side_by_side(comparison))
+    assert rows["language"] == [
+        "CER erm", "CER ctc_dro", "WER erm", "WER ctc_dro", "q erm", "q ctc_dro",
+        "CER constant guess",
+    ]  # fmt: skip
+    assert list(rows)[2:] == ["kat Georgian", "deu German", "**mean**", "**worst**"]
+    assert rows["kat Georgian"] == ["40.0", "30.0", "50.0", "50.0", "0.500", "0.750", "75.0"]
+    assert rows["deu German"] == ["4.8", "7.1", "50.0", "50.0", "0.500", "0.250", "50.0"]
+    assert rows["**mean**"] == ["22.4", "18.6", "50.0", "50.0", "", "", "62.5"]
+    assert rows["**worst**"] == ["40.0", "30.0", "50.0", "50.0", "", "", "75.0"]
+
+
+def test_the_sentence_says_what_got_worse_as_plainly_as_what_got_better(two_runs):
+    erm, dro = two_runs
+    comparison = compared(erm, dro)
+    forward = summary(comparison, comparison.differences[0])
+    assert "worst language's CER fell from 40.0 % (kat) to 30.0 % (kat)" in forward
+    assert "mean over languages fell from 22.4 % to 18.6 %" in forward
+    assert "Of 2 languages, 1 got better, 1 got worse, 0 showed no difference" in forward
+    assert "Worse: deu +2.4." in forward
+    comparison = compared(dro, erm)
+    backward = summary(comparison, comparison.differences[0])
+    assert "worst language's CER rose from 30.0 % (kat) to 40.0 % (kat)" in backward
+    assert "Worse: kat +10.0." in backward
+
+
+def test_equal_runs_differ_in_nothing(two_runs, tmp_path):
+    texts = {"deu": utterances("deu", 10, 10), "kat": utterances("kat", 10, 84)}
+    comparison = compared(two_runs[0], plant_run(tmp_path / "copy", texts))
+    (one,) = comparison.differences
+    said = summary(comparison, one)
+    assert "stayed at 40.0 % (kat)" in said and "2 showed no difference" in said
+    assert set(one.verdicts.values()) == {Verdict.SAME}
+    assert all(value.p == 1 and value.estimate == 0 for value in one.measures.values())
+    assert "100 % of 20 utterances have the same hypothesis" in " ".join(notes(comparison, one))
+
+
+def test_the_command_prints_the_tables_and_writes_them_with_all_pictures(
+    two_runs, tmp_path, capsys
+):
+    out = tmp_path / "comparison"
+    assert main(["compare", *map(str, two_runs), "--out", str(out), "--title", "T"]) == 0
+    said = capsys.readouterr().out
+    assert "kat Georgian" in said and str(out / "comparison.png") in said
+    markdown = (out / "comparison.md").read_text(encoding="utf-8")
+    assert "kat Georgian" in markdown and "Updates: erm 200, ctc_dro 200." in markdown
+    assert "One run of each" in markdown and "## ctc_dro against erm" in markdown
+    for name in ("comparison", "pareto", "differences"):
+        assert (out / f"{name}.png").read_bytes()[1:4] == b"PNG"
+        assert "<svg" in (out / f"{name}.svg").read_text(encoding="utf-8")
+        assert f"]({name}.png)" in markdown
+    record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    (difference,) = record["differences"]
+    assert difference["groups"]["kat"]["difference"] == pytest.approx(-0.1)
+    assert difference["n_groups"] == {"better": 1, "same": 0, "worse": 1, "no verdict": 0}
+    assert difference["measures"]["worst"]["low"] < -0.1 < difference["measures"]["worst"]["high"]
+
+
+def test_without_out_nothing_is_written(two_runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["compare", *map(str, two_runs)]) == 0
+    assert "kat Georgian" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_seconds_and_constant_guess_come_from_the_data_folder_that_the_run_names(
+    two_runs, tmp_path, capsys
+):
+    data = tmp_path / "data"
+    labels = {"deu": "j a |", "kat": "კ ი | კ ი |"}
+    made = [
+        Utterance(data / f"{code}_{split}.wav", 32_000, code, label, f"{code}_{split}", split)
+        for code, label in labels.items()
+        for split in ("train", "test")
+    ]
+    write_data_folder(data, made, data)
+    plant_config(two_runs[0], {"task": {"data": str(data)}})
+    assert main(["compare", *map(str, two_runs)]) == 0
+    rows = rows_of(capsys.readouterr().out.split("##")[0])
+    assert rows["kat Georgian"][0] == "2" and rows["kat Georgian"][-1] == "0.0"
+
+
+def test_a_constant_guess_and_silence_are_named_as_such(two_runs, tmp_path, capsys):
+    silent = {"deu": [(i, r, "") for i, r, _ in utterances("deu", 10, 0)]}
+    silent["kat"] = [(i, r, r) for i, r, _ in utterances("kat", 10, 0)]
+    plant_run(tmp_path / "silent", silent)
+    assert main(["compare", str(two_runs[0]), str(tmp_path / "silent")]) == 0
+    assert "50 % of the hypotheses of silent are empty" in capsys.readouterr().out
+
+
+def test_runs_without_a_history_still_have_a_table(two_runs, tmp_path):
+    (two_runs[0] / "history.jsonl").unlink()
+    comparison = compared(*two_runs)
+    rows = rows_of(side_by_side(comparison))
+    assert rows["deu German"] == ["4.8", "7.1", "50.0", "50.0", "0.250"]
+    draw_comparison(comparison, [tmp_path / "one_column.png"])
+
+
+# --- what cannot be paired ---
+
+
+def test_hypotheses_and_references_in_nfd_are_scored_in_nfc(tmp_path):
+    text = "gärten über öfen"
+    decomposed = unicodedata.normalize("NFD", text)
+    assert decomposed != text
+    ids = [f"deu_{index}" for index in range(6)]
+    nfc = plant_run(tmp_path / "nfc", {"deu": [(i, text, text) for i in ids]})
+    nfd = plant_run(tmp_path / "nfd", {"deu": [(i, text, text) for i in ids]})
+    path = nfd / "decode_test" / "utterances.jsonl"
+    record = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+    lines = [
+        {**record, "id": i, "reference": decomposed, "hypothesis": decomposed, "deletions": 3}
+        for i in ids
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    comparison = compared(nfc, nfd)
+    assert comparison.cer["nfd"] == {"deu": 0.0} == comparison.cer["nfc"]
+    assert comparison.test.agreeing == [1.0, 1.0]
+
+
+def test_the_first_differing_reference_is_named_with_both_texts(two_runs, capsys):
+    write_records(
+        two_runs[1] / "decode_test",
+        {
+            "deu": [
+                (id, "other text" if id >= "deu_003" else reference, hypothesis)
+                for id, reference, hypothesis in utterances("deu", 10, 15)
+            ],
+            "kat": utterances("kat", 10, 63),
+        },
+    )
+    said = error_of(list(map(str, two_runs)), capsys)
+    assert "deu_003" in said and "'abcdefghij abcdefghij'" in said and "'other text'" in said
+    assert "deu_004" not in said and str(two_runs[0]) in said and str(two_runs[1]) in said
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_differing_sets_of_utterances_are_refused_by_the_first_that_is_missing(
+    two_runs, capsys, longer
+):
+    write_records(
+        two_runs[longer] / "decode_test",
+        {"deu": utterances("deu", 12, 10), "kat": utterances("kat", 10, 84)},
+    )
+    said = error_of(list(map(str, two_runs)), capsys)
+    assert "deu_010" in said and f"is in {two_runs[longer]} and not in" in said
+
+
+def test_an_id_that_is_there_twice_is_refused(two_runs, capsys):
+    path = two_runs[1] / "decode_test" / "utterances.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, lines[4]]), encoding="utf-8")
+    said = error_of(list(map(str, two_runs)), capsys)
+    assert "deu_004" in said and f"{path}:21" in said
+
+
+def test_a_language_without_references_is_refused_by_name(tmp_path, capsys):
+    texts = {
+        "deu": utterances("deu", 5, 3),
+        "kat": [(f"kat_{index}", "", "abc") for index in range(5)],
+    }
+    runs = [plant_run(tmp_path / name, texts) for name in ("a", "b")]
+    assert "all references of kat are empty" in error_of(list(map(str, runs)), capsys)
+
+
+def test_utterances_without_a_language_are_refused(two_runs, capsys):
+    for run in two_runs:
+        path = run / "decode_test" / "utterances.jsonl"
+        scored = score_utterance("a b", "a b", id="u1", language=None, seconds=1.0)
+        path.write_text(format_line(scored), encoding="utf-8")
+    assert "the utterance u1 has no language" in error_of(list(map(str, two_runs)), capsys)
+
+
+def test_a_language_of_one_utterance_gets_no_verdict(tmp_path):
+    runs = [
+        plant_run(
+            tmp_path / name,
+            {"deu": utterances("deu", 10, errors), "kat": utterances("kat", 1, errors)},
+        )
+        for name, errors in (("erm", 10), ("ctc_dro", 1))
+    ]
+    comparison = compared(*runs)
+    (one,) = comparison.differences
+    assert one.verdicts["kat"] is Verdict.NONE and one.verdicts["deu"] is Verdict.BETTER
+    assert "1 had too few utterances for a verdict" in summary(comparison, one)
+    record = comparison.as_record()["differences"][0]["groups"]["kat"]
+    assert record["p"] is None and record["low"] is None and record["verdict"] == "no verdict"
+
+
+def test_a_cut_last_line_leaves_the_rest_and_is_named(two_runs, caplog):
+    for run in two_runs:
+        path = run / "decode_test" / "utterances.jsonl"
+        path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    comparison = compared(*two_runs)
+    assert comparison.test.n_utterances == {"deu": 10, "kat": 9}
+    assert "utterances.jsonl:20: the last line is cut" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda records: records.unlink(), "decode the test split of the run first"),
+        (lambda records: records.write_text('{"id": "a"}\n{}\n'), ":1 (utterance a) lacks"),
+        (
+            lambda records: records.parent.parent.rename(records.parent.parent.with_name("gone")),
+            "does not exist: expected the hydra.run.dir",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_compared_is_named(two_runs, capsys, spoil, message):
+    spoil(two_runs[1] / "decode_test" / "utterances.jsonl")
+    said = error_of(list(map(str, two_runs)), capsys)
+    assert message in said and "ctc_dro" in said
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["RUN0"], "expected two runs or more"),
+        ([], "name the runs"),
+        (["RUN0", "--arm", "a=RUN1"], "and not both"),
+        (["RUN0", "RUN0"], "is named twice"),
+        (["--arm", "a=RUN0", "--arm", "b=RUN0"], "is named twice"),
+        (["--arm", "a=RUN0", "--arm", "a=RUN1"], "have the same name, a"),
+        (["--arm", "a", "--arm", "b=RUN1"], "--arm a: expected NAME=RUN"),
+        (["--arm", "a=RUN0,", "--arm", "b=RUN1"], "expected NAME=RUN"),
+    ],
+)
+def test_arguments_that_name_no_two_arms_are_refused(two_runs, capsys, arguments, message):
+    typed = [
+        text.replace("RUN0", str(two_runs[0])).replace("RUN1", str(two_runs[1]))
+        for text in arguments
+    ]
+    assert message in error_of(typed, capsys)
+
+
+# --- arms of several seeds ---
+
+
+def seeded(tmp_path: Path, name: str, seeds: tuple[int, ...], rate: float) -> list[Path]:
+    runs = []
+    for seed in seeds:
+        generator = np.random.default_rng([seed, *name.encode()])
+        rates = {"deu": rate * generator.uniform(0.7, 1.3), "kat": 2 * rate}
+        objective = "erm" if name == "erm" else "ctc_dro"
+        folder = tmp_path / f"{name}_seed{seed}"
+        runs.append(plant_run(folder, noisy_texts(rates, 12, generator), objective, seed=seed))
+    return runs
+
+
+def test_runs_that_differ_in_their_seed_only_are_one_arm(tmp_path, capsys):
+    erm, dro = seeded(tmp_path, "erm", (1, 2, 3), 0.2), seeded(tmp_path, "dro", (1, 2), 0.1)
+    arms = group_runs([erm[0], dro[0], *erm[1:], dro[1]], "decode_test")
+    assert [(arm.name, [run.folder for run in arm.runs]) for arm in arms] == [
+        ("erm", erm), ("dro", dro),
+    ]  # fmt: skip
+    assert main(["compare", *map(str, [*erm, *dro])]) == 0
+    said = capsys.readouterr().out
+    assert "## dro against erm" in said and "3 and 2 runs: intervals cover test utterances" in said
+    assert "Updates: erm 200 (3 runs), dro 200 (2 runs)." in said
+
+
+def test_seeds_of_one_recipe_alone_stand_side_by_side(tmp_path):
+    arms = group_runs(seeded(tmp_path, "erm", (1, 2), 0.2), "decode_test")
+    assert [arm.name for arm in arms] == ["erm_seed1", "erm_seed2"]
+
+
+def test_another_option_or_the_same_seed_again_is_another_arm(tmp_path):
+    runs = seeded(tmp_path, "erm", (1, 2), 0.2) + seeded(tmp_path, "dro", (1,), 0.2)
+    plant_config(runs[1], {"common": {"seed": 1}, "criterion": {"objective": "erm"}})
+    assert [len(arm.runs) for arm in group_runs(runs, "decode_test")] == [1, 1, 1]
+    plant_config(runs[1], {"common": {"seed": 2}, "criterion": {"objective": "erm", "eta": 1}})
+    assert [len(arm.runs) for arm in group_runs(runs, "decode_test")] == [1, 1, 1]
+
+
+def test_arms_that_are_typed_are_what_was_typed(tmp_path):
+    erm, dro = seeded(tmp_path, "erm", (1, 2, 3), 0.2), seeded(tmp_path, "dro", (1,), 0.1)
+    typed = [f"plain={erm[0]},{erm[1]}", f"mixed={dro[0]},{erm[2]}"]
+    arms = read_arms(typed, "decode_test")
+    assert [(arm.name, len(arm.runs)) for arm in arms] == [("plain", 2), ("mixed", 2)]
+    comparison = compare_arms(arms, n_replicates=50)
+    rates = comparison.test.characters.rates(0)
+    assert comparison.cer["plain"]["deu"] == pytest.approx(rates[:, 0].mean())
+    assert comparison.measures["plain"]["worst"] == pytest.approx(rates.max(axis=1).mean())
+
+
+def test_seeds_that_differ_widen_the_interval_and_the_note_says_by_how_much(tmp_path):
+    erm, dro = seeded(tmp_path, "erm", (1, 2, 3), 0.3), seeded(tmp_path, "dro", (1, 2, 3), 0.3)
+    many = compare_arms(
+        read_arms([f"e={','.join(map(str, erm))}", f"d={','.join(map(str, dro))}"], "decode_test"),
+        n_replicates=200,
+    )
+    single = compare_arms(read_arms([f"e={erm[0]}", f"d={dro[0]}"], "decode_test"))
+    assert np.isnan(single.differences[0].measures["mean"].training_share)
+    share = many.differences[0].measures["mean"].training_share
+    assert 0.2 < share < 1
+    assert f"Seeds make {100 * share:.0f} %" in " ".join(notes(many, many.differences[0]))
+
+
+# --- blocks, groups, gap ---
+
+
+def test_speakers_are_the_blocks_where_they_are_known_and_several(tmp_path):
+    texts = {"deu": utterances("deu", 12, 6), "kat": utterances("kat", 12, 6)}
+    other = {"deu": utterances("deu", 12, 18), "kat": utterances("kat", 12, 18)}
+    speakers = {f"deu_{index:03d}": f"s{index // 4}" for index in range(12)}
+    speakers |= {f"kat_{index:03d}": "s0" for index in range(12)}
+    runs = [
+        plant_run(tmp_path / name, made, speakers=speakers)
+        for name, made in (("erm", texts), ("ctc_dro", other))
+    ]
+    comparison = compared(*runs)
+    test = comparison.test
+    assert dict(zip(test.characters.languages, test.characters.n_blocks.tolist())) == {
+        "deu": 3, "kat": 12,
+    }  # fmt: skip
+    assert test.by_speaker == {"deu"} and test.one_speaker == {"kat"}
+    said = " ".join(notes(comparison, comparison.differences[0]))
+    assert "Of one speaker each" in said and "the speakers in 1 of 2 languages" in said
+
+
+def test_groups_of_language_and_corpus_are_compared_as_such(tmp_path):
+    runs = []
+    for name, errors in (("erm", 20), ("ctc_dro", 10)):
+        run = plant_run(tmp_path / name, {"deu": utterances("deu", 8, errors)})
+        path = run / "decode_test" / "utterances.jsonl"
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for index, record in enumerate(records):
+            record["corpus"] = "mls" if index < 4 else "swc"
+        path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        row = {"q": 0.5, "cer": 0.1}
+        (run / "history.jsonl").write_text(
+            json.dumps(
+                {
+                    "format": 1, "update": 1, "subset": "valid", "objective": name,
+                    "group_by": "language_and_corpus",
+                    "languages": {"deu/mls": row, "deu/swc": row},
+                }
+            )
+        )  # fmt: skip
+        runs.append(run)
+    comparison = compared(*runs)
+    assert comparison.codes == ["deu/mls", "deu/swc"]
+    rows = rows_of(side_by_side(comparison))
+    assert rows["deu/mls German (mls)"][-2:] == ["0.500", "0.500"]
+
+
+@pytest.mark.parametrize(
+    "before, after, verdict",
+    [
+        ((0.1, 0.5), (0.1, 0.2), GapVerdict.FROM_BELOW),
+        ((0.1, 0.5), (0.4, 0.5), GapVerdict.FROM_ABOVE),
+        ((0.1, 0.5), (0.25, 0.3), GapVerdict.FROM_BOTH),
+        ((0.1, 0.3), (0.1, 0.5), GapVerdict.WIDENED),
+        ((0.1, 0.3), (0.1, 0.3), GapVerdict.NOT_SHOWN),
+    ],
+)
+def test_a_gap_that_closes_by_making_the_best_worse_is_told_from_one_that_helps(
+    tmp_path, before, after, verdict
+):
+    runs = []
+    for name, rates in (("erm", before), ("ctc_dro", after)):
+        texts = noisy_texts(dict(zip(("deu", "kat"), rates)), 40, np.random.default_rng(3))
+        runs.append(plant_run(tmp_path / name, texts))
+    comparison = compared(*runs)
+    (one,) = comparison.differences
+    change, gap = one.gap, one.measures["gap"]
+    assert change.verdict is verdict
+    assert change.from_below + change.from_above == pytest.approx(-float(gap.estimate))
+    if verdict is GapVerdict.FROM_ABOVE:
+        assert "levelling down" in summary(comparison, one)
+
+
+# --- pictures ---
+
+
+def hundred_languages(tmp_path: Path) -> Comparison:
+    from fairseq_dro.corpora.spoken_languages import spoken_languages
+
+    codes = list(spoken_languages())[:100]
+    q = {code: (index + 1) / 5050 for index, code in enumerate(reversed(codes))}
+    errors = {code: 10 + index for index, code in enumerate(codes)}
+    texts = {code: utterances(code, 6, n) for code, n in errors.items()}
+    return compared(
+        plant_run(tmp_path / "erm", texts), plant_run(tmp_path / "ctc_dro", texts, q=q)
+    )
+
+
+def test_a_hundred_languages_are_drawn_with_six_in_colour(tmp_path):
+    comparison = hundred_languages(tmp_path)
+    codes = comparison.codes
+    assert highlighted(comparison) == [
+        codes[0], codes[1], codes[2], codes[-1], codes[-2], codes[-3],
+    ]  # fmt: skip
+    draw_comparison(comparison, [tmp_path / "hundred.svg"])
+    assert "94 other languages of 100" in (tmp_path / "hundred.svg").read_text(encoding="utf-8")
+
+
+def test_every_language_has_its_row_among_a_hundred_differences(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")
+    comparison = hundred_languages(tmp_path)
+    draw_differences(comparison.differences[0], "erm", [tmp_path / "hundred.svg"])
+    drawn = (tmp_path / "hundred.svg").read_text(encoding="utf-8")
+    assert all(f" {code}" in drawn or "…" in drawn for code in comparison.codes)
+    assert sum(drawn.count(f" {code}<") for code in comparison.codes) > 80
+
+
+def test_equal_runs_draw_equal_files(two_runs, tmp_path):
+    comparison = compared(*two_runs)
+    for draw in (draw_comparison, draw_pareto):
+        paths = [tmp_path / "a.svg", tmp_path / "b.svg"]
+        for path in paths:
+            draw(comparison, [path])
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_the_front_holds_what_no_other_beats_in_both():
+    points = [(3.0, 9.0), (1.0, 9.0), (2.0, 5.0), (2.0, 6.0), (4.0, 1.0), (5.0, 1.0)]
+    assert pareto_front(points) == [1, 2, 4]
+    assert pareto_front([(1.0, 1.0), (1.0, 1.0)]) == [0, 1]
