@@ -95,10 +95,11 @@ class BatchPlanner:
     def sampling_share(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
         """Share of an epoch's batches that each group gets, by group; they sum to 1.
 
-        Proportional: by audio; uniform: 1 / G; temperature T: by audio ** (1 / T).
+        Proportional: by audio; uniform: 1 / G; temperature T: by audio ** (1 / T), in whole
+        batches of which each group has one.
         """
         corpus = SortedGroups.of(n_samples, groups, self._kept(n_samples))
-        return dict(zip(corpus.names.tolist(), self._share(corpus.audio).tolist()))
+        return dict(zip(corpus.names.tolist(), self._share(corpus).tolist()))
 
     def sampling_weights(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
         """Share of the corpus over share of what is drawn, by group: 1 under ``proportional``.
@@ -117,7 +118,7 @@ class BatchPlanner:
         if self.sampling is GroupSampling.PROPORTIONAL:
             return dict.fromkeys(corpus.names.tolist(), 1.0)
         audio = corpus.audio
-        drawn = self._share(audio) * full_batch_samples(audio, self.batch_samples)
+        drawn = self._share(corpus) * full_batch_samples(audio, self.batch_samples)
         factors = (audio / audio.sum()) / (drawn / drawn.sum())
         return dict(zip(corpus.names.tolist(), factors.tolist()))
 
@@ -127,13 +128,19 @@ class BatchPlanner:
             return np.arange(len(n_samples))
         return np.flatnonzero(n_samples <= self.max_padded_samples)
 
-    def _share(self, audio: np.ndarray) -> np.ndarray:
-        """[G] share of the batches, of the samples of each group."""
+    def _share(self, corpus: SortedGroups) -> np.ndarray:
+        """[G] share of an epoch's batches."""
         if self.sampling is GroupSampling.UNIFORM:
-            audio = np.ones(len(audio))
-        elif self.sampling is GroupSampling.TEMPERATURE:
-            audio = audio ** (1 / self.temperature)
-        return audio / audio.sum()
+            return np.full(len(corpus.names), 1 / len(corpus.names))
+        if self.sampling is GroupSampling.PROPORTIONAL:
+            return corpus.audio / corpus.audio.sum()
+        counts = batch_counts.aimed_counts(corpus.audio, corpus.sizes, self.batch_samples)
+        return self._tempered(corpus, int(counts.sum())) / counts.sum()
+
+    def _tempered(self, corpus: SortedGroups, total: int) -> np.ndarray:
+        """[G] batches of each group under ``temperature``, ``total`` in all."""
+        share = corpus.audio ** (1 / self.temperature)
+        return batch_counts.by_share(share / share.sum(), total)
 
     def _once_each(
         self,
@@ -179,7 +186,7 @@ class BatchPlanner:
             turns = turns_in_rounds(n_groups, total, before, self.seed)
             drawn = np.bincount(turns, minlength=n_groups)
         else:
-            drawn = batch_counts.by_share(self._share(corpus.audio), total)
+            drawn = self._tempered(corpus, total)
             turns = spread_turns(drawn, rng)
         batches: list[np.ndarray] = []
         for group, needed in enumerate(drawn.tolist()):
