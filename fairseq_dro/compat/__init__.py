@@ -39,6 +39,11 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "unmatched_weights",
     "relative_paths",
     "finished_run",
+    "crash_checkpoint",
+    "atomic_saving",
+    "damaged_checkpoints",
+    "missing_restore_file",
+    "preemption",
 )
 
 _done: set[str] = set()

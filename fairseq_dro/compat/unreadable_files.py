@@ -61,21 +61,21 @@ def apply() -> None:
 
 def _cannot_open(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        places = [os.path.join(folder, path) for folder in _folders_of_relative_paths()]
-        where = " or ".join(dict.fromkeys(places))  # one where the path is absolute
+        where = " or ".join(places_of(path))
         return f"no checkpoint at {where}; expected an existing file, such as xlsr2_300m.pt."
     if isinstance(error, IsADirectoryError):
         return f"{path} is a folder; expected a checkpoint file inside it, such as {path}/model.pt."
     return f"the checkpoint {path} cannot be opened: {error.strerror or error}."
 
 
-def _folders_of_relative_paths() -> list[str]:
-    """Where the command was typed, if hydra changed the folder since, and where it runs."""
+def places_of(path: str) -> list[str]:
+    """Where a path was looked for: where the command was typed, if hydra left it, and here."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.utils import get_original_cwd
 
     typed = [get_original_cwd()] if HydraConfig.initialized() else []
-    return list(dict.fromkeys([*typed, os.getcwd()]))
+    places = [os.path.join(folder, path) for folder in (*typed, os.getcwd())]
+    return list(dict.fromkeys(places))  # one where the path is absolute
 
 
 def _incomplete(path: str) -> str:

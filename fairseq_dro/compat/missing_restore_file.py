@@ -1,0 +1,62 @@
+"""A checkpoint that was asked for by name and is not there is an error, not a fresh start.
+
+``Trainer.load_checkpoint`` says "No existing checkpoint found" and trains from update 0 when
+``checkpoint.restore_file`` or ``checkpoint.continue_once`` name no file (fairseq/trainer.py:469,
+:671). A missing ``checkpoint.finetune_from_model`` ends in a traceback (checkpoint_utils.py:231).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from fairseq_dro.compat.rank_zero import on_rank_zero
+from fairseq_dro.compat.unreadable_files import places_of
+from fairseq_dro.errors import UserError
+
+
+def needed() -> bool:
+    """Always: fairseq 0.12.2 is the last release."""
+    return True
+
+
+def apply() -> None:
+    """Wrap ``checkpoint_utils.load_checkpoint``."""
+    from fairseq import checkpoint_utils
+
+    original = checkpoint_utils.load_checkpoint
+
+    @functools.wraps(original)
+    def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
+        on_rank_zero(trainer, lambda: require_named_files(cfg, trainer.checkpoint_suffix))
+        return original(cfg, trainer, **kwargs)
+
+    checkpoint_utils.load_checkpoint = load_checkpoint
+
+
+def require_named_files(cfg: Any, suffix: str = "") -> None:
+    """Check the options of the checkpoint section that name a file to start from.
+
+    ``finetune_from_model`` and ``continue_once`` count for a run without checkpoints only.
+
+    Raises:
+        UserError: one names no file.
+    """
+    from fairseq.file_io import PathManager
+
+    named = {}
+    last = os.path.join(cfg.save_dir, f"checkpoint_last{suffix}.pt")
+    if cfg.restore_file != "checkpoint_last.pt":
+        named["restore_file"] = cfg.restore_file.replace(".pt", f"{suffix}.pt")
+    elif not PathManager.exists(last):
+        named["continue_once"] = getattr(cfg, "continue_once", None)
+        named["finetune_from_model"] = cfg.finetune_from_model
+    for option, path in named.items():
+        if path and not PathManager.isfile(path):
+            meant = os.path.join(cfg.save_dir, os.path.basename(path))
+            advice = f"did you mean {meant}" if os.path.isfile(meant) else "name an existing file"
+            raise UserError(
+                f"checkpoint.{option}={path}: there is no file at {' or '.join(places_of(path))}; "
+                f"{advice}, or leave the option out?"
+            )

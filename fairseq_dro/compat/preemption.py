@@ -1,0 +1,199 @@
+"""SIGTERM and SIGUSR1 save a checkpoint at the next update, without a validation, and stop.
+
+fairseq handles no signal: it dies where it stands, and the updates since the last save are lost.
+
+- ``checkpoint_last.pt`` is written at the end of the update that is at work, and the run ends with
+  status 143 (`fairseq_dro.preemption.EXIT_STATUS`). A validation is broken off; a checkpoint that
+  is being written is finished first.
+- All workers stop after the same update: whether one was asked to travels in the all-reduce of the
+  logging outputs that fairseq makes anyway (fairseq/trainer.py:895; 8 bytes more), and nobody
+  leaves before rank 0 has written.
+- The same command goes on. A validation that was due at that update is made first, with the
+  saving and the choice of the best file that belong to it.
+- Where fairseq starts the workers itself (distributed/utils.py:344), the process that only waits
+  for them passes the signal on.
+
+Until training begins the signals kill, as they always did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+from typing import Any
+
+import torch
+import torch.multiprocessing
+
+from fairseq_dro import preemption
+from fairseq_dro.compat.saved_position import SavedPosition
+
+logger = logging.getLogger(__name__)
+
+REQUESTED = "_stop_requested"
+"""Key of the flag in the logging output while it travels."""
+DUE = "validation_due"
+"""Key in the saved state of the epoch iterator: the update was saved without its validation."""
+
+
+class ValidationBrokenOffError(Exception):
+    """A validation was due or at work when the run was asked to stop."""
+
+
+def needed() -> bool:
+    """Always: fairseq 0.12.2 is the last release."""
+    return True
+
+
+def apply() -> None:
+    """Wrap ``load_checkpoint``, after which training begins, and the steps of ``Trainer``."""
+    from fairseq import checkpoint_utils
+    from fairseq.distributed import utils as distributed_utils
+    from fairseq.trainer import Trainer
+
+    load, call_main = checkpoint_utils.load_checkpoint, distributed_utils.call_main
+    aggregate, valid_step = Trainer._aggregate_logging_outputs, Trainer.valid_step
+
+    @functools.wraps(load)
+    def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
+        command = sys.modules.get("fairseq_cli.train")
+        if command is None:  # a program of its own
+            return load(cfg, trainer, **kwargs)
+        if not hasattr(command.validate_and_save, "stops_on_request"):
+            command.validate = _validate_unless_stopping(command.validate)
+            command.validate_and_save = _save_and_stop_on_request(command.validate_and_save)
+        preemption.listen()
+        extra_state, epoch_itr = load(cfg, trainer, **kwargs)
+        position = (extra_state or {}).get("train_iterator") or {}
+        if position.get(DUE) and trainer.get_num_updates() > 0:
+            _validate_at_last(command, trainer, position)
+        return extra_state, epoch_itr
+
+    @functools.wraps(aggregate)
+    def _aggregate_logging_outputs(
+        self: Any, logging_outputs: list[dict[str, Any]], *sums: Any, **kwargs: Any
+    ) -> Any:
+        for log in logging_outputs[:1]:
+            log[REQUESTED] = float(preemption.requested())
+        logs, sums = aggregate(self, logging_outputs, *sums, **kwargs)
+        self.stop_flag = _on_cpu([log.pop(REQUESTED) for log in logs if REQUESTED in log])
+        return logs, sums
+
+    @functools.wraps(valid_step)
+    def valid_step_unless_stopping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        logging_output = valid_step(self, *args, **kwargs)
+        if _all_stop(self):
+            raise ValidationBrokenOffError
+        return logging_output
+
+    @functools.wraps(call_main)
+    def call_main_passing_signals_on(cfg: Any, main: Any, **kwargs: Any) -> Any:
+        if main is not getattr(sys.modules.get("fairseq_cli.train"), "main", None):
+            return call_main(cfg, main, **kwargs)
+        spawn = torch.multiprocessing.spawn
+        torch.multiprocessing.spawn = _spawn_and_pass_signals_on
+        try:
+            return call_main(cfg, main, **kwargs)
+        finally:
+            torch.multiprocessing.spawn = spawn
+
+    checkpoint_utils.load_checkpoint = load_checkpoint
+    distributed_utils.call_main = call_main_passing_signals_on
+    Trainer._aggregate_logging_outputs = _aggregate_logging_outputs
+    Trainer.valid_step = valid_step_unless_stopping
+
+
+def _on_cpu(flags: list[Any]) -> torch.Tensor:
+    """[n] float64, on its way to the CPU: fairseq's own reading of the same sums waits for it."""
+    if not flags:
+        return torch.zeros(1, dtype=torch.float64)
+    flag = torch.stack([torch.as_tensor(flag, dtype=torch.float64) for flag in flags])
+    if not flag.is_cuda:
+        return flag
+    return torch.empty(flag.shape, dtype=flag.dtype, pin_memory=True).copy_(flag, non_blocking=True)
+
+
+def _all_stop(trainer: Any) -> bool:
+    """Whether the run is to stop now; the same on all workers."""
+    if trainer.data_parallel_world_size == 1:
+        return preemption.requested()
+    return bool(getattr(trainer, "stop_flag", torch.zeros(1)).sum() > 0)
+
+
+def _validate_unless_stopping(validate: Any) -> Any:
+    @functools.wraps(validate)
+    def validate_unless_stopping(cfg: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        if _all_stop(trainer):
+            raise ValidationBrokenOffError
+        return validate(cfg, trainer, *args, **kwargs)
+
+    return validate_unless_stopping
+
+
+def _save_and_stop_on_request(validate_and_save: Any) -> Any:
+    @functools.wraps(validate_and_save)
+    def save_and_stop_on_request(
+        cfg: Any, trainer: Any, task: Any, epoch_itr: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            stopping = _all_stop(trainer)
+            result = validate_and_save(cfg, trainer, task, epoch_itr, *args, **kwargs)
+            if not stopping or result[1]:  # result[1]: this was the last update anyway
+                return result
+            _save_and_stop(cfg, trainer, epoch_itr, validation_due=False)
+        except ValidationBrokenOffError:
+            _save_and_stop(cfg, trainer, epoch_itr, validation_due=True)
+
+    save_and_stop_on_request.stops_on_request = True
+    return save_and_stop_on_request
+
+
+def _save_and_stop(cfg: Any, trainer: Any, epoch_itr: Any, *, validation_due: bool) -> None:
+    from fairseq import checkpoint_utils
+    from fairseq.distributed import utils as distributed_utils
+
+    state = {**epoch_itr.state_dict(), **({DUE: True} if validation_due else {})}
+    if cfg.checkpoint.no_last_checkpoints:
+        cfg.checkpoint.no_last_checkpoints = False  # or there would be nothing to go on from
+    checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, SavedPosition(state), None)
+    if torch.distributed.is_initialized():  # whoever left early would have the others killed
+        torch.distributed.barrier(distributed_utils.get_global_group())
+    logger.warning(
+        "stopped as asked at update %d%s; the same command goes on from here",
+        trainer.get_num_updates(), ", before its validation" if validation_due else "",
+    )
+    sys.exit(preemption.EXIT_STATUS)
+
+
+def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> None:
+    """Make the validation that was due when the run stopped, and what belongs to it."""
+    logger.info("validating at update %d, as was due", trainer.get_num_updates())
+    state = {key: value for key, value in position.items() if key != DUE}
+    saved = SavedPosition(state)
+    cfg = trainer.cfg
+    command.validate_and_save(
+        cfg, trainer, trainer.task, saved, cfg.dataset.valid_subset.split(","),
+        saved.end_of_epoch(),
+    )
+
+
+def _spawn_and_pass_signals_on(fn: Any, args: Any, nprocs: int, join: bool = True) -> None:
+    """``torch.multiprocessing.spawn`` as fairseq calls it."""
+    processes = torch.multiprocessing.start_processes(fn, args, nprocs, join=False)
+
+    def forward(number: int) -> None:
+        for pid in processes.pids():
+            with contextlib.suppress(ProcessLookupError):  # it is done
+                os.kill(pid, number)
+
+    preemption.listen(forward)
+    try:
+        while not processes.join():
+            pass
+    except torch.multiprocessing.ProcessExitedException as ended:
+        if ended.exit_code != preemption.EXIT_STATUS:
+            raise
+        sys.exit(preemption.EXIT_STATUS)
