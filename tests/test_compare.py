@@ -363,23 +363,26 @@ def test_seeds_that_differ_widen_the_interval_and_the_note_says_by_how_much(tmp_
 # --- blocks, groups, gap ---
 
 
-def test_speakers_are_the_blocks_where_they_are_known_and_several(tmp_path):
-    texts = {"deu": utterances("deu", 12, 6), "kat": utterances("kat", 12, 6)}
-    other = {"deu": utterances("deu", 12, 18), "kat": utterances("kat", 12, 18)}
-    speakers = {f"deu_{index:03d}": f"s{index // 4}" for index in range(12)}
-    speakers |= {f"kat_{index:03d}": "s0" for index in range(12)}
+def test_speakers_are_the_blocks_where_they_are_known_and_not_too_few(tmp_path):
+    codes = ("deu", "ell", "kat")
+    speakers = {f"deu_{index:03d}": f"s{index // 2}" for index in range(12)}
+    speakers |= {f"kat_{index:03d}": f"s{index // 3}" for index in range(12)}
     runs = [
-        plant_run(tmp_path / name, made, speakers=speakers)
-        for name, made in (("erm", texts), ("ctc_dro", other))
-    ]
+        plant_run(
+            tmp_path / name, {code: utterances(code, 12, errors) for code in codes},
+            speakers=speakers,
+        )
+        for name, errors in (("erm", 6), ("ctc_dro", 18))
+    ]  # fmt: skip
     comparison = compared(*runs)
     test = comparison.test
-    assert dict(zip(test.characters.languages, test.characters.n_blocks.tolist())) == {
-        "deu": 3, "kat": 12,
-    }  # fmt: skip
-    assert test.by_speaker == {"deu"} and test.one_speaker == {"kat"}
+    assert test.characters.n_blocks.tolist() == [6, 12, 12]
+    assert test.by_speaker == {"deu"} and test.few_speakers == {"kat"}
+    deu = test.characters.language == 0
+    assert test.characters.lengths[deu].tolist() == [2 * 21.0] * 6
+    assert test.characters.errors[1][0, deu].tolist() == [4.0] * 3 + [2.0] * 3
     said = " ".join(notes(comparison, comparison.differences[0]))
-    assert "Of one speaker each" in said and "the speakers in 1 of 2 languages" in said
+    assert "Of fewer than 5 speakers each" in said and "the speakers in 1 of 3 languages" in said
 
 
 def test_groups_of_language_and_corpus_are_compared_as_such(tmp_path):

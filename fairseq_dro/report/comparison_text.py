@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fairseq_dro import languages
 from fairseq_dro.report.comparison import ArmDifference, Comparison, Verdict
 from fairseq_dro.scoring import disparity
+from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.levelling import GapVerdict
 
 _NAMES = {
@@ -158,9 +159,7 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> str:
         value, verdict = one.by_group.at(index), one.verdicts[code]
         utterances = f"{comparison.test.n_utterances[code]}"
         if code in comparison.test.by_speaker:
-            utterances += f" ({blocks.n_blocks[index]} speakers)"
-        elif code in comparison.test.one_speaker:
-            utterances += " (1 speaker)"
+            utterances += f" ({blocks.n_blocks[index]} blocks)"
         known = verdict is not Verdict.NONE
         rows.append(
             [
@@ -194,16 +193,16 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         said.append(
             "Paired block bootstrap; each utterance is a block, as "
             + (
-                "no language has two speakers."
-                if test.one_speaker
+                f"no language has {FEWEST_SPEAKERS} speakers."
+                if test.few_speakers
                 else "no speakers are known (the split has no .speaker file): utterances of one "
                 "speaker are alike, so intervals may be too narrow."
             )
         )
-    if test.one_speaker:
+    if test.few_speakers:
         said.append(
-            f"Of one speaker each, so that the interval holds for that voice only: "
-            f"{', '.join(sorted(test.one_speaker))}."
+            f"Of fewer than {FEWEST_SPEAKERS} speakers each, so that the interval holds for these "
+            f"voices only: {', '.join(sorted(test.few_speakers))}."
         )
     said.append(
         "Intervals of single languages are not widened for their number; p and verdicts are "

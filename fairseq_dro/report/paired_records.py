@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.edits import TextErrors, count_text_errors
 from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
@@ -39,7 +40,7 @@ class PairedTest:
         words: what WER is made of, in the same blocks.
         n_utterances: by group.
         by_speaker: groups whose blocks are speakers; those of the others are single utterances.
-        one_speaker: of the others, those that have one known speaker.
+        few_speakers: of the others, those that are known to have too few speakers.
         empty: by arm, share of its hypotheses that are empty.
         agreeing: by arm, share of utterances of which its first run has the baseline's hypothesis.
     """
@@ -48,7 +49,7 @@ class PairedTest:
     words: PairedBlocks
     n_utterances: dict[str, int]
     by_speaker: frozenset[str]
-    one_speaker: frozenset[str]
+    few_speakers: frozenset[str]
     empty: list[float]
     agreeing: list[float]
 
@@ -56,8 +57,8 @@ class PairedTest:
 def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> PairedTest:
     """Line all runs of all arms up, and count errors in blocks.
 
-    A block is a speaker, where every utterance of the group names one and there are two at least;
-    else an utterance.
+    A block is a speaker in groups of ``bootstrap.FEWEST_SPEAKERS`` or more, as in scores; else an
+    utterance, as is one whose speaker is not known.
 
     Args:
         arms: runs of each arm; the first run of the first arm is the one the others must match.
@@ -88,7 +89,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> Paire
         empty.append(n_empty / (len(ids) * len(runs)))
     names = sorted(set(groups))
     _require_text(first, names, groups, counts[0][0])
-    labels, by_speaker, one_speaker = _block_labels(ids, groups, reference)
+    labels, by_speaker, few_speakers = _block_labels(ids, groups, reference)
     blocks, block = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     number = {name: index for index, name in enumerate(names)}
     language = np.zeros(len(blocks), dtype=int)
@@ -111,7 +112,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> Paire
         words=blocks_of(fields.index("word_errors"), fields.index("words")),
         n_utterances=dict(sorted(Counter(groups).items())),
         by_speaker=by_speaker,
-        one_speaker=one_speaker,
+        few_speakers=few_speakers,
         empty=empty,
         agreeing=agreeing,
     )
@@ -201,14 +202,20 @@ def _require_text(
 def _block_labels(
     ids: Sequence[str], groups: Sequence[str], records: dict[str, Record]
 ) -> tuple[list[str], frozenset[str], frozenset[str]]:
-    """The block of each utterance, the groups blocked by speaker, those of a single speaker."""
-    speakers: dict[str, set[str | None]] = {}
+    """The block of each utterance, the groups blocked by speaker, those of too few speakers."""
+    members: dict[str, list[str]] = {}
     for id, group in zip(ids, groups):
-        speakers.setdefault(group, set()).add(records[id].speaker)
-    known = {group: named for group, named in speakers.items() if None not in named}
-    by_speaker = frozenset(group for group, named in known.items() if len(named) > 1)
-    labels = [
-        f"{group} speaker {records[id].speaker}" if group in by_speaker else f"{group} id {id}"
-        for id, group in zip(ids, groups)
-    ]
-    return labels, by_speaker, frozenset(known) - by_speaker
+        members.setdefault(group, []).append(id)
+    by_speaker, few_speakers = set(), set()
+    label = {id: f"{group} id {id}" for id, group in zip(ids, groups)}
+    for group, own in members.items():
+        speakers = {id: records[id].speaker for id in own if records[id].speaker is not None}
+        n_blocks = len(set(speakers.values())) + len(own) - len(speakers)
+        if n_blocks == len(own):
+            continue  # no two utterances are known to be of one speaker
+        if n_blocks < FEWEST_SPEAKERS:
+            few_speakers.add(group)
+            continue
+        by_speaker.add(group)
+        label.update((id, f"{group} speaker {name}") for id, name in speakers.items())
+    return [label[id] for id in ids], frozenset(by_speaker), frozenset(few_speakers)
