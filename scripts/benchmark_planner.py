@@ -215,7 +215,8 @@ def speed_table() -> Iterable[str]:
             tracemalloc.stop()
             wall, cpu = min(times)
             yield row(
-                f"{n:,}", sampling.value, n_batches, f"{wall:.3f}", f"{cpu:.3f}", f"{peak / 1e6:.0f}"
+                f"{n:,}", sampling.value, n_batches, f"{wall:.3f}", f"{cpu:.3f}",
+                f"{peak / 1e6:.0f}",
             )
 
 
