@@ -5,9 +5,9 @@ fairseq handles no signal: it dies where it stands, and the updates since the la
 - ``checkpoint_last.pt`` is written at the end of the update that is at work, and the run ends with
   status 143 (`fairseq_dro.preemption.EXIT_STATUS`). A validation is broken off; a checkpoint that
   is being written is finished first.
-- All workers stop after the same update: whether one was asked to travels in the all-reduce of the
-  logging outputs that fairseq makes anyway (fairseq/trainer.py:895; 8 bytes more), and nobody
-  leaves before rank 0 has written.
+- All workers stop after the same update: how many were asked travels in the all-reduce of numbers
+  that fairseq makes anyway (fairseq/trainer.py:894 and :1148; 8 bytes more), and nobody leaves
+  before rank 0 has written.
 - The same command goes on. A validation that was due at that update is made first, with the
   saving and the choice of the best file that belong to it.
 - Where fairseq starts the workers itself (distributed/utils.py:344), the process that only waits
@@ -33,8 +33,6 @@ from fairseq_dro.compat.saved_position import SavedPosition
 
 logger = logging.getLogger(__name__)
 
-REQUESTED = "_stop_requested"
-"""Key of the flag in the logging output while it travels."""
 DUE = "validation_due"
 """Key in the saved state of the epoch iterator: the update was saved without its validation."""
 
@@ -76,10 +74,9 @@ def apply() -> None:
     def _aggregate_logging_outputs(
         self: Any, logging_outputs: list[dict[str, Any]], *sums: Any, **kwargs: Any
     ) -> Any:
-        for log in logging_outputs[:1]:
-            log[REQUESTED] = float(preemption.requested())
-        logs, sums = aggregate(self, logging_outputs, *sums, **kwargs)
-        self.stop_flag = _on_cpu([log.pop(REQUESTED) for log in logs if REQUESTED in log])
+        asked = float(preemption.requested())
+        logs, (*sums, n_asked) = aggregate(self, logging_outputs, *sums, asked, **kwargs)
+        self.n_asked_to_stop = _on_cpu(n_asked)
         return logs, sums
 
     @functools.wraps(valid_step)
@@ -106,21 +103,19 @@ def apply() -> None:
     Trainer.valid_step = valid_step_unless_stopping
 
 
-def _on_cpu(flags: list[Any]) -> torch.Tensor:
-    """[n] float64, on its way to the CPU: fairseq's own reading of the same sums waits for it."""
-    if not flags:
-        return torch.zeros(1, dtype=torch.float64)
-    flag = torch.stack([torch.as_tensor(flag, dtype=torch.float64) for flag in flags])
-    if not flag.is_cuda:
-        return flag
-    return torch.empty(flag.shape, dtype=flag.dtype, pin_memory=True).copy_(flag, non_blocking=True)
+def _on_cpu(number: Any) -> Any:
+    """A sum on its way from the GPU; it is there once fairseq has read its own of the same step."""
+    if not torch.is_tensor(number) or not number.is_cuda:
+        return number
+    arriving = torch.empty(number.shape, dtype=number.dtype, pin_memory=True)
+    return arriving.copy_(number, non_blocking=True)
 
 
 def _all_stop(trainer: Any) -> bool:
     """Whether the run is to stop now; the same on all workers."""
     if trainer.data_parallel_world_size == 1:
         return preemption.requested()
-    return bool(getattr(trainer, "stop_flag", torch.zeros(1)).sum() > 0)
+    return bool(getattr(trainer, "n_asked_to_stop", 0) > 0)
 
 
 def _validate_unless_stopping(validate: Any) -> Any:
@@ -174,6 +169,7 @@ def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> N
     state = {key: value for key, value in position.items() if key != DUE}
     saved = SavedPosition(state)
     cfg = trainer.cfg
+    trainer.task.begin_epoch(saved.epoch, trainer.get_model())  # what it logs names the epoch
     command.validate_and_save(
         cfg, trainer, trainer.task, saved, cfg.dataset.valid_subset.split(","),
         saved.end_of_epoch(),
