@@ -5,16 +5,152 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fairseq_dro.report.history import read_records
+from tests import run_preparations, training_trace
 from tests.checkpoints import assert_same_training_state, load
+from tests.killed_commands import Moment, at
 from tests.stock_commands import environment, run, train_command
+from tests.tiny_corpus import write_tiny_corpus
 
-OPTIONS = {
-    "optimization__max_update": 40,
+LAST = "checkpoints/checkpoint_last.pt"
+
+# --- killed by SIGKILL at five stated calls, one after the other ---
+
+NOISY = {
+    "model__mask_channel_prob": 0.3,
+    "model__mask_channel_length": 4,
+    "model__attention_dropout": 0.1,
+    "model__activation_dropout": 0.1,
+    "model__dropout_input": 0.1,
+    "model__final_dropout": 0.1,
+    "model__freeze_finetune_updates": 6,
+    "lr_scheduler__warmup_updates": 10,
+    "task__batch_seconds": 4,
+    "criterion__step_size": 0.002,
+    "optimization__max_update": 14,
+    "checkpoint__save_interval_updates": 2,
+    "checkpoint__keep_interval_updates": 1,
+    "checkpoint__no_epoch_checkpoints": "true",
+    "distributed_training__ddp_backend": "legacy_ddp",
+    "distributed_training__distributed_backend": "gloo",
+}
+"""Masks, layerdrop and dropout of all kinds; 4 batches an update, 6 updates an epoch."""
+
+PREPARATIONS = (run_preparations.NOISE, training_trace.WRITE)
+
+
+@pytest.fixture(scope="module")
+def six_languages(tmp_path_factory) -> Path:
+    """One language has so few batches that q moves less than once an epoch."""
+    letters = {"deu": "abcd", "ell": "αβγδ", "fra": "abcé", "rus": "где", "tur": "çabş",
+               "ukr": "гїде"}
+    return write_tiny_corpus(
+        tmp_path_factory.mktemp("six"), {"train": 5, "valid": 2}, letters, growth=4
+    )
+
+
+def noisy_command(data: Path, checkpoint: Path, workers: int, loader_workers: int) -> list[str]:
+    return train_command(
+        data, checkpoint, **NOISY, optimization__update_freq=f"[{4 // workers}]",
+        dataset__num_workers=loader_workers,
+        distributed_training__distributed_world_size=workers,
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    six_languages, tiny_checkpoint, tmp_path_factory, command_server
+) -> dict[int, Path]:
+    """Run folders by number of workers, without loader processes."""
+    folders = {}
+    for workers in (1, 2):
+        folders[workers] = tmp_path_factory.mktemp(f"uninterrupted_{workers}")
+        command = noisy_command(six_languages, tiny_checkpoint, workers, loader_workers=0)
+        command_server.run(command, folders[workers], workers=workers, prepare=PREPARATIONS)
+    return folders
+
+
+def kills(
+    micro_batches: int, trace: list[dict[str, Any]]
+) -> dict[str, tuple[Moment, int, Callable[[dict[str, Any]], bool]]]:
+    """When each attempt dies, the update it left saved, and what must be true of that file.
+
+    Args:
+        trace: of the uninterrupted run, which says when losses are pending.
+    """
+
+    def position(saved: dict[str, Any]) -> int:
+        return saved["extra_state"]["train_iterator"]["iterations_in_epoch"]
+
+    def lr(saved: dict[str, Any]) -> float:
+        return saved["last_optimizer_state"]["param_groups"][0]["lr"]
+
+    def is_pending(state: dict[str, Any]) -> bool:
+        return 0 < sum(count > 0 for count in state["pending_count"]) < 6
+
+    pending = next(
+        line["update"] for line in trace
+        if line["update"] > 8 and line["update"] % 2 == 0 and is_pending(line)
+    )
+    return {
+        "in warm-up, with a frozen encoder": (
+            at("update_ends", 3), 2, lambda saved: lr(saved) < 0.0005
+        ),
+        "inside an accumulation window": (
+            at("micro_batch_ends", 2 * micro_batches + 1), 4, lambda saved: position(saved) > 0
+        ),
+        "at an epoch's end": (at("epoch_begins", 2), 6, lambda saved: position(saved) == 0),
+        "in mid-epoch": (at("update_ends", 3), 8, lambda saved: position(saved) > 0),
+        "between two moves of q": (
+            at("q_is_about_to_move", pending + 1 - 8), pending,
+            lambda saved: is_pending(saved["extra_state"]["train_iterator"]["group_dro"]),
+        ),
+    }
+
+
+@pytest.mark.parametrize("workers, loader_workers", [(1, 0), (1, 2), (2, 2)])
+def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(
+    six_languages, tiny_checkpoint, tmp_path, command_server, uninterrupted, workers, loader_workers
+):
+    """Every update of every attempt is compared, with the states of all random generators."""
+    command = noisy_command(six_languages, tiny_checkpoint, workers, loader_workers)
+    options = {"workers": workers, "prepare": PREPARATIONS}
+    trace = training_trace.read(uninterrupted[workers])
+    for name, (moment, saved_update, holds) in kills(4 // workers, trace).items():
+        died = command_server.run(command, tmp_path, die=moment, **options)
+        assert died.returncode == -signal.SIGKILL, f"{name}:\n{died.stdout}"
+        saved = load(tmp_path / LAST)
+        assert saved["optimizer_history"][-1]["num_updates"] == saved_update, name
+        assert holds(saved), name
+    command_server.run(command, tmp_path, **options)
+    expected = {(line["worker"], line["update"]): line for line in trace}
+    assert len(expected) == workers * NOISY["optimization__max_update"]
+    traced = training_trace.read(tmp_path)
+    assert len(traced) > len(expected), "some updates are made twice"
+    for line in traced:
+        assert line == expected[line["worker"], line["update"]]
+    assert_same_training_state(tmp_path / LAST, uninterrupted[workers] / LAST)
+
+
+def test_the_noise_of_these_runs_comes_from_all_three_generators(uninterrupted):
+    """Else the test above would compare states that nothing depends on."""
+    trace = training_trace.read(uninterrupted[1])
+    for generator in ("python_generator", "torch_generator"):
+        assert len({line[generator] for line in trace}) == len(trace), generator
+    numpy_states = {line["numpy_generator"] for line in trace}
+    assert len(numpy_states) == 1, "numpy's is put back after each step"
+
+
+# --- killed from outside, the console command itself ---
+
+WITH_VALIDATION = {
+    "optimization__max_update": 26,
     "optimization__update_freq": "[2]",
     "checkpoint__save_interval_updates": 3,
     "checkpoint__keep_interval_updates": 2,
@@ -48,25 +184,28 @@ def q_of_every_move(folder: Path) -> list[tuple[int, dict[str, float]]]:
     return [(r["update"], r["q"]) for r in read_records(folder / "group_weights.jsonl")]
 
 
-def test_q_survives_a_kill(tiny_data, tiny_checkpoint, tmp_path):
-    command = train_command(tiny_data, tiny_checkpoint, **OPTIONS)
-    run(command, tmp_path / "whole")
-    kill_after_a_save(command, tmp_path / "killed", update=14)
-    at_kill = load(tmp_path / "killed/checkpoints/checkpoint_last.pt")["extra_state"]
+def test_q_survives_a_kill(tiny_data, tiny_checkpoint, tmp_path, command_server):
+    """Also a proof that a forked command does what a started one does."""
+    command = train_command(tiny_data, tiny_checkpoint, **WITH_VALIDATION)
+    command_server.run(command, tmp_path / "whole")
+    kill_after_a_save(command, tmp_path / "killed", update=8)
+    at_kill = load(tmp_path / "killed" / LAST)["extra_state"]
     assert 0 < at_kill["train_iterator"]["group_dro"]["n_moves"]
     run(command, tmp_path / "killed")
     assert q_of_every_move(tmp_path / "killed") == q_of_every_move(tmp_path / "whole")
-    assert len(q_of_every_move(tmp_path / "whole")) > 10
-    assert_same_training_state(
-        tmp_path / "killed/checkpoints/checkpoint_last.pt",
-        tmp_path / "whole/checkpoints/checkpoint_last.pt",
-    )
+    assert len(q_of_every_move(tmp_path / "whole")) > 6
+    assert_same_training_state(tmp_path / "killed" / LAST, tmp_path / "whole" / LAST)
 
 
-def test_reset_dataloader_restarts_q_and_says_so_loudly(tiny_data, tiny_checkpoint, tmp_path):
-    options = OPTIONS | {"optimization__max_update": 12}
-    run(train_command(tiny_data, tiny_checkpoint, **options), tmp_path)
-    again = run(
+# --- other ways of going on ---
+
+
+def test_reset_dataloader_restarts_q_and_says_so_loudly(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
+    options = WITH_VALIDATION | {"optimization__max_update": 12}
+    command_server.run(train_command(tiny_data, tiny_checkpoint, **options), tmp_path)
+    again = command_server.run(
         train_command(
             tiny_data, tiny_checkpoint, checkpoint__reset_dataloader="true",
             **options | {"optimization__max_update": 13},
@@ -74,12 +213,14 @@ def test_reset_dataloader_restarts_q_and_says_so_loudly(tiny_data, tiny_checkpoi
         tmp_path,
     )
     assert "THE GROUP WEIGHTS q START AFRESH" in again.stdout
-    state = load(tmp_path / "checkpoints/checkpoint_last.pt")["extra_state"]["train_iterator"]
+    state = load(tmp_path / LAST)["extra_state"]["train_iterator"]
     assert state["group_dro"]["n_moves"] <= 1
 
 
 @pytest.mark.parametrize("first", ["ctc", "group_dro_ctc"])
-def test_an_erm_run_can_be_the_start_of_ctc_dro(tiny_data, tiny_checkpoint, tmp_path, first):
+def test_an_erm_run_can_be_the_start_of_ctc_dro(
+    tiny_data, tiny_checkpoint, tmp_path, command_server, first
+):
     erm = {"criterion___name": first, "optimization__max_update": 4}
     command = train_command(tiny_data, tiny_checkpoint, **erm)
     own = ("objective", "step_size", "smoothing")
@@ -87,34 +228,37 @@ def test_an_erm_run_can_be_the_start_of_ctc_dro(tiny_data, tiny_checkpoint, tmp_
         command = [a for a in command if not a.startswith(tuple(f"criterion.{o}=" for o in own))]
     else:
         command = [a.replace("objective=ctc_dro", "objective=erm") for a in command]
-    run(command, tmp_path / "erm")
-    warm = run(
+    command_server.run(command, tmp_path / "erm")
+    warm = command_server.run(
         train_command(
             tiny_data, tiny_checkpoint,
-            checkpoint__finetune_from_model=tmp_path / "erm/checkpoints/checkpoint_last.pt",
+            checkpoint__finetune_from_model=tmp_path / "erm" / LAST,
             optimization__max_update=3,
         ),
         tmp_path / "dro",
     )
     assert "loading pretrained model" in warm.stdout
-    saved = load(tmp_path / "dro/checkpoints/checkpoint_last.pt")
+    saved = load(tmp_path / "dro" / LAST)
     assert saved["optimizer_history"][-1]["num_updates"] == 3
     assert saved["extra_state"]["train_iterator"]["group_dro"]["groups"] == ["deu", "ell", "fra"]
 
 
-def test_a_finished_run_started_again_stays_as_it_is(tiny_data, tiny_checkpoint, tmp_path):
+def test_a_finished_run_started_again_stays_as_it_is(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
     command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
-    run(command, tmp_path)
-    last = tmp_path / "checkpoints/checkpoint_last.pt"
+    command_server.run(command, tmp_path)
+    last = tmp_path / LAST
     before = last.read_bytes()
-    assert "nothing to do" in run(command, tmp_path).stdout
+    assert "nothing to do" in command_server.run(command, tmp_path).stdout
     assert last.read_bytes() == before
 
 
-def test_stock_fairseq_trains_a_finished_run_further(tiny_data, tiny_checkpoint, tmp_path):
+def test_stock_fairseq_trains_a_finished_run_further(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
     """What compat/finished_run.py answers; red once it can be deleted."""
     command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
-    for _ in range(2):
-        run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
-    last = load(tmp_path / "checkpoints/checkpoint_last.pt")
-    assert last["optimizer_history"][-1]["num_updates"] == 4
+    command_server.run(command, tmp_path)
+    run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
+    assert load(tmp_path / LAST)["optimizer_history"][-1]["num_updates"] == 4
