@@ -33,7 +33,7 @@ def gradients(model, loss: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("sentence_avg", [True, False])
-@pytest.mark.parametrize("objective", ["erm", "group_dro", "ctc_dro"])
+@pytest.mark.parametrize("objective", ["erm", "group_dro", "ctc_dro", "cvar_dro"])
 def test_at_uniform_q_loss_and_gradients_are_bitwise_those_of_stock_ctc(
     task, model, objective, sentence_avg
 ):

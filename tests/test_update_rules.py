@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fairseq_dro.dro.rules import CtcDro, Erm, GroupDro
+from fairseq_dro.dro.rules import (
+    RULES,
+    CtcDro,
+    CvarDro,
+    Erm,
+    GroupAdjusted,
+    GroupDro,
+    RuleOptions,
+    make_rule,
+)
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 
@@ -21,6 +30,19 @@ losses_of_many_sizes = hnp.arrays(
     np.float64, st.integers(1, 30), elements=st.floats(1e-8, 1e8, allow_nan=False)
 )
 rules = st.sampled_from([GroupDro(1e-2), CtcDro(1e-3, 0.1), CtcDro(1e-2, 1.0), CtcDro(1.0, 0.5)])
+
+
+class EqualCvar(CvarDro):
+    """Greedy CVaR over groups of one size, however many there are."""
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__(np.empty(0), fraction)
+
+    def step(self, q, losses):
+        return CvarDro(np.full(len(q), 1 / len(q)), self.fraction).step(q, losses)
+
+
+all_rules = st.one_of(rules, st.sampled_from([EqualCvar(0.2), EqualCvar(1.0)]))
 
 
 def run_to_rest(rule: CtcDro, losses: np.ndarray, n_steps: int = 20_000) -> np.ndarray:
@@ -63,7 +85,7 @@ def test_one_group_dro_step_matches_the_formula():
     assert GroupDro(0.1).step(q, losses) == pytest.approx(by_hand / by_hand.sum(), rel=1e-12)
 
 
-@given(losses_of_many_sizes, rules)
+@given(losses_of_many_sizes, all_rules)
 def test_q_stays_a_distribution_without_overflow(losses, rule):
     q = np.full(len(losses), 1 / len(losses))
     for _ in range(5):
@@ -73,7 +95,7 @@ def test_q_stays_a_distribution_without_overflow(losses, rule):
         assert (q > 0).all(), "a group at zero could never come back"
 
 
-@given(losses_of_many_sizes, rules, st.randoms())
+@given(losses_of_many_sizes, all_rules, st.randoms())
 def test_renaming_groups_renames_q(losses, rule, random):
     order = list(range(len(losses)))
     random.shuffle(order)
@@ -87,6 +109,84 @@ def test_renaming_groups_renames_q(losses, rule, random):
 def test_equal_losses_leave_q_uniform(n_groups, loss, rule):
     q = rule.step(np.full(n_groups, 1 / n_groups), np.full(n_groups, loss))
     assert q == pytest.approx(np.full(n_groups, 1 / n_groups), rel=1e-9)
+
+
+def closed_form(losses: np.ndarray, alpha: float) -> np.ndarray:
+    """The fixed point of CTC-DRO: groups that would be negative are out, one after another."""
+    active = np.ones(len(losses), dtype=bool)
+    while True:
+        q = losses * (1 + active.sum() * alpha) / losses[active].sum() - alpha
+        if (q[active] > 0).all():
+            return np.where(active, q, 0)
+        active &= q > q[active].min()
+
+
+def test_143_groups_are_at_the_closed_form_fixed_point_after_5000_updates():
+    """One group an update, as in training: losses arrive one by one and q waits for all."""
+    rng = np.random.default_rng(0)
+    losses = rng.normal(450, 25, 143)
+    state = GroupDroState(
+        [f"g{i}" for i in range(143)], CtcDro(1e-3, 0.1), "all_groups_seen"
+    )
+    for update in range(5000):
+        drawn = rng.permutation(143)[:36] if update % 4 else np.arange(143)
+        seen = np.isin(np.arange(143), drawn)
+        state.observe(np.where(seen, losses, 0), seen.astype(float))
+    expected = closed_form(losses, 0.1)
+    assert 0 < (expected == 0).sum() < 143, "some groups are at rest at zero, some are not"
+    assert state.q == pytest.approx(expected, abs=2e-5)
+
+
+def test_cvar_puts_q_on_the_worst_groups_that_hold_the_fraction():
+    shares = np.array([0.1, 0.4, 0.2, 0.3])
+    losses = np.array([2.0, 1.0, 4.0, 3.0])
+    q = CvarDro(shares, 0.4).step(np.full(4, 0.25), losses)
+    # group 2 in full (0.2 of the 0.4), group 3 with what is left
+    assert q == pytest.approx([0, 0, 0.5, 0.5], abs=1e-8)
+    assert CvarDro(shares, 1.0).step(q, losses) == pytest.approx(shares)
+
+
+def test_no_other_q_within_the_bounds_of_cvar_has_a_higher_loss():
+    """Greedy filling maximises sum q L under q <= p / fraction, sum q = 1."""
+    losses = np.array([5.0, 1, 4, 2, 3, 3])
+    shares = np.array([0.05, 0.3, 0.15, 0.2, 0.1, 0.2])
+    q = CvarDro(shares, 0.35).step(np.full(6, 1 / 6), losses)
+    assert (q <= shares / 0.35 + 1e-9).all() and q.sum() == pytest.approx(1)
+    rng = np.random.default_rng(1)
+    best = q @ losses
+    for _ in range(2000):
+        other = np.minimum(rng.dirichlet(np.ones(6)), shares / 0.35)
+        if other.sum() < 1:
+            room = shares / 0.35 - other
+            other += room * (1 - other.sum()) / room.sum()
+        assert other @ losses <= best + 1e-9
+
+
+def test_group_adjustment_lifts_small_groups():
+    sizes = np.array([100, 10_000])
+    rule = make_rule("group_dro", options(group_adjustment=2.0, group_sizes=sizes))
+    losses = np.array([1.0, 1.0])
+    lifted = losses + 2.0 / np.sqrt(sizes)
+    assert rule.step(np.array([0.5, 0.5]), losses) == pytest.approx(
+        GroupDro(0.1).step(np.array([0.5, 0.5]), lifted), rel=1e-14
+    )
+    assert isinstance(rule, GroupAdjusted) and rule.step(UNIFORM[:2] * 3, losses)[0] > 0.5
+
+
+def options(**changes) -> RuleOptions:
+    given = dict(
+        step_size=0.1, smoothing=0.5, cvar_fraction=0.2, group_adjustment=0.0,
+        group_sizes=np.ones(2),
+    )
+    return RuleOptions(**given | changes)
+
+
+@pytest.mark.parametrize("objective", list(RULES))
+def test_every_objective_has_its_rule_and_leaves_q_a_distribution(objective):
+    rule = make_rule(objective, options())
+    q = rule.step(np.array([0.5, 0.5]), np.array([1.0, 2.0]))
+    assert q.sum() == pytest.approx(1) and (q > 0).all()
+    assert q[1] >= q[0], "no objective favours the easier group"
 
 
 def test_a_small_alpha_tends_to_q_proportional_to_the_losses():
@@ -152,3 +252,45 @@ def test_state_of_other_groups_is_refused_by_name(groups):
     saved = GroupDroState(["a", "b"], GroupDro(0.1), "every_update").state_dict()
     with pytest.raises(UserError, match="other languages than the training data"):
         GroupDroState(groups, GroupDro(0.1), "every_update").load_state_dict(saved)
+
+
+def moved_state() -> GroupDroState:
+    state = GroupDroState(["a", "b", "c"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    state.observe(np.array([100.0, 300, 200]), np.ones(3))
+    state.observe(np.array([0.0, 7, 0]), np.array([0.0, 1, 0]))
+    return state
+
+
+def test_another_order_of_groups_is_adopted_by_name():
+    saved = moved_state()
+    other = GroupDroState(["c", "a", "b"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    other.adopt(saved.state_dict())
+    assert (other.q == saved.q[[2, 0, 1]]).all(), "nothing is rounded"
+    assert (other.pending_loss == [0, 0, 7]).all() and other.n_moves == 1
+
+
+def test_an_added_group_starts_at_the_mean_weight_and_a_lost_one_leaves_its_to_all():
+    saved = moved_state()
+    more = GroupDroState(["a", "b", "c", "d"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    more.adopt(saved.state_dict())
+    assert more.q[3] == pytest.approx(1 / 4)
+    assert more.q[:3] == pytest.approx(saved.q * 3 / 4) and np.isnan(more.last_loss[3])
+    fewer = GroupDroState(["a", "b"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    fewer.adopt(saved.state_dict())
+    assert fewer.q == pytest.approx(saved.q[:2] / saved.q[:2].sum())
+
+
+def test_a_state_of_the_first_version_is_read():
+    """Its checkpoints lack the seconds of audio."""
+    saved = moved_state().state_dict() | {"version": 1}
+    del saved["audio_seconds"]
+    state = GroupDroState(["a", "b", "c"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    state.load_state_dict(saved)
+    assert state.q.tolist() == saved["q"] and (state.audio_seconds == 0).all()
+
+
+def test_the_checksum_sees_the_last_bit():
+    one, other = moved_state(), moved_state()
+    assert one.checksum() == other.checksum()
+    other.pending_loss = np.nextafter(other.pending_loss, 1e9)
+    assert one.checksum() != other.checksum()

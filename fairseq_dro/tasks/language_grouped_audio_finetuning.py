@@ -45,9 +45,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
     def __init__(self, cfg: LanguageGroupedAudioFinetuningConfig):
         super().__init__(cfg)
         require_ranges(cfg)
-        # both are saved with the checkpoint, for decoding
-        self.state.add_factory("languages", lambda: _distinct(self._training.languages))
-        self.state.add_factory("groups", lambda: _distinct(self._groups_of(self._training)))
+        self.state.add_factory("groups", self._groups_of_training)  # saved with the checkpoint
         self.group_state: Optional[GroupDroState] = None
         self.group_log: Optional[GroupLog] = None
         self._training_manifest: Optional[Manifest] = None
@@ -58,14 +56,12 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         self._first_step = True
 
     @property
-    def languages(self) -> Tuple[str, ...]:
-        """ISO 639-3 codes of the training split, in alphabetical order."""
-        return tuple(self.state.languages)
-
-    @property
     def groups(self) -> Tuple[str, ...]:
         """G names in alphabetical order, so that the index does not depend on the manifest's."""
         return tuple(self.state.groups)
+
+    def _groups_of_training(self) -> Tuple[str, ...]:
+        return tuple(sorted(set(self._groups_of(self._training))))
 
     @property
     def group_sizes(self) -> np.ndarray:
@@ -336,7 +332,3 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         """Called by ``fairseq_cli/train.py:512`` after each validation split."""
         if self.group_log is not None:
             self.group_log.validation.end(stats, self.group_log.epoch)
-
-
-def _distinct(names: List[str]) -> Tuple[str, ...]:
-    return tuple(sorted(set(names)))

@@ -1,0 +1,178 @@
+"""What is minimised when groups are drawn unevenly, and what counts as a group's loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_dro.criterions.group_sums import COLUMNS, GROUP_SUMS
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.history import read_records
+from tests.checkpoints import load
+from tests.in_process import batch_of, group_dro_ctc, make_model, make_task
+from tests.stock_commands import train_command
+from tests.tiny_corpus import write_tiny_corpus
+
+LETTERS = {"deu": "abcd", "ell": "αβγδ", "fra": "abcé"}
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory) -> Path:
+    """9, 39 and 69 training utterances."""
+    return write_tiny_corpus(
+        tmp_path_factory.mktemp("uneven"), {"train": 9, "valid": 2}, LETTERS, growth=30
+    )
+
+
+def planned(data: Path, **options):
+    task = make_task(data, batch_seconds=6.0, **options.pop("task", {}))
+    task.load_dataset("train")
+    criterion = group_dro_ctc(task, **options).train()
+    batches = task.get_batch_iterator(task.dataset("train"), max_tokens=10**6).frozen_batches
+    return task, criterion, batches
+
+
+@pytest.mark.parametrize("sampling", ["proportional", "uniform", "temperature"])
+@pytest.mark.parametrize("reduction", ["utterance_mean", "batch_mean", "batch_sum"])
+def test_divided_by_its_probability_every_group_weighs_as_its_q(uneven, sampling, reduction):
+    """The sum over an epoch of (weight x what the gradient averages) is in proportion to q."""
+    task, criterion, batches = planned(
+        uneven, loss_reduction=reduction, divide_by_sampling_probability=True,
+        task={"group_sampling": sampling},
+    )
+    criterion.state.q = np.array([0.5, 0.3, 0.2])
+    weight = np.zeros(3)
+    for batch in batches:
+        group = task.dataset("train").groups[batch[0]]
+        amount = len(batch) if reduction == "utterance_mean" else 1
+        weight[group] += criterion.state.loss_weights[group] * amount
+    assert weight / weight.sum() == pytest.approx([0.5, 0.3, 0.2])
+
+
+def test_on_balanced_data_dividing_by_the_probability_changes_nothing(tmp_path):
+    data = write_tiny_corpus(tmp_path, {"train": 20, "valid": 2}, LETTERS, growth=0)
+    _, criterion, _ = planned(data, divide_by_sampling_probability=True)
+    assert criterion.state.loss_weights == pytest.approx(np.ones(3))
+
+
+def test_the_weights_reach_the_loss(uneven, tiny_checkpoint):
+    task, criterion, batches = planned(uneven, divide_by_sampling_probability=True)
+    model = make_model(task, tiny_checkpoint).train()
+    sample = batch_of(task, "train", np.array(batches[0]))
+    group = int(sample["group"][0])
+    share = (task.dataset("train").groups == group).mean()  # proportional: each utterance once
+    with torch.no_grad():
+        weighted = criterion(model, sample)[0].item()
+        criterion.state.sampling_share = np.full(3, 1 / 3)  # another plan
+        plain = criterion(model, sample)[0].item()
+    assert weighted / plain == pytest.approx(1 / 3 / share, rel=1e-5)
+
+
+def test_without_the_option_weights_are_q_times_the_number_of_groups(uneven):
+    _, criterion, _ = planned(uneven)
+    criterion.state.q = np.array([0.5, 0.3, 0.2])
+    assert criterion.state.loss_weights == pytest.approx([1.5, 0.9, 0.6])
+
+
+def test_partial_batches_counted_by_their_seconds_have_the_loss_of_full_ones(uneven):
+    """Equal loss a second: ``deu`` has less audio than a batch, and passes for easy otherwise."""
+    for by_seconds, expected in ((True, [60.0, 60.0]), (False, [30.0, 60.0])):
+        task, criterion, _ = planned(uneven, count_partial_batches=by_seconds)
+        sums = torch.zeros(3, len(COLUMNS), dtype=torch.float64)
+        assert COLUMNS[:5] == (
+            "loss_nats", "n_utterances", "n_batches", "n_not_finite", "audio_samples"
+        )
+        half, full = 3 * 16_000, 6 * 16_000
+        sums[0, :5] = torch.tensor([30.0, 4, 1, 0, half])
+        sums[1, :5] = torch.tensor([120.0, 8, 2, 0, 2 * full])
+        sums[2, :5] = torch.tensor([60.0, 8, 1, 0, full])
+        task.group_log.update = 1
+        task.group_log.reduce([{GROUP_SUMS: sums}], training=True)
+        assert criterion.state.last_loss[:2] == pytest.approx(expected)
+
+
+def test_the_seconds_of_a_batch_are_those_of_its_utterances(uneven, tiny_checkpoint):
+    task, criterion, batches = planned(uneven)
+    model = make_model(task, tiny_checkpoint).train()
+    log = criterion(model, batch_of(task, "train", np.array(batches[0])))[2]
+    task.group_log.update = 1
+    task.group_log.reduce([log], training=True)
+    samples = task.dataset("train").sizes[batches[0]].sum()
+    assert criterion.state.audio_seconds.sum() == pytest.approx(samples / 16_000)
+
+
+# --- groups of language and corpus ---
+
+
+@pytest.fixture
+def two_corpora(uneven, tmp_path) -> Path:
+    """The uneven data, ``ell`` from two corpora, the others from one."""
+    for path in uneven.glob("*.*"):
+        (tmp_path / path.name).write_text(path.read_text())
+    for split in ("train", "valid"):
+        languages = (uneven / f"{split}.lang").read_text().split()
+        corpora = [
+            ("mls" if i % 2 and language == "ell" else "cv") for i, language in enumerate(languages)
+        ]
+        (tmp_path / f"{split}.corpus").write_text("".join(f"{c}\n" for c in corpora))
+    return tmp_path
+
+
+GROUPS = ["deu/cv", "ell/cv", "ell/mls", "fra/cv"]
+
+
+def test_language_and_corpus_make_a_group(
+    command_server, two_corpora, tiny_checkpoint, tmp_path_factory
+):
+    run = tmp_path_factory.mktemp("run")
+    command = train_command(
+        two_corpora, tiny_checkpoint, task__group_by="language_and_corpus",
+        dataset__disable_validation="false", dataset__validate_interval_updates=3,
+        criterion__update_when="every_update", optimization__update_freq="[4]",
+    )
+    command_server.run(command, run)
+    last = read_records(run / "history.jsonl")[-1]
+    assert list(last["languages"]) == GROUPS and last["group_by"] == "language_and_corpus"
+    assert last["worst_language"] in GROUPS
+    assert list(read_records(run / "group_weights.jsonl")[-1]["q"]) == GROUPS
+    state = load(run / "checkpoints/checkpoint_last.pt")
+    assert state["extra_state"]["train_iterator"]["group_dro"]["groups"] == GROUPS
+    assert state["task_state"]["groups"] == tuple(GROUPS)
+    regrouped = train_command(two_corpora, tiny_checkpoint, optimization__max_update=8)
+    done = command_server.run(regrouped, run, check=False)
+    assert done.returncode != 0 and "error: " in done.stdout and "ell/mls" in done.stdout
+
+
+def test_a_language_scored_without_spaces_is_so_in_each_corpus(two_corpora):
+    for split in ("train", "valid"):
+        path = two_corpora / f"{split}.lang"
+        path.write_text(path.read_text().replace("ell", "jpn"))
+    task = make_task(two_corpora, group_by="language_and_corpus")
+    assert group_dro_ctc(task).languages == ["deu", "fra", "jpn", "jpn"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda path: path.unlink(), r"train\.corpus does not exist"),
+        (lambda path: path.write_text("cv\n"), r"train\.tsv:3 has no counterpart"),
+        (
+            lambda path: path.write_text(path.read_text().replace("mls", "a/b")),
+            r"train\.corpus:\d+ .*'a/b' is no name of a corpus",
+        ),
+    ],
+)
+def test_a_wrong_corpus_file_is_named(two_corpora, break_it, said):
+    break_it(two_corpora / "train.corpus")
+    with pytest.raises(UserError, match=said):
+        make_task(two_corpora, group_by="language_and_corpus").groups  # noqa: B018
+
+
+def test_a_validation_corpus_that_training_lacks_is_named(two_corpora):
+    path = two_corpora / "valid.corpus"
+    path.write_text(path.read_text().replace("cv", "fleurs"))
+    with pytest.raises(UserError, match=r"valid\.corpus:\d+ .*fleurs does not occur in the train"):
+        make_task(two_corpora, group_by="language_and_corpus").load_dataset("valid")
