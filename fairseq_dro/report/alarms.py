@@ -200,9 +200,13 @@ def worst_within_null_band(code: str, worst: float, low: float, high: float) -> 
 
 
 def too_few_utterances(
-    n_utterances: Mapping[str, int], n_speakers: Mapping[str, int] | None = None
+    n_utterances: Mapping[str, int], few_speakers: Mapping[str, int] | None = None
 ) -> list[Alarm]:
-    """Languages whose test split is too small to say anything about them."""
+    """Languages whose test split is too small to say anything about them.
+
+    Args:
+        few_speakers: number of speakers of the languages that have too few to draw from.
+    """
     alarms = []
     few = sorted((n, c) for c, n in n_utterances.items() if n < FEW_UTTERANCES)
     if few:
@@ -216,13 +220,16 @@ def too_few_utterances(
                 "intervals are too narrow, if anything.",
             )
         )
-    alone = sorted(code for code, n in (n_speakers or {}).items() if n == 1)
+    alone = sorted(few_speakers or {}, key=lambda code: (few_speakers[code], code))
     if alone:
+        names = [f"{_named(code)} ({few_speakers[code]})" for code in alone[:_MOST_NAMED]]
         alarms.append(
             Alarm(
-                "one test speaker",
-                f"{_listed(alone)} {'has' if len(alone) == 1 else 'have'} one test speaker: the "
-                "interval is about this voice, not about the language.",
+                "few test speakers",
+                f"{len(alone)} of {len(n_utterances)} languages "
+                f"{'has' if len(alone) == 1 else 'have'} too few test speakers to know how much "
+                f"voices differ: {', '.join(names)}{', ...' if len(alone) > _MOST_NAMED else ''}. "
+                "Their intervals are over utterances, and about these voices only.",
             )
         )
     return alarms

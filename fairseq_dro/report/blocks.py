@@ -126,7 +126,9 @@ class Section:
 
 def per_cent(fraction: float | None, digits: int = 1) -> str:
     """``12.3`` for 0.123; the unit stands in the column's heading."""
-    return MISSING if fraction is None or fraction != fraction else f"{100 * fraction:.{digits}f}"
+    if fraction is None or fraction != fraction:
+        return MISSING
+    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a nought
 
 
 def rate_cell(fraction: float | None, low: float | None = None, high: float | None = None) -> Cell:

@@ -17,12 +17,15 @@ _MOST_SENTENCES = 200  # compared with each other while looking for the string
 _MOST_ROUNDS = 20
 
 
-def best_constant(sentences: Sequence[str], seed: int = 0) -> str:
+def best_constant(
+    sentences: Sequence[str], seed: int = 0, most_rounds: int = _MOST_ROUNDS
+) -> str:
     """A string with few edits to all sentences together.
 
     The exact answer (the generalised median string) is NP-hard; this takes the sentence nearest to
     all others, then applies the best single edit for as long as one helps, for at most 20 rounds.
-    Of more than 200 sentences, 200 are drawn.
+    Of more than 200 sentences, 200 are drawn. With ``most_rounds=0`` it stays the nearest sentence:
+    for long sentences the rounds take minutes.
     """
     chosen = list(sentences)
     if len(chosen) > _MOST_SENTENCES:
@@ -30,7 +33,7 @@ def best_constant(sentences: Sequence[str], seed: int = 0) -> str:
         chosen = [chosen[index] for index in sorted(drawn)]
     best, edits = _fewest_edits(sorted(set(chosen)), chosen)
     alphabet = sorted({character for sentence in chosen for character in sentence})
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(most_rounds):
         candidate, fewer = _fewest_edits(_one_edit_away(best, alphabet), chosen)
         if fewer >= edits:
             break

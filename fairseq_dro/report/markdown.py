@@ -48,7 +48,10 @@ def _lines(block: Block) -> list[str]:
 
 def _table(table: Table) -> list[str]:
     heading = [Cell(column.title) for column in table.columns]
-    rows = [[_cell(cell) for cell in row] for row in [heading, *table.rows, *table.foot]]
+    rows = [
+        [_cell(cell, column.numeric) for cell, column in zip(row, table.columns)]
+        for row in [heading, *table.rows, *table.foot]
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     lines = []
     for number, row in enumerate(rows):
@@ -67,8 +70,10 @@ def _table(table: Table) -> list[str]:
     return [*caption, *lines]
 
 
-def _cell(cell: Cell) -> str:
-    return escaped(f"{cell.text} ({cell.note})" if cell.note else cell.text)
+def _cell(cell: Cell, numeric: bool) -> str:
+    if not cell.note:
+        return escaped(cell.text)
+    return escaped(f"{cell.text} ({cell.note})" if numeric else f"{cell.text}: {cell.note}")
 
 
 def _compared(text: ComparedText) -> list[str]:

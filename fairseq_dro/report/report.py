@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from fairseq_dro.data.groups import GroupBy, language_of
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import Section
+from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.sections.checkpoints import checkpoints_section
 from fairseq_dro.report.sections.confounds import confounds_section
 from fairseq_dro.report.sections.cost import cost_section
 from fairseq_dro.report.sections.headline import headline_section
@@ -24,6 +27,8 @@ from fairseq_dro.report.sections.utterances import utterances_section
 from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.sections.weights import weights_section
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
+from fairseq_dro.report.verdicts import verdicts
+from fairseq_dro.scoring.text import scored_characters
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,14 @@ def read_report_data(
     others = [read_training_run(path, results) for path in baselines]
     _tell_apart([run, *others])
     data = ReportData(run, others)
-    by_corpus = data.group_by == "language_and_corpus"
+    by_corpus = data.group_by is GroupBy.LANGUAGE_AND_CORPUS
     scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
     data.scores, data.baseline_scores = scores[0], scores[1:]
+    data.verdicts = [
+        verdicts(run, other, by_corpus) if run.utterances and other.utterances else {}
+        for other in others
+    ]
+    data.constant_guess = _constant_guess(data)
     return data
 
 
@@ -72,6 +82,7 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
         confounds_section(data),
         utterances_section(data),
         identification_section(data),
+        checkpoints_section(data),
         cost_section(data),
         reproduction_section(data, recipe),
     ]
@@ -81,6 +92,28 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
         sections=[section for section in sections if section is not None],
         alarms=first.blocks[0].sentences,
     )
+
+
+def _constant_guess(data: ReportData) -> dict[str, float]:
+    """CER by group of the training sentence that is nearest to all others, told for every
+    utterance of the test split; empty where the training texts are not at hand or not letters.
+    """
+    manifest, groups = data.run.training_manifest, data.training_groups
+    if data.scores is None or manifest is None or manifest.label_type != "ltr":
+        return {}
+    training: dict[str, list[str]] = {}
+    for group, label in zip(groups, manifest.labels):
+        text = label.replace(" ", "").replace("|", " ")
+        training.setdefault(group, []).append(scored_characters(text, language_of(group)))
+    test: dict[str, list[str]] = {}
+    for record in data.scores.records:
+        text = scored_characters(record.reference, record.language)
+        test.setdefault(data.scores.group_of(record), []).append(text)
+    return {
+        group: constant_guess_cer(best_constant(training[group], most_rounds=0), texts)
+        for group, texts in test.items()
+        if group in training
+    }
 
 
 def _subtitle(data: ReportData) -> str:

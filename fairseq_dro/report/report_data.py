@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from fairseq_dro.data.groups import GroupBy, group_names, language_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.languages import known_languages, name_of
 from fairseq_dro.report.run_scores import RunScores
@@ -31,12 +32,16 @@ class ReportData:
     Attributes:
         scores: of the run; None before its test split was decoded.
         baseline_scores: of each baseline, likewise.
+        verdicts: against each baseline by group (see ``verdicts``), empty where none was made.
+        constant_guess: CER of the best constant string by group, empty where it is not known.
     """
 
     run: TrainingRun
     baselines: Sequence[TrainingRun] = ()
     scores: RunScores | None = None
     baseline_scores: Sequence[RunScores | None] = field(default_factory=list)
+    verdicts: Sequence[Mapping[str, str]] = field(default_factory=list)
+    constant_guess: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def runs(self) -> list[TrainingRun]:
@@ -70,22 +75,27 @@ class ReportData:
         return validation_rates(self.run.validations[-1]) if self.run.validations else {}
 
     @property
-    def group_by(self) -> str:
-        """What a group of this run is: ``language`` or ``language_and_corpus``."""
-        if self.run.validations:
-            return str(self.run.validations[-1].get("group_by", "language"))
-        return "language"
+    def group_by(self) -> GroupBy:
+        """What a group of this run is."""
+        last = self.run.validations[-1] if self.run.validations else {}
+        return GroupBy(last.get("group_by", GroupBy.LANGUAGE))
+
+    @cached_property
+    def training_groups(self) -> Sequence[str]:
+        """Group of each utterance of the training split; empty where it is not at hand."""
+        manifest = self.run.training_manifest
+        if manifest is None or not manifest.languages:
+            return []
+        by_corpus = self.group_by is GroupBy.LANGUAGE_AND_CORPUS and manifest.corpora
+        grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
+        return group_names(manifest.languages, manifest.corpora, grouping)
 
     @cached_property
     def training_split(self) -> TrainingSplit | None:
         """Facts of the training manifest, None where it is not at hand."""
-        manifest = self.run.training_manifest
-        if manifest is None or not manifest.languages:
+        manifest, groups = self.run.training_manifest, self.training_groups
+        if manifest is None or not groups:
             return None
-        groups: Sequence[str] = manifest.languages
-        corpora = getattr(manifest, "corpora", None)
-        if self.group_by == "language_and_corpus" and corpora:
-            groups = [f"{language}/{corpus}" for language, corpus in zip(groups, corpora)]
         seconds: dict[str, list[float]] = {}
         units: Counter[str] = Counter()
         for index, group in enumerate(groups):
@@ -98,9 +108,6 @@ class ReportData:
             {group: units[group] / counts[group] for group in counts},
         )
 
-    @cached_property
-    def constant_guess(self) -> dict[str, float]:
-        return {}
 
     @cached_property
     def scripts(self) -> dict[str, str]:
@@ -108,7 +115,7 @@ class ReportData:
         table = known_languages()
         found = {}
         for group in self.codes:
-            language = table.get(group.split("/")[0])
+            language = table.get(language_of(group))
             if language is not None:
                 found[group] = language.script
         return found

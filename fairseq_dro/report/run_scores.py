@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring import disparity
-from fairseq_dro.scoring.bootstrap import make_blocks, replicate_rates
+from fairseq_dro.scoring.bootstrap import Blocks, make_blocks
+from fairseq_dro.scoring.intervals import (
+    FEWEST_BLOCKS,
+    Disparity,
+    Interval,
+    disparity_intervals,
+    language_intervals,
+    sampling_noise,
+    split_half_worst,
+)
 from fairseq_dro.scoring.records import Record
 
-_CONFIDENCE = 0.95
+_N_REPLICATES = 4_000
+_NAN = float("nan")
 
 
 @dataclass
@@ -81,50 +89,83 @@ class RunScores:
         return max(sorted(cer), key=lambda name: cer[name])
 
     @cached_property
-    def _replicates(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-        blocks = make_blocks(
-            [self.group_of(record) for record in self.records],
-            [record.characters.errors for record in self.records],
-            [record.characters.reference_length for record in self.records],
-            [record.speaker for record in self.records],
-        ).rated()
-        return blocks.languages, blocks.rates, replicate_rates(blocks.bundled())
-
     def estimates(self) -> dict[str, Estimate]:
-        names, rates, replicates = self._replicates
-        low, high = _interval(replicates)
-        ends = zip(names, rates, low, high)
-        return {name: Estimate(float(r), float(a), float(b)) for name, r, a, b in ends}
+        """CER of each group with its interval."""
+        return {name: _estimate(one) for name, one in language_intervals(self._blocks).items()}
 
-    def headline(self) -> dict[str, Estimate]:
-        _, rates, replicates = self._replicates
-        found = {}
-        for name, measure in disparity.MEASURES.items():
-            low, high = _interval(measure(replicates)[:, None])
-            found[name] = Estimate(float(measure(rates)), float(low[0]), float(high[0]))
-        return found
+    @cached_property
+    def headline(self) -> dict[str, Disparity]:
+        """``disparity.MEASURES`` of the CER, with interval and null band."""
+        if not self._blocks.languages:
+            return {}
+        return disparity_intervals(self._blocks, sampling_noise(self._blocks, _N_REPLICATES, 0))
 
+    @cached_property
     def micro(self) -> Estimate:
         """CER of all utterances together."""
-        return Estimate(self.all.cer, float("nan"), float("nan"))
+        if not self.all.characters:
+            return Estimate(_NAN, _NAN, _NAN)
+        together = self._make_blocks("characters", together=True)
+        return _estimate(language_intervals(together)["all"])
 
-    def mean_wer(self) -> float | None:
-        rates = [score.wer for score in self.groups.values() if score.wer is not None]
-        return sum(rates) / len(rates) if rates else None
+    @cached_property
+    def mean_wer(self) -> Estimate:
+        """WER, every group with the same weight."""
+        blocks = self._make_blocks("words")
+        if not blocks.languages:
+            return Estimate(_NAN, _NAN, _NAN)
+        noise = sampling_noise(blocks, _N_REPLICATES, 0)
+        measures = {"mean": disparity.MEASURES["mean"]}
+        mean = disparity_intervals(blocks, noise, measures=measures)["mean"]
+        return _estimate(Interval(mean.value, mean.low, mean.high))
 
-    def null_band(self):
-        return None
+    @cached_property
+    def null_band(self) -> tuple[float, float] | None:
+        """Where the highest CER would lie if all groups were equally hard."""
+        worst = self.headline.get("worst")
+        if worst is None or worst.null_low is None or len(self.cer) < 2:
+            return None
+        return worst.null_low, worst.null_high
 
-    def split_half_worst(self):
-        return None
+    @cached_property
+    def split_half(self) -> Estimate | None:
+        """CER of the worst group, chosen on one half of the utterances, measured on the other."""
+        found = split_half_worst(self._blocks)
+        return None if found is None else _estimate(found)
 
-    def worse_than(self, other):
-        return None
+    @cached_property
+    def few_speakers(self) -> dict[str, int]:
+        """Groups whose speakers are known and too few to be drawn from, with their number."""
+        counts = {name: score.n_speakers for name, score in self.groups.items()}
+        return {name: n for name, n in counts.items() if n is not None and n < FEWEST_BLOCKS}
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return self._make_blocks("characters")
+
+    def _make_blocks(self, units: str, together: bool = False) -> Blocks:
+        """A block is a speaker; where fewer than five are known, or not all, an utterance."""
+        groups = [self.group_of(record) for record in self.records]
+        by_speaker = {
+            name
+            for name, score in self.groups.items()
+            if score.n_speakers is not None and name not in self.few_speakers
+        }
+        counts = [getattr(record, units) for record in self.records]
+        return make_blocks(
+            ["all"] * len(groups) if together else groups,
+            [count.errors for count in counts],
+            [count.reference_length for count in counts],
+            [
+                (group, record.speaker) if group in by_speaker else None
+                for group, record in zip(groups, self.records)
+            ],
+        ).rated().bundled()
 
 
-def _interval(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tail = (1 - _CONFIDENCE) / 2
-    return np.nanquantile(replicates, [tail, 1 - tail], axis=0)
+def _estimate(interval: Interval) -> Estimate:
+    low, high = (_NAN if end is None else float(end) for end in interval[1:])
+    return Estimate(float(interval.value), low, high)
 
 
 def _sum(records: Sequence[Record]) -> GroupScore:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, svg_of
 
 _WIDTH, _HEIGHT = 1.95, 1.28  # inches
+_MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.86}
 
 
 class Curve(NamedTuple):
@@ -37,7 +38,7 @@ def draw_learning_curves(
 
 
 def _draw(code, label, curves: Sequence[Curve], last: int, top: float, name: str) -> str:
-    with canvas(_WIDTH, _HEIGHT) as figure:
+    with canvas(_WIDTH, _HEIGHT, _MARGINS) as figure:
         axis = figure.subplots()
         run = curves[0]
         if run.mean:

@@ -40,12 +40,24 @@ def draw_scatter(
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         axis.margins(x=0.12, y=0.1)
-        for code in _named(codes, x, y):
+        for code in _apart(axis, _named(codes, x, y), x, y):
             axis.annotate(
                 code, (x[code], y[code]), xytext=(3, 3), textcoords="offset points", fontsize=7,
                 color=INK,
             )  # fmt: skip
         return svg_of(figure, name, f"{y_label} against {x_label}, {len(codes)} languages")
+
+
+def _apart(axis, codes: Sequence[str], x, y) -> list[str]:
+    """The names whose places are not those of an earlier one."""
+    to_points = axis.transData.transform
+    kept: list[str] = []
+    for code in codes:
+        here = to_points((x[code], y[code]))
+        places = (to_points((x[other], y[other])) for other in kept)
+        if all(abs(here[0] - px) > 22 or abs(here[1] - py) > 9 for px, py in places):
+            kept.append(code)
+    return kept
 
 
 def draw_by_category(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from matplotlib import rc_context
@@ -51,11 +51,21 @@ _FONTS = "'DejaVu Sans',Verdana,Arial,sans-serif"
 
 
 @contextmanager
-def canvas(width: float, height: float, **options):
-    """A figure of this size in inches, drawn with the house settings."""
+def canvas(
+    width: float, height: float, margins: Mapping[str, float] | None = None
+) -> Iterator[Figure]:
+    """A figure of this size in inches, drawn with the house settings.
+
+    Args:
+        margins: where the axes end, as fractions of the figure; None finds what the labels need,
+            which draws everything twice.
+    """
     with rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained", **options)
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        figure = Figure(figsize=(width, height), layout="constrained" if margins is None else None)
+        if margins is None:
+            figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        else:
+            figure.subplots_adjust(**margins)
         yield figure
 
 

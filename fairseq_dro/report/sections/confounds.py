@@ -45,10 +45,10 @@ def confounds_section(data: ReportData) -> Section:
             (f"{unit} of training speech", spearman(amount, loss)),
         ]
     scripts = {code: script for code, script in data.scripts.items() if code in loss}
+    by_script = "."
     if 1 < len(set(scripts.values())) < len(scripts):
-        pictures.append(
-            draw_by_category(scripts, loss, y_label=y_label, name="loss by script")
-        )
+        pictures.append(draw_by_category(scripts, loss, y_label=y_label, name="loss by script"))
+        by_script = "; by script the stroke is the median."
     table = [[Cell(name), Cell("–" if rho != rho else f"{rho:+.2f}", rho)] for name, rho in rows]
     if table:
         columns = [Column("group loss with", numeric=False), Column("rank correlation")]
@@ -57,7 +57,7 @@ def confounds_section(data: ReportData) -> Section:
         "The loss that moves q, at the last validation, one point per language. A clear slope "
         "means that q follows this property, whatever the error rate"
     )
-    caption += "; by script the stroke is the median." if len(pictures) == 3 else "."
+    caption += by_script
     if pictures:
         section.blocks.append(Figure(pictures, caption, alt=caption, width=330))
     return section

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from fairseq_dro.report.blocks import Cell, Column, Paragraph, Section, Table, per_cent, rate_cell
+from fairseq_dro.report.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    per_cent,
+    rate_cell,
+)
 from fairseq_dro.report.report_data import ReportData, label_of
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.scoring.disparity import WORST_K
+from fairseq_dro.scoring.intervals import Disparity
 
 _NAMES = {
     "mean": ("mean CER (macro)", "every language with the same weight"),
@@ -25,65 +35,81 @@ def headline_section(data: ReportData) -> Section:
     if data.scores is None:
         section.blocks += _from_validation(data)
         return section
+    if not data.scores.cer:
+        section.blocks.append(Paragraph("No error rate: all references of the split are empty."))
+        return section
     runs = [(data.run.name, data.scores)]
     runs += [
         (run.name, scores)
         for run, scores in zip(data.baselines, data.baseline_scores)
-        if scores is not None
+        if scores is not None and scores.cer
     ]
     n_languages = len(data.scores.cer)
     columns = [Column("per cent, with 95 % interval", numeric=False)]
     columns += [Column(name) for name, _ in runs]
-    headlines = [scores.headline() for _, scores in runs]
+    headlines = [scores.headline for _, scores in runs]
+    band = any(one.null_high is not None for one in headlines[0].values()) and n_languages > 1
+    if band:
+        help_text = "where 95 % would lie if all languages of the run were equally hard"
+        columns.append(Column(f"{data.run.name} if all were equal", help_text))
     rows = []
     for key, (title, help_) in _NAMES.items():
         if key.startswith("worst_") and n_languages <= WORST_K:
             continue  # it is the mean
         if key == "cvar_10" and n_languages <= 10:
             continue  # it is the worst
-        cells = [rate_cell(*headline[key]) for headline in headlines]
-        rows.append([Cell(title, note=help_), *cells])
+        cells = [rate_cell(h[key].value, h[key].low, h[key].high) for h in headlines]
+        rows.append([Cell(title, note=help_), *cells, _band(headlines[0][key])])
         if key == "mean":
             rows += _other_means(runs)
         if key == "worst":
             rows += _about_the_worst(runs)
+    rows = [row[: len(columns)] + [Cell("")] * (len(columns) - len(row)) for row in rows]
     section.blocks.append(Table(columns, rows))
     section.blocks += _notes(n_languages)
     return section
 
 
+def _band(one: Disparity) -> Cell:
+    if one.null_low is None or one.null_high is None:
+        return Cell("")
+    inside = "inside" if one.within_null else ""
+    return Cell(f"{per_cent(one.null_low)}–{per_cent(one.null_high)}", note=inside)
+
+
 def _other_means(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
     everything = Cell("all utterances together (micro)", note="more test speech counts more")
-    micro = [rate_cell(*scores.micro()) for _, scores in runs]
     words = Cell("mean WER (macro)", note="every language with the same weight")
-    wer = [rate_cell(scores.mean_wer()) for _, scores in runs]
-    return [[everything, *micro], [words, *wer]]
+    return [
+        [everything, *(rate_cell(*scores.micro) for _, scores in runs)],
+        [words, *(rate_cell(*scores.mean_wer) for _, scores in runs)],
+    ]
 
 
 def _about_the_worst(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
-    rows = [
-        [
-            Cell("which one", note="the language of the highest CER"),
-            *(Cell(label_of(s.worst), words=True) for _, s in runs),
-        ]
-    ]
-    halves = [scores.split_half_worst() for _, scores in runs]
+    names = Cell("which one", note="the language of the highest CER")
+    rows = [[names, *(Cell(_worst(scores), words=True) for _, scores in runs)]]
+    halves = [scores.split_half for _, scores in runs]
     if any(half is not None for half in halves):
         title = Cell("worst, split-half", note="chosen on one half, measured on the other")
-        rows.append([title, *(rate_cell(half) for half in halves)])
-    bands = [scores.null_band() for _, scores in runs]
-    if any(band is not None for band in bands):
-        title = Cell("worst if all were equal", note="the band that no difference would give")
-        shown = [Cell(f"{per_cent(b[0])}–{per_cent(b[1])}") if b else Cell("–") for b in bands]
-        rows.append([title, *shown])
+        cells = [rate_cell(*half) if half is not None else Cell(MISSING) for half in halves]
+        rows.append([title, *cells])
     return rows
+
+
+def _worst(scores: RunScores) -> str:
+    """Its name; where several share the highest CER, how many."""
+    alike = sum(rate == scores.cer[scores.worst] for rate in scores.cer.values())
+    return label_of(scores.worst) if alike == 1 else f"{alike} alike"
 
 
 def _notes(n_languages: int) -> list[Paragraph]:
     text = (
-        "The highest of many noisy numbers is too high by chance: compare it with the band that no "
-        "difference between languages would give, and with the split-half worst, which is free "
-        "of that."
+        "The highest of many noisy numbers is too high by luck, and so are gap and spread: the "
+        "intervals are those of the true numbers, with the luck taken out, so a number may lie "
+        "near or above the upper end of its interval. If it lies inside the last column, no difference "
+        "between languages has been shown. The split-half worst is free of such luck (its range "
+        "is that of the halves)."
     )
     if n_languages <= 10:
         text += " With ten languages or fewer, CVaR 10 % is the worst and is left out."

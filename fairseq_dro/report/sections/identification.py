@@ -55,6 +55,8 @@ def _matrix(counts, totals) -> Table:
 def _list(counts, totals) -> Table:
     wrong = [(n, said, heard) for (said, heard), n in counts.items() if said != heard]
     wrong.sort(key=lambda one: (-one[0] / totals[one[1]], -one[0], one[1], one[2] or ""))
+    n_wrong = len(wrong)
+    wrong = [one for one in wrong if one[0] > 1] or wrong
     rows = [
         [
             Cell(label_of(said)), Cell(label_of(heard) if heard else "no language"),
@@ -67,5 +69,5 @@ def _list(counts, totals) -> Table:
         Column("spoken", numeric=False), Column("heard as", numeric=False), Column("utterances"),
         Column("of"), Column("share %"),
     ]  # fmt: skip
-    caption = f"The {len(rows)} most frequent confusions of {len(wrong)}, by share of the language"
+    caption = f"The {len(rows)} most frequent confusions of {n_wrong}, by share of the language"
     return Table(columns, rows, sortable=True, caption=caption)

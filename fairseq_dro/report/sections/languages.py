@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fairseq_dro.report.blocks import (
     MISSING,
     Cell,
@@ -17,6 +19,13 @@ from fairseq_dro.report.blocks import (
 )
 from fairseq_dro.report.figures.forest import Series, draw_forest
 from fairseq_dro.report.report_data import ReportData, validation_rates
+from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
+
+_ABOUT_BASELINES = (
+    " Against it: by a paired test on the same utterances, corrected for the number of languages "
+    "(Holm); same means that no difference is shown, and one run each says nothing about other "
+    "seeds. Rank: 1 is the highest CER."
+)
 
 
 def languages_section(data: ReportData) -> Section:
@@ -25,13 +34,21 @@ def languages_section(data: ReportData) -> Section:
     if data.scores is None:
         section.blocks += _from_validation(data)
         return section
+    for run, verdict in zip(data.baselines, data.verdicts):
+        if verdict:
+            counts = Counter(verdict.values())
+            text = (
+                f"Against {run.name}: {counts[BETTER]} languages better, {counts[WORSE]} worse, "
+                f"of {counts[SAME]} no difference is shown."
+            )
+            section.blocks.append(Paragraph(text))
     section.blocks.append(_table(data))
     section.blocks.append(
         Paragraph(
             "CER and WER: errors over reference characters and words, with 95 % bootstrap interval "
             "of the CER (over speakers where they are known, else over utterances). S, D, I: "
-            "characters substituted, deleted, inserted, per 100 of the reference. Rank: 1 is the "
-            "highest CER.",
+            "characters substituted, deleted, inserted, per 100 of the reference."
+            + (_ABOUT_BASELINES if data.baselines else ""),
             small=True,
         )
     )
@@ -42,11 +59,15 @@ def forest_section(data: ReportData) -> Section | None:
     """CER with intervals, a line per language; None before decoding."""
     if data.scores is None:
         return None
-    series = [Series(data.run.name, data.scores.estimates())]
+    series = [Series(data.run.name, data.scores.estimates)]
     for run, scores in zip(data.baselines, data.baseline_scores):
         if scores is not None:
-            series.append(Series(run.name, scores.estimates()))
-    band = data.scores.null_band()
+            series.append(Series(run.name, scores.estimates))
+    if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
+        rate = per_cent(data.scores.cer[data.codes[0]])
+        text = f"No picture: the CER of every language is {rate} %."
+        return Section("forest", "CER with intervals", [Paragraph(text)])
+    band = data.scores.null_band
     caption = "CER on the test split with 95 % intervals, highest first."
     if band is not None:
         caption += (
@@ -76,15 +97,17 @@ def _table(data: ReportData) -> Table:
     if q:
         columns.append(Column("q", "weight at the last update"))
     ranked = [
-        (run, other) for run, other in zip(data.baselines, data.baseline_scores)
+        (run, other, verdict)
+        for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts)
         if other is not None
     ]  # fmt: skip
-    for run, _ in ranked:
+    for run, _, _ in ranked:
         columns.append(Column(f"CER % {run.name}"))
+        columns.append(Column("against it", "by a paired test, Holm-corrected", numeric=False))
         columns.append(Column("rank", f"rank in {run.name} and here; 1 is the highest CER"))
-    estimates = scores.estimates()
+    estimates = scores.estimates
     ranks = _ranks(scores.cer)
-    others = [(other.estimates(), _ranks(other.cer)) for _, other in ranked]
+    others = [(other.estimates, verdict, _ranks(other.cer)) for _, other, verdict in ranked]
     rows = []
     for code in data.codes:
         score = scores.groups.get(code)
@@ -107,9 +130,10 @@ def _table(data: ReportData) -> Table:
         row.append(number_cell(score.n_empty))
         if q:
             row.append(number_cell(q.get(code), ".4f"))
-        for other_estimates, other_ranks in others:
+        for other_estimates, verdict, other_ranks in others:
             before = other_estimates.get(code)
             row.append(rate_cell(*(before or (None,))))
+            row.append(Cell(verdict.get(code, MISSING)))
             row.append(_rank_cell(other_ranks.get(code), ranks.get(code)))
         rows.append(row)
     return Table(columns, rows, sortable=True)

@@ -43,19 +43,21 @@ def proxy_section(data: ReportData) -> Section:
                 lines, y_label="rank correlation with CER", name="proxy", limits=(-1.05, 1.05)
             )
         )
-    pictures.append(
-        draw_scatter(
-            train, {code: 100 * value for code, value in cer.items()},
-            x_label="group loss in training, nats", y_label="validation CER, %",
-            name="loss against cer",
-        )
-    )  # fmt: skip
+    if rho == rho:
+        pictures.append(
+            draw_scatter(
+                train, {code: 100 * value for code, value in cer.items()},
+                x_label="group loss in training, nats", y_label="validation CER, %",
+                name="loss against cer",
+            )
+        )  # fmt: skip
     caption = (
         "First: Spearman's rank correlation over languages, at each validation, of CER with the "
         "group loss that moves q (training) and with the mean loss of a validation utterance. "
         "Second: one point per language at the last validation."
     )
-    section.blocks.append(Figure(pictures, caption, alt=caption))
+    if pictures:
+        section.blocks.append(Figure(pictures, caption, alt=caption))
     return section
 
 

@@ -24,6 +24,10 @@ def utterances_section(data: ReportData) -> Section:
         section.blocks.append(Paragraph("The test split has not been decoded yet."))
         return section
     rated = [u for u in data.scores.records if u.characters.reference_length]
+    spoken = [u for u in rated if u.hypothesis]
+    if not spoken:
+        section.blocks.append(Paragraph("Every hypothesis is empty: there is nothing to compare."))
+        return section
     section.blocks.append(
         Paragraph(
             "Reference above, hypothesis below. Struck through: in the reference only; underlined: "
@@ -31,13 +35,11 @@ def utterances_section(data: ReportData) -> Section:
             small=True,
         )
     )
-    spoken = [u for u in rated if u.hypothesis]
-    worst = sorted(spoken or rated, key=lambda u: (-_rate(u), -u.characters.errors, u.id))
+    worst = sorted(spoken, key=lambda u: (-_rate(u), -u.characters.errors, u.id))
     best = sorted(spoken, key=lambda u: (_rate(u), -u.characters.reference_length, u.id))
     title = "Worst by CER" + (" of those that are not empty" if len(spoken) < len(rated) else "")
     section.blocks.append(_examples(title, _spread(worst, data)))
-    if best:
-        section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data)))
+    section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data)))
     for code in data.codes[:_LANGUAGES]:
         of_language = [u for u in worst if data.scores.group_of(u) == code]
         if of_language:

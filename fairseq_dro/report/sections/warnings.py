@@ -6,6 +6,7 @@ from fairseq_dro.report import alarms
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import Notices, Section
 from fairseq_dro.report.report_data import ReportData, validation_rates
+from fairseq_dro.report.verdicts import WORSE
 
 
 def warnings_section(data: ReportData) -> Section:
@@ -42,17 +43,16 @@ def _of_scores(data: ReportData) -> list[Alarm]:
         return []
     counts = {code: score.n_utterances for code, score in scores.groups.items()}
     empty = {code: score.n_empty for code, score in scores.groups.items()}
-    speakers = {c: s.n_speakers for c, s in scores.groups.items() if s.n_speakers is not None}
     found = alarms.says_nothing(empty, counts)
     if data.constant_guess:
         found += alarms.not_better_than_a_guess(scores.cer, data.constant_guess)
-    for run, other in zip(data.baselines, data.baseline_scores):
-        if other is not None:
-            found += alarms.levelling_down(
-                scores.cer, other.cer, run.name, scores.worse_than(other)
-            )
-    band = scores.null_band()
-    if band is not None and len(scores.cer) > 1:
+    silent = sum(empty.values()) > alarms.EMPTY_SHARE * scores.all.n_utterances
+    for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts):
+        if other is not None and not silent:
+            worse = [code for code, says in verdict.items() if says == WORSE] if verdict else None
+            found += alarms.levelling_down(scores.cer, other.cer, run.name, worse)
+    band = scores.null_band
+    if band is not None and not silent:
         found += alarms.worst_within_null_band(scores.worst, scores.cer[scores.worst], *band)
-    found += alarms.too_few_utterances(counts, speakers)
+    found += alarms.too_few_utterances(counts, scores.few_speakers)
     return found

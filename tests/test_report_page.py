@@ -1,0 +1,302 @@
+"""The report of a run: what it says, what it survives, and that the page stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fairseq_dro.cli import main
+from tests.planted_runs import (
+    many_languages,
+    plant_decoding,
+    plant_training,
+    write_configuration,
+    write_log,
+)
+
+SIX = many_languages(6)
+ERM_CER = dict(zip(SIX, (0.10, 0.40, 0.12, 0.25, 0.20, 0.15)))
+DRO_CER = dict(zip(SIX, (0.25, 0.20, 0.10, 0.15, 0.15, 0.12)))
+
+
+class Page(HTMLParser):
+    """Ids, what is referred to, tag balance and visible text of a page."""
+
+    VOID = {"meta", "br", "path", "use", "rect", "link", "input", "img"}
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.ids: Counter[str] = Counter()
+        self.references: set[str] = set()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.text: list[str] = []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self._take(dict(attrs))
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags[tag] += 1
+        self._take(dict(attrs))
+
+    def _take(self, attrs):
+        if "id" in attrs:
+            self.ids[attrs["id"]] += 1
+        for value in attrs.values():
+            self.references.update(re.findall(r"url\(#([^)]+)\)", value or ""))
+        for name in ("href", "xlink:href"):
+            if (attrs.get(name) or "").startswith("#"):
+                self.references.add(attrs[name][1:])
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open and self.open[-1] == tag, (tag, self.open[-5:], self.getpos())
+            self.open.pop()
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    @property
+    def says(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def report(*arguments: object) -> tuple[str, str]:
+    """Run the command; the page's source and the Markdown."""
+    assert main(["report", *map(str, arguments)]) == 0
+    folder = Path(arguments[0]) / "report"
+    if "--out" in arguments:
+        folder = Path(arguments[arguments.index("--out") + 1])
+    return tuple((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "md"))
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> tuple[Path, Path]:
+    base = tmp_path_factory.mktemp("runs")
+    erm = plant_training(base / "erm", SIX, objective="erm", floor=ERM_CER)
+    dro = plant_training(base / "dro", SIX, floor=DRO_CER, subsets=("valid", "valid_far"))
+    plant_decoding(erm, ERM_CER, n_utterances=60, with_tokens=True, seed=1)
+    plant_decoding(dro, DRO_CER, n_utterances=60, with_tokens=True, seed=2)
+    return dro, erm
+
+
+@pytest.fixture(scope="module")
+def six(two_runs) -> tuple[str, str]:
+    return report(two_runs[0], "--baseline", two_runs[1])
+
+
+def test_the_page_holds_every_part_and_needs_nothing_else(six):
+    source, _ = six
+    page = Page(source)
+    assert page.open == []
+    for heading in (
+        "Headline", "Every language", "CER with intervals", "Learning curves",
+        "Weights of the languages", "Loss against CER", "What the loss may stand for",
+        "Best and worst utterances", "Language identification", "Cost", "Making it again",
+    ):  # fmt: skip
+        assert heading in page.says
+    assert re.findall(r"(?:src|href)=[\"'](?!#)[^\"']*", source.replace("xlink:", "")) == []
+    outside = set(re.findall(r"https?://[^\"' )]+", source))
+    assert outside <= {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+
+
+def test_pictures_on_one_page_share_no_id_and_miss_none(six):
+    page = Page(six[0])
+    assert [name for name, n in page.ids.items() if n > 1] == []
+    assert page.references <= set(page.ids)
+    assert page.tags["svg"] == 1 + 6 + 2 + 2  # forest, curves, weights, loss against CER
+
+
+def test_the_markdown_holds_the_same_tables(six):
+    source, markdown = six
+    rows = {
+        tuple(re.sub(r"<[^>]+>", " ", cell).split()[0] for cell in re.findall(
+            r"<t[hd][^>]*>(.*?)</t[hd]>", row) if re.sub(r"<[^>]+>", " ", cell).split())
+        for row in re.findall(r"<tr>(.*?)</tr>", source, flags=re.DOTALL)
+    }  # fmt: skip
+    in_markdown = {
+        tuple(cell.split()[0].replace("\\", "") for cell in line.strip("|").split("|")
+              if cell.split())
+        for line in markdown.splitlines() if line.startswith("| ")
+    }  # fmt: skip
+    of_languages = [row for row in rows if row and row[0] in SIX and len(row) > 8]
+    assert len(of_languages) == 12  # all languages in their table and in the confusions
+    assert set(of_languages) <= in_markdown
+
+
+def test_levelling_down_is_told_where_a_paired_test_shows_it(six):
+    sentence = next(line for line in six[1].splitlines() if "levelling down" in line)
+    assert "German (deu) from 9.3 to 22.2 %" in sentence and "paired test" in sentence
+    assert "1 of 6 languages got worse" in sentence
+
+
+def test_each_language_has_its_verdict_and_its_change_of_rank(six):
+    rows = {
+        line.split("|")[1].split()[0]: [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in six[1].splitlines()
+        if line.startswith("| ") and line.split("|")[1].split()[:1] and "→" in line
+    }
+    assert rows["deu"][-2:] == ["worse", "6 → 1"] and rows["kat"][-2] == "better"
+    assert re.search(r"Against erm: [345] languages better, 1 worse", six[1])
+
+
+def test_several_validation_splits_are_kept_apart_and_the_first_is_shown(six):
+    text = Page(six[0]).says
+    assert "split valid) in per cent" in text
+    assert "The first split, valid, is shown above" in text and "valid_far" in text
+
+
+def test_a_run_without_alarms_says_what_was_looked_at(two_runs, tmp_path, capsys):
+    source, _ = report(two_runs[1], "--out", tmp_path)
+    assert "Nothing found: q is not held by one language" in Page(source).says
+    assert capsys.readouterr().out.startswith("written:")
+
+
+def test_alarms_of_training_reach_the_page_and_the_terminal(tmp_path, capsys):
+    run = plant_training(tmp_path / "run", SIX, q_share=0.62, never_drawn=["kat"])
+    source, _ = report(run)
+    said = capsys.readouterr().out
+    for text in (Page(source).says, said):
+        assert "German (deu), holds 62 % of q or more for 490 updates" in text
+        assert "Georgian (kat) was never drawn in 1,000 updates" in text
+
+
+def test_a_run_that_still_goes_on_and_was_not_decoded_has_its_validation_numbers(tmp_path):
+    run = plant_training(tmp_path / "run", SIX, updates=1000)
+    write_configuration(run, objective="ctc_dro", updates=5000)
+    log = run / "hydra_train.log"
+    log.write_text("\n".join(log.read_text().splitlines()[:-1]) + "\n")
+    with open(run / "history.jsonl", "a", encoding="utf-8") as history:
+        history.write('{"format": 1, "update": 1100, "langu')  # being written, or cut by a kill
+    source, markdown = report(run)
+    text = Page(source).says
+    assert "1,000 of 5,000 updates · still going" in text
+    assert "test split has not been decoded yet" in text and "| kat Georgian" in markdown
+
+
+def test_a_cut_line_is_named(tmp_path, caplog):
+    run = plant_training(tmp_path / "run", SIX)
+    with open(run / "history.jsonl", "a", encoding="utf-8") as history:
+        history.write('{"format": 1, "update": 1100, "langu')
+    report(run)
+    assert "history.jsonl:11 is no whole record" in caplog.text
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_a_run_of_stock_ctc_is_reported_from_its_log_and_its_decoding(tmp_path, json_lines):
+    run = tmp_path / "stock"
+    run.mkdir()
+    write_log(run, updates=1000, json_lines=json_lines, starts=2)
+    write_configuration(run, objective="ctc", updates=1000)
+    text = Page(report(run)[0]).says
+    assert "trained without the criterion group_dro_ctc" in text
+    assert "1,000 4.500 10.00 20.00" in text  # update, loss, UER, WER of the last validation
+    assert "Nothing is known per language" in text and "starts of training 2" in text
+    plant_decoding(run, ERM_CER)
+    assert "kat Georgian" in report(run)[1]
+
+
+def test_decoded_utterances_alone_are_enough(tmp_path):
+    run = plant_decoding(tmp_path / "only_decoded", ERM_CER, speakers=2)
+    source, _ = report(run)
+    assert "too few test speakers to know" in Page(source).says
+
+
+def test_a_silent_model_is_told_from_a_bad_one(tmp_path):
+    run = plant_training(tmp_path / "run", SIX, floor=dict.fromkeys(SIX, 1.0))
+    plant_decoding(run, dict.fromkeys(SIX, 3.0))  # all characters deleted or doubled away
+    lines = [json.loads(line) for line in open(run / "decode_test" / "utterances.jsonl")]
+    for line in lines:
+        n = line["reference_characters"]
+        line.update(hypothesis="", deletions=n, substitutions=0, insertions=0)
+    (run / "decode_test" / "utterances.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )
+    text = Page(report(run)[0]).says
+    assert "More than half of the hypotheses are empty for every language" in text
+    assert "6 alike" in text and "Every hypothesis is empty" in text and "No curve to show" in text
+    assert "Do not call it worst" not in text
+
+
+def test_texts_are_escaped_wherever_they_come_from(tmp_path):
+    name = "<b>run|x"
+    run = plant_decoding(plant_training(tmp_path / name, SIX), ERM_CER)
+    path = run / "decode_test" / "utterances.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    record = json.loads(lines[0])
+    record.update(
+        id="<i>id", reference="a <script>alert(1)</script> | ~~b~~",
+        hypothesis="<img src=x onerror=y> & c", reference_characters=10, substitutions=30,
+    )  # fmt: skip
+    path.write_text("\n".join([json.dumps(record), *lines[1:]]) + "\n", encoding="utf-8")
+    source, markdown = report(run)
+    page = Page(source)
+    assert page.open == [] and page.tags["script"] == 1 and page.tags["img"] == 0
+    assert page.tags["b"] == page.tags["i"] == 0 and "<b>run|x" in page.says
+    assert "<i>id · CER" in page.says and "&lt;i&gt;id" in source
+    assert "\\<i\\>id" in markdown and "<script>" not in markdown.replace("\\<", "")
+
+
+def test_right_to_left_texts_run_so(six):
+    assert 'class="aligned" dir="rtl"' in six[0]
+
+
+def test_143_languages_fit_on_a_page(tmp_path):
+    codes = many_languages(143)
+    cer = {code: 0.05 + 0.003 * index for index, code in enumerate(codes)}
+    run = plant_decoding(
+        plant_training(tmp_path / "run", codes, floor=cer, updates=200), cer,
+        n_utterances=12, with_tokens=True,
+    )  # fmt: skip
+    source, markdown = report(run)
+    page = Page(source)
+    assert len(source.encode()) < 3_000_000
+    assert [name for name, n in page.ids.items() if n > 1] == []
+    assert page.tags["svg"] > 143 + 3  # curves, forest, others
+    assert sum(line.startswith(f"| {codes[-1]} ") for line in markdown.splitlines()) >= 1
+    assert "worst 15" in page.says and "CVaR 10 %" in page.says
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda folder: None, "does not exist: expected the hydra.run.dir"),
+        (lambda folder: folder.mkdir(), "holds nothing of a run: neither history.jsonl nor"),
+        (
+            lambda folder: plant_decoding(folder, {"deu": 0.1})
+            .joinpath("decode_test", "utterances.jsonl")
+            .write_text('{"id": "a"}\n{"id": "b"}\n'),
+            "utterances.jsonl:1 (utterance a) lacks language",
+        ),
+    ],
+)
+def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, capsys, make, message):
+    make(tmp_path / "run")
+    assert main(["report", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said
+
+
+def test_a_baseline_on_other_utterances_is_refused(two_runs, tmp_path, capsys):
+    other = plant_decoding(tmp_path / "other", ERM_CER, n_utterances=5)
+    assert main(["report", str(two_runs[0]), "--baseline", str(other)]) == 2
+    assert "not decoded on the same utterances" in capsys.readouterr().err
+    assert main(["report", str(two_runs[0]), "--baseline", str(two_runs[0])]) == 2
+    assert "named twice" in capsys.readouterr().err
+
+
+def test_equal_runs_give_equal_pages(two_runs, tmp_path):
+    pages = [report(two_runs[1], "--out", tmp_path / name)[0] for name in ("a", "b")]
+    without_time = [re.sub(r"report of [\d :-]+UTC", "", page) for page in pages]
+    assert without_time[0] == without_time[1]

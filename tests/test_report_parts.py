@@ -1,0 +1,203 @@
+"""Parts of the report by themselves: aligned texts, the log, where a run comes from, pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_dro.report import configuration, provenance
+from fairseq_dro.report.aligned_text import align, reads_right_to_left
+from fairseq_dro.report.blocks import per_cent
+from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
+from fairseq_dro.report.figures.group_weights import (
+    draw_effective_groups,
+    draw_weights,
+    entropy_nats,
+)
+from fairseq_dro.report.figures.style import canvas, svg_of
+from fairseq_dro.report.markdown import escaped
+from fairseq_dro.report.rank_correlation import spearman
+from fairseq_dro.report.training_log import read_training_log
+from fairseq_dro.report.training_run import read_training_run
+from tests.planted_runs import many_languages, plant_training, write_log
+
+TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
+
+
+def joined(columns, side: str) -> str:
+    return "".join(piece.text for column in columns for piece in getattr(column, side))
+
+
+@given(TEXTS, TEXTS)
+def test_columns_hold_all_of_both_texts_in_order_but_for_common_spaces(reference, hypothesis):
+    columns = align(reference, hypothesis)
+    for side, text in (("reference", reference), ("hypothesis", hypothesis)):
+        without = unicodedata.normalize("NFC", text).replace(" ", "")
+        assert joined(columns, side).replace(" ", "") == without
+    for column in columns:
+        equal = [
+            "".join(piece.text for piece in pieces if piece.equal)
+            for pieces in (column.reference, column.hypothesis)
+        ]
+        assert equal[0] == equal[1]
+
+
+def test_words_stay_whole_and_a_split_word_is_one_column():
+    columns = align("guten morgen welt", "gutn mor gen welt")
+    assert [joined([c], "reference") for c in columns] == ["guten", "morgen", "welt"]
+    assert [joined([c], "hypothesis") for c in columns] == ["gutn", "mor gen", "welt"]
+    assert [piece for piece in columns[0].reference if not piece.equal][0].text == "e"
+
+
+def test_a_long_text_without_spaces_is_cut_where_parts_meet():
+    reference = "的一是不了人我在有他这中" * 3
+    columns = align(reference, reference.replace("我", "大"))
+    assert len(columns) == 7 and max(len(joined([c], "reference")) for c in columns) < 25
+
+
+def test_letters_keep_their_accents():
+    columns = align("cafe\u0301", "cafe")
+    assert [piece.text for piece in columns[0].reference if not piece.equal] == ["é"]
+
+
+def test_direction_is_that_of_most_letters():
+    assert reads_right_to_left("שלום abc שלום") and not reads_right_to_left("hello ש")
+    assert not reads_right_to_left("123")
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_the_log_gives_the_same_numbers_from_either_progress_bar(tmp_path, json_lines):
+    write_log(tmp_path, updates=100, json_lines=json_lines, starts=2)
+    log = read_training_log(tmp_path / "hydra_train.log")
+    assert (log.n_starts, log.last_update, log.finished) == (2, 100, True)
+    assert [row["update"] for row in log.validations["valid"]] == list(range(10, 101, 10))
+    assert log.validations["valid"][-1]["wer"] == pytest.approx(0.2)
+    assert log.wall_seconds == pytest.approx(5 * 6 - 6 + 10 * 6 - 6 + 12, abs=12)
+
+
+def test_time_between_two_starts_is_no_training_time(tmp_path):
+    lines = [
+        "[2026-01-01 10:00:00,000][fairseq_cli.train][INFO] - {'_name': None, 'common': {}}",
+        "[2026-01-01 10:10:00,000][train][INFO] - epoch 001 | loss 1 | num_updates 10 | wall 600",
+        "[2026-01-03 10:00:00,000][fairseq_cli.train][INFO] - {'_name': None, 'common': {}}",
+        "[2026-01-03 10:05:00,000][train_inner][INFO] - epoch 001:  5 / 9 loss=1, num_updates=15",
+        "half a li",
+    ]
+    (tmp_path / "log").write_text("\n".join(lines))
+    log = read_training_log(tmp_path / "log")
+    assert (log.wall_seconds, log.n_starts, log.last_update) == (900.0, 2, 15)
+    assert not log.finished and log.validations == {}
+
+
+def test_a_run_is_still_going_until_its_files_are_silent(tmp_path):
+    run = read_training_run(plant_training(tmp_path / "run", ["deu", "kat"], updates=200))
+    assert run.state() == "finished"
+    run.log.finished, run.config["optimization"]["max_update"] = False, 400
+    written = (tmp_path / "run" / "history.jsonl").stat().st_mtime
+    assert run.state(written + 60) == "still going"
+    assert run.state(written + 3600) == "stopped"
+
+
+def test_a_fingerprint_knows_the_data_and_not_their_place(tmp_path):
+    prints = []
+    for name, root, label in (("a", "/x", "h i"), ("b", "/y", "h i"), ("c", "/x", "h o")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "train.tsv").write_text(f"{root}\n1.wav\t100\n2.wav\t200\n")
+        (folder / "train.ltr").write_text(f"{label}\nb |\n")
+        (folder / "train.lang").write_text("deu\nkat\n")
+        prints.append(provenance.fingerprint(folder)["train"])
+    assert prints[0]["utterances"] == 2
+    assert prints[0] == prints[1] and prints[0]["sha256"] != prints[2]["sha256"]
+    assert provenance.fingerprint(tmp_path / "gone") == {}
+
+
+def test_what_is_collected_is_json_and_names_commit_versions_and_command(tmp_path):
+    record = json.loads(json.dumps(provenance.collect(tmp_path, update=7)))
+    assert record["update"] == 7 and record["command"] and record["versions"]["fairseq"]
+    assert record["data"]["splits"] == {}
+    assert provenance.collect()["data"] is None
+
+
+def test_the_commit_is_that_of_the_package_and_of_no_other_checkout(tmp_path):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "__init__.py").write_text("a = 1\n")
+    assert provenance.git_commit(tmp_path) is None  # not tracked: a copy below another checkout
+    git("add", "__init__.py")
+    git("commit", "-q", "-m", "x")
+    commit = {"commit": git("rev-parse", "HEAD"), "changed": False}
+    assert provenance.git_commit(tmp_path) == commit
+    (tmp_path / "__init__.py").write_text("a = 2\n")
+    assert provenance.git_commit(tmp_path) == {**commit, "changed": True}
+
+
+def test_settings_differ_by_value_and_not_by_spelling(tmp_path):
+    recipe = tmp_path / "demo.yaml"
+    recipe.write_text("optimization:\n  lr: [1e-4]\ncriterion: {smoothing: 0.5, x: true}\n")
+    here = {"optimization": {"lr": [0.0001]}, "criterion": {"smoothing": 1.0, "x": True, "y": 2}}
+    there, here = configuration.read_recipe(recipe), configuration.flat(here)
+    found = configuration.differences(there, here, only_known_to_first=True)
+    assert found == [("criterion.smoothing", "0.5", "1")]
+    assert ("criterion.y", "", "2") in configuration.differences(there, here)
+
+
+def test_entropy_of_equal_weights_counts_the_languages():
+    assert entropy_nats(dict.fromkeys("abcd", 0.25)) == pytest.approx(1.3863, abs=1e-4)
+    assert entropy_nats({"a": 1.0, "b": 0.0}) == 0.0
+
+
+def test_rank_correlation_shares_ranks_and_knows_when_there_is_none():
+    assert spearman({"a": 1, "b": 2, "c": 9}, {"a": 5, "b": 6, "c": 7, "d": 1}) == 1.0
+    assert spearman({"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 2, "c": 1}) == -1.0
+    tied = spearman({"a": 1, "b": 1, "c": 2, "d": 3}, {"a": 1, "b": 2, "c": 3, "d": 4})
+    assert tied == pytest.approx(0.9487, abs=1e-4)  # scipy.stats.spearmanr
+    for other in ({"a": 1, "b": 1, "c": 1}, {"a": 1}):
+        assert str(spearman({"a": 1, "b": 2, "c": 3}, other)) == "nan"
+
+
+def test_a_forest_of_many_languages_is_cut_into_pictures_on_one_scale():
+    codes = many_languages(100)
+    estimates = {code: Estimate(0.2, 0.1, 0.3) for code in codes}
+    estimates[codes[0]] = Estimate(float("nan"), float("nan"), float("nan"))
+    labels = {code: f"{code} <&>" for code in codes}
+    pictures = draw_forest(codes, labels, [Series("a&b", estimates)], (0.1, 0.2))
+    assert len(pictures) == 3 and max(map(len, pictures)) < 60_000
+    assert sum(p.count("&lt;&amp;&gt;") for p in pictures) == 100
+    ticks = [re.findall(r">(\d+(?:\.\d+)?)</text>", picture) for picture in pictures]
+    assert ticks[0] == ticks[1] == ticks[2]
+    assert -(-100 // len(pictures)) <= ROWS_PER_PICTURE
+
+
+def test_shortening_a_picture_leaves_its_text_alone():
+    with canvas(2, 2) as figure:
+        figure.subplots().plot([0.123456, 7], [0.98765, 3])
+        figure.text(0.123456, 0.5, "0.0375 <b>")
+        source = svg_of(figure, "a", "what it <shows>")
+    assert ">0.0375 &lt;b&gt;</text>" in source and 'aria-label="what it &lt;shows&gt;"' in source
+    assert not re.search(r'="[^"]*\.\d{3}', source)
+
+
+def test_two_pictures_share_no_id():
+    path = [(1, {"a": 0.51, "b": 0.49}), (2, {"a": 0.5125, "b": 0.4875})]
+    pictures = draw_weights(path), draw_effective_groups(path)
+    ids = [re.findall(r' id="([^"]+)"', picture) for picture in pictures]
+    assert ids[0] and ids[1] and not set(ids[0]) & set(ids[1])
+
+
+def test_numbers_are_written_without_a_minus_before_a_nought():
+    assert [per_cent(x) for x in (-1e-9, 0.1234, None, float("nan"))] == ["0.0", "12.3", "–", "–"]
+
+
+def test_markdown_is_escaped():
+    assert escaped("a|b_*<c>`\n") == "a\\|b\\_\\*\\<c\\>\\` "
