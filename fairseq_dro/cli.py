@@ -20,6 +20,7 @@ SUB_COMMANDS = {
         "fairseq_dro.models.random_checkpoint_command",
         "write an XLS-R-shaped checkpoint of random weights",
     ),
+    "score": ("fairseq_dro.report.score", "error rates of records or text files, with intervals"),
     "report": ("fairseq_dro.report.command", "one page about a run: who is left behind"),
     "compare": ("fairseq_dro.report.compare", "set runs side by side: table and figure"),
 }

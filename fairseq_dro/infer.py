@@ -43,6 +43,7 @@ from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: 
 from fairseq_dro.errors import sentence_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
+from fairseq_dro.scoring.summary import summarise  # noqa: E402
 
 logger = logging.getLogger("fairseq_dro.infer")  # also when run by python -m
 
@@ -133,10 +134,11 @@ def run_worker(
     if not distributed_utils.is_master(cfg.distributed_training):
         return
     scores = sum_up(one.scored for one in decoded)
-    table = scores_table(scores.as_record(), title=f"Split {cfg.dataset.gen_subset}")
+    record = summarise(scores)
+    table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
     if cfg.decoding.results_path is not None:
         write_results(
-            Path(cfg.decoding.results_path), decoded, scores, table,
+            Path(cfg.decoding.results_path), decoded, record, table,
             wer=_wer_file(scores, decoding_as_typed), wer_name=get_wer_file(cfg).name,
         )
         logger.info("results are in %s", cfg.decoding.results_path)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
 
 import jiwer
 import kaldialign
@@ -12,9 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_dro.scoring.edits import EditCounts, count_edits, count_text_errors
+from fairseq_dro.scoring.convention import Convention, ml_superb_text
+from fairseq_dro.scoring.edits import (
+    EditCounts,
+    count_edits,
+    count_sclite_edits,
+    count_text_errors,
+)
 from fairseq_dro.scoring.rates import Scores, sum_up
 from fairseq_dro.scoring.records import Record
+from fairseq_dro.scoring.summary import FEW_SHOT, summarise
 from fairseq_dro.scoring.text import (
     normalize,
     scored_characters,
@@ -53,16 +63,49 @@ def test_words_are_counted_as_jiwer_counts_them(reference: str, hypothesis: str)
     assert ours.error_rate == pytest.approx(theirs.wer, abs=1e-12)
 
 
-def test_ten_thousand_random_pairs_have_the_errors_kaldialign_finds() -> None:
+def _random_pairs(n: int) -> Iterator[tuple[str, str]]:
     draw = random.Random(5)
-    for _ in range(10_000):
-        reference, hypothesis = (
-            normalize("".join(draw.choices(SYMBOLS, k=draw.randrange(1, 25)))) for _ in range(2)
+    for _ in range(n):
+        yield tuple(
+            normalize("".join(draw.choices(SYMBOLS, k=draw.randrange(0, 25)))) for _ in range(2)
         )
-        theirs = kaldialign.edit_distance(reference, hypothesis)
+
+
+def test_ten_thousand_random_pairs_have_the_errors_jiwer_and_kaldialign_find() -> None:
+    for reference, hypothesis in _random_pairs(10_000):
         ours = _edits(reference, hypothesis)
+        theirs = kaldialign.edit_distance(reference, hypothesis)
         assert ours.errors == theirs["total"]
         assert ours.deletions - ours.insertions == theirs["del"] - theirs["ins"]
+        if reference:
+            theirs = jiwer.process_characters(reference, hypothesis)
+            assert ours[:3] == (theirs.substitutions, theirs.deletions, theirs.insertions)
+
+
+def test_ten_thousand_random_pairs_have_the_parts_kaldialigns_sclite_mode_finds() -> None:
+    n_more = 0
+    for reference, hypothesis in _random_pairs(10_000):
+        theirs = kaldialign.edit_distance(reference, hypothesis, sclite_mode=True)
+        ours = count_sclite_edits(reference, hypothesis)
+        assert ours == (theirs["sub"], theirs["del"], theirs["ins"], len(reference))
+        shortest = _edits(reference, hypothesis)
+        # sclite's costs, 4 and 3, never give fewer errors than there must be, and sometimes more
+        assert ours.errors >= shortest.errors
+        weighted = [4 * one.substitutions + 3 * (one.deletions + one.insertions)
+                    for one in (ours, shortest)]  # fmt: skip
+        assert weighted[0] <= weighted[1]
+        n_more += ours.errors > shortest.errors
+    assert n_more > 100
+
+
+def test_sclite_edits_of_empty_texts_and_of_words() -> None:
+    assert count_sclite_edits("", "") == EditCounts()
+    assert count_sclite_edits("ab", "") == EditCounts(deletions=2, reference_length=2)
+    assert count_sclite_edits("", "ab") == EditCounts(insertions=2)
+    words = ["ein", "zwei", "drei"]
+    assert count_sclite_edits(words, ["ein", "drei", "vier"]) == EditCounts(0, 1, 1, 3)
+    with pytest.raises(ValueError, match="65,536"):
+        count_sclite_edits("a" * 65_536, "a")
 
 
 @given(texts, texts)
@@ -197,3 +240,134 @@ def test_among_equally_bad_languages_the_first_by_code_is_the_worst() -> None:
         score_utterance("a", "b", id=code, language=code, seconds=1.0) for code in ("fra", "deu")
     ]
     assert sum_up(utterances).worst_language() == "deu"
+
+
+# --- conventions ---
+
+
+def test_a_grapheme_cluster_is_one_character_however_many_code_points_it_has() -> None:
+    record = score_utterance("किताब", "कताब", id="x", language="hin")
+    assert record.characters == EditCounts(deletions=1, reference_length=5)
+    by_cluster = Convention(unit="grapheme").score(record)
+    assert by_cluster.characters == EditCounts(substitutions=1, reference_length=3)
+    assert by_cluster.words == record.words
+    flags = score_utterance("\U0001f1e9\U0001f1ea", "", id="x", language=None)
+    assert Convention(unit="grapheme").score(flags).characters.reference_length == 1
+
+
+@given(texts, texts, st.sampled_from([None, "deu", "cmn"]))
+def test_the_default_convention_changes_no_count(
+    reference: str, hypothesis: str, language: str | None
+) -> None:
+    record = score_utterance(reference, hypothesis, id="x", language=language)
+    assert Convention().score(record) == record
+
+
+def test_hypotheses_in_nfd_are_counted_as_in_nfc_also_in_records_of_others() -> None:
+    wrong = EditCounts(3, 3, 3, 3)
+    texts = ("é ü 가", unicodedata.normalize("NFD", "é ü 가"))
+    record = Record("x", "deu", 1.0, *texts, None, None, wrong, wrong)
+    for convention in (Convention(), Convention("ml_superb"), Convention(unit="grapheme")):
+        assert convention.score(record).characters.errors == 0
+
+
+def test_ml_superb_text_is_upper_case_without_any_punctuation() -> None:
+    assert ml_superb_text("I'll be – “here”, ok?", "eng") == "ILL BE  HERE OK"
+    assert ml_superb_text("我 想去。餐厅", "cmn") == "我想去餐厅"
+    assert ml_superb_text("straße", "deu") == "STRASSE"
+    assert ml_superb_text("…", "deu") == ""
+
+
+def _superb_cer(reference: str, hypothesis: str, language: str) -> float | None:
+    """By the description of ESPnet's ml_superb2 scoring, with jiwer."""
+    texts = []
+    for text in (reference, hypothesis):
+        if language in ("cmn", "jpn", "tha", "yue"):
+            text = "".join(text.split())
+        text = "".join(c for c in text if not unicodedata.category(c).startswith("P"))
+        texts.append(text.upper())
+    return jiwer.cer(*texts) if texts[0] else None
+
+
+def test_the_profile_ml_superb_gives_the_challenges_numbers() -> None:
+    draw = random.Random(3)
+    codes = [*FEW_SHOT[:3], "deu", "cmn", "tha", "ell", "fra", "fin", "est", "ita", "spa", "por",
+             "nld", "pol", "rus", "swe", "hun"]  # fmt: skip
+    letters = "abcdeéß你界 .,'"
+    lines = []
+    for number in range(600):
+        code = codes[number % len(codes)]
+        reference = normalize("".join(draw.choices(letters, k=draw.randrange(1, 30))))
+        hypothesis = normalize("".join(c for c in reference if draw.random() > 0.3) + "x")
+        token = f"[{draw.choice(codes)}] " if draw.random() < 0.5 else f"[{code}] "
+        token = "" if draw.random() < 0.1 else token  # forgot the token: five characters are lost
+        lines.append((code, f"[{code}] {reference}", token + hypothesis))
+    cers: dict[str, list[float]] = {}
+    right: dict[str, list[bool]] = {}
+    for code, reference, hypothesis in lines:
+        cer = _superb_cer(reference[5:].strip(), hypothesis[5:].strip(), code)
+        if cer is not None:
+            cers.setdefault(code, []).append(cer)
+            right.setdefault(code, []).append(hypothesis[:5] == f"[{code}]")
+
+    def expected(chosen: list[str]) -> dict[str, float]:
+        means = sorted((statistics.fmean(cers[code]) for code in chosen), reverse=True)
+        return {
+            "n_languages": len(chosen),
+            "cer": statistics.fmean(means),
+            "cer_sd": statistics.stdev(means),
+            "worst_15_cer": statistics.fmean(means[:15]),
+            "lid_accuracy": statistics.fmean(statistics.fmean(right[code]) for code in chosen),
+        }
+
+    convention = Convention("ml_superb")
+    scored = (
+        convention.score(score_utterance(reference, hypothesis, id=str(i), language=code))
+        for i, (code, reference, hypothesis) in enumerate(lines)
+    )
+    found = summarise(sum_up(scored, convention), n_replicates=200)["ml_superb"]
+    sets = {"all": codes, "few_shot": codes[:3], "normal": codes[3:]}
+    assert len(cers) == len(codes)
+    for name, chosen in sets.items():
+        for key, value in expected(chosen).items():
+            assert found[name][key] == pytest.approx(value, abs=1e-9), (name, key)
+
+
+def test_the_few_shot_languages_are_those_of_the_language_set() -> None:
+    path = Path(__file__).parents[1] / "manifests" / "few_shot_20.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert list(FEW_SHOT) == sorted(line.split()[0] for line in lines if not line.startswith("#"))
+
+
+def test_merged_scores_of_parts_are_those_of_the_whole() -> None:
+    draw = random.Random(1)
+    records = [
+        score_utterance(
+            "ab cd", draw.choice(["ab cd", "", "[deu] abcd", "x"]), id=str(i), seconds=0.1 * i,
+            language=draw.choice(["deu", "fra", None]), speaker=draw.choice([None, "a", "b", "c"]),
+            corpus=draw.choice([None, "mls"]),
+        )
+        for i in range(200)
+    ]  # fmt: skip
+    for convention in (Convention(), Convention("ml_superb")):
+        whole = sum_up(records, convention)
+        merged = sum_up(records[:70], convention)
+        merged.merge(sum_up(records[70:71], convention))
+        merged.merge(sum_up(records[71:], convention))
+        assert summarise(merged, n_replicates=100) == summarise(whole, n_replicates=100)
+
+
+def test_empty_hypotheses_and_confused_languages_are_counted() -> None:
+    records = [
+        score_utterance("[deu] ja", "[deu] ja", id="a", language="deu"),
+        score_utterance("[deu] ja", "[nld] ja", id="b", language="deu"),
+        score_utterance("[deu] ja", "", id="c", language="deu"),
+        score_utterance("[fra] oui", "[fra]", id="d", language="fra"),
+    ]
+    record = sum_up(records).as_record()
+    assert record["lid_confusion"] == {
+        "deu": {"deu": 1, "nld": 1, "none": 1}, "fra": {"fra": 1}
+    }  # fmt: skip
+    assert record["languages"]["deu"]["empty_hypothesis_rate"] == pytest.approx(1 / 3)
+    assert record["languages"]["fra"]["empty_hypothesis_rate"] == 1.0
+    assert record["all"]["n_empty_hypotheses"] == 2

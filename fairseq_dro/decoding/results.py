@@ -5,7 +5,8 @@
 ``hypo.units ref.units``  the same in the units of the model
 ``wer``                  fairseq's file: word error rate in per cent, counts, decoding options
 ``utterances.jsonl``     one record a line, ``scoring/records.py``
-``scores.json``          per language, mean, worst, all together, ``Scores.as_record``
+``scores.json``          per language, mean, worst, all together, intervals, disparity:
+                         ``scoring/summary.py``
 ``scores.md``            the same as a Markdown table
 =======================  ===========================================================================
 """
@@ -16,18 +17,24 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fairseq_dro.decoding.decoded import Decoded
-from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.records import format_line
 
 
 def write_results(
-    folder: Path, decoded: Sequence[Decoded], scores: Scores, table: str, wer: str, wer_name: str
+    folder: Path,
+    decoded: Sequence[Decoded],
+    scores: dict[str, Any],
+    table: str,
+    wer: str,
+    wer_name: str,
 ) -> None:
     """Write every file of a results folder, each whole or not at all.
 
     Args:
+        scores: content of ``scores.json``.
         table: content of ``scores.md``.
         wer: content of fairseq's ``wer`` file.
         wer_name: its name, ``wer`` unless ``decoding.unique_wer_file`` was asked for.
@@ -42,7 +49,7 @@ def write_results(
     _write(folder / "ref.units", _joined((one.reference_units for one in decoded), names))
     records = (format_line(one.scored) for one in decoded)
     _write(folder / "utterances.jsonl", records)
-    _write(folder / "scores.json", [json.dumps(scores.as_record(), ensure_ascii=False, indent=1)])
+    _write(folder / "scores.json", [json.dumps(scores, ensure_ascii=False, indent=1)])
     _write(folder / "scores.md", [table.rstrip("\n")])
     _write(folder / wer_name, [wer.rstrip("\n")])
 

@@ -1,66 +1,200 @@
-"""Scores of one decoded split as a Markdown table."""
+"""Scores of one decoded split in Markdown: languages, disparity, corpora, speakers, confusions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fairseq_dro.languages import name_of
+from fairseq_dro.scoring.rates import NO_LANGUAGE
 
-_HEADER = ("language", "utterances", "audio", "CER %", "WER %", "S", "D", "I")
+MOST_ROWS = 10  # of speakers and of confusions, the worst first
+_MEASURES = {
+    "mean": "mean (macro CER)",
+    "worst": "worst language",
+    "worst_15": "worst 15, mean",
+    "cvar_10": "worst tenth, mean (CVaR 10 %)",
+    "p90": "90th percentile",
+    "gap": "gap, worst less best",
+    "sd": "standard deviation (n - 1)",
+    "gini": "Gini coefficient",
+}
 
 
 def scores_table(scores: dict[str, Any], title: str) -> str:
-    """Markdown: languages by falling CER, then mean, worst and all together.
+    """Markdown: all sections that the scores have something for.
 
     Args:
-        scores: the content of ``scores.json`` (``Scores.as_record``).
+        scores: the content of ``scores.json`` (``summary.summarise``, or ``Scores.as_record``,
+            which has no intervals).
         title: the heading, such as the name of the split.
-
-    S, D and I are characters: substituted, deleted, inserted. The column of language identification
-    is there only where some reference begins with a language token.
     """
+    sections = [f"## {title}", _languages(scores)]
+    if scores.get("disparity"):
+        sections += ["### How unequally languages are served", _disparity(scores["disparity"])]
+    if scores.get("ml_superb"):
+        sections += ["### ML-SUPERB", _ml_superb(scores["ml_superb"])]
+    if scores.get("corpora"):
+        sections += ["### Corpora", _groups("corpus", scores["corpora"], len(scores["corpora"]))]
+    if scores.get("speakers"):
+        n_speakers = len(scores["speakers"])
+        of = f", the worst {MOST_ROWS} of {n_speakers}" if n_speakers > MOST_ROWS else ""
+        sections += [f"### Speakers{of}", _groups("speaker", scores["speakers"], MOST_ROWS)]
+    if scores.get("lid_confusion"):
+        sections += ["### Languages taken for others", _confusion(scores["lid_confusion"])]
+    return "\n\n".join(sections) + "\n"
+
+
+def _languages(scores: dict[str, Any]) -> str:
     languages = scores["languages"]
-    with_lid = scores["all"]["lid_accuracy"] is not None
     rows = [
-        _row(f"{code} {name_of(code)}".strip() if name_of(code) != code else code, languages[code])
+        (_label(code), languages[code])
         for code in sorted(languages, key=lambda code: (-(languages[code]["cer"] or 0), code))
     ]
     if scores["mean"]:
-        rows.append(_row(f"**mean** of {scores['mean']['n_languages']}", scores["mean"]))
+        rows.append((f"**mean** of {scores['mean']['n_languages']}", scores["mean"]))
     if scores["worst"]:
-        rows.append(_row(f"**worst**, {scores['worst']['language']}", scores["worst"]))
-    rows.append(_row("**all together**", scores["all"]))
-    header = _HEADER + (("LID %",) if with_lid else ())
-    table = [header, *(row if with_lid else row[:-1] for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = [_line(row, widths) for row in table]
-    right = ("-" * (width + 1) + ":" for width in widths[1:])
-    rule = "|".join(["", "-" * (widths[0] + 2), *right, ""])
-    notes = [
-        "CER and WER count errors against reference characters and words; S, D, I: characters "
-        "substituted, deleted, inserted."
-    ]
+        rows.append((f"**worst**, {scores['worst']['language']}", scores["worst"]))
+    rows.append(("**all together**", scores["all"]))
+    notes = ["CER and WER count errors against reference characters and words; S, D, I: characters "
+             "substituted, deleted, inserted."]  # fmt: skip
+    if any(row.get("cer_low") is not None for row in languages.values()):
+        notes.append(_interval_note(languages))
     if not languages:
-        notes.append("The split has no .lang file, so all utterances are scored together.")
-    return "\n".join([f"## {title}", "", lines[0], rule, *lines[1:], "", *notes, ""])
+        notes.append("The utterances carry no language, so they are scored together.")
+    return "\n".join([_rates_table("language", rows), "", *notes])
 
 
-def _row(label: str, record: dict[str, Any]) -> tuple[str, ...]:
-    """Cells of one line; what a record does not hold stays empty."""
-    counts = [_count(record, key) for key in ("substitutions", "deletions", "insertions")]
-    return (
-        label, _count(record, "n_utterances"), _duration(record.get("audio_seconds")),
-        _per_cent(record["cer"]), _per_cent(record["wer"]), *counts,
-        _per_cent(record["lid_accuracy"]),
+def _interval_note(languages: dict[str, Any]) -> str:
+    kinds = {row["block"] for row in languages.values() if row.get("cer_low") is not None}
+    drawn = {
+        frozenset({"speaker"}): "over speakers",
+        frozenset({"utterance"}): "over utterances, as no speakers are known or too few",
+    }.get(frozenset(kinds), "over speakers where five or more are known, else over utterances")
+    note = f"95 % intervals are bootstrapped {drawn}."
+    without = [code for code, row in languages.items() if row.get("cer_low") is None]
+    if without:
+        shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+        note += f" Too few utterances for one, or no reference: {shown}."
+    return note
+
+
+def _rates_table(head: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Rows of rates; columns that no row fills are left out."""
+    columns = {
+        "utterances": lambda r: _count(r, "n_utterances"),
+        "audio": lambda r: _duration(r.get("audio_seconds")),
+        "CER %": lambda r: _per_cent(r["cer"]),
+        "95 %": lambda r: _ends(r.get("cer_low"), r.get("cer_high")),
+        "WER %": lambda r: _per_cent(r["wer"]),
+        "S": lambda r: _count(r, "substitutions"),
+        "D": lambda r: _count(r, "deletions"),
+        "I": lambda r: _count(r, "insertions"),
+        "empty %": lambda r: _share(r, "empty_hypothesis_rate"),
+        "LID %": lambda r: _share(r, "lid_accuracy"),
+    }
+    cells = {name: [cell(record) for _, record in rows] for name, cell in columns.items()}
+    kept = [name for name in columns if any(cells[name]) or name in ("CER %", "WER %")]
+    lines = [
+        (label, *(cells[name][number] for name in kept)) for number, (label, _) in enumerate(rows)
+    ]
+    return markdown((head, *kept), lines)
+
+
+def _groups(head: str, groups: dict[str, Any], most: int) -> str:
+    worst_first = sorted(groups, key=lambda name: (-(groups[name]["cer"] or 0), name))
+    return _rates_table(head, [(name, groups[name]) for name in worst_first[:most]])
+
+
+def _disparity(disparity: dict[str, Any]) -> str:
+    rows, n_languages = [], disparity["n_languages"]
+    for name, label in _MEASURES.items():
+        if (name == "worst_15" and n_languages <= 15) or (name == "cvar_10" and n_languages <= 10):
+            continue  # that is the mean, or the worst
+        one = disparity[name]
+        show = _plain if name == "gini" else _per_cent
+        rows.append(
+            (
+                label, show(one["value"]), _ends(one["low"], one["high"], show),
+                _ends(one["null_low"], one["null_high"], show),
+                {None: "", True: "no", False: "yes"}[one["within_null"]],
+            )
+        )  # fmt: skip
+    header = ("CER %", "observed", "true, 95 %", "if all were alike", "beyond chance")
+    lines = [markdown(header, rows), ""]
+    half = disparity.get("split_half_worst")
+    if half:
+        lines.append(
+            "Worst language chosen on one half of the utterances and measured on the other: "
+            f"{_per_cent(half['value'])} % "
+            f"(95 % of the halves: {_ends(half['low'], half['high'])})."
+        )
+    lines.append(
+        f"Over {n_languages} languages. The observed worst and spread are raised by "
+        "luck; the interval of the true number allows for it, and can lie below what was observed. "
+        '"If all were alike": what would be observed if all languages had the same error rate.'
     )
+    return "\n".join(lines)
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    first, *others = (
-        cell.ljust(width) if column == 0 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(cells, widths))
+def _ml_superb(numbers: dict[str, Any]) -> str:
+    rows = [
+        (
+            label, str(one["n_languages"]), _per_cent(one["cer"]), _per_cent(one["cer_sd"]),
+            _per_cent(one["worst_15_cer"]), _per_cent(one["lid_accuracy"]),
+            _per_cent(one["cer_micro"]),
+        )
+        for key, label in (("all", "all"), ("normal", "normal"), ("few_shot", "few-shot"))
+        if (one := numbers[key]) is not None
+    ]  # fmt: skip
+    header = ("languages", "n", "CER %", "SD", "worst 15", "LID %", "micro CER %")
+    return markdown(header, rows)
+
+
+def _confusion(confusion: dict[str, dict[str, int]]) -> str:
+    totals = {spoken: sum(counts.values()) for spoken, counts in confusion.items()}
+    pairs = [
+        (count, spoken, recognised)
+        for spoken, counts in confusion.items()
+        for recognised, count in counts.items()
+        if recognised != spoken
+    ]
+    if not pairs:
+        return "None: every language token is the right one."
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    rows = [
+        (
+            _label(spoken), "no token" if recognised == NO_LANGUAGE else _label(recognised),
+            f"{count:,}", f"{totals[spoken]:,}",
+        )
+        for count, spoken, recognised in pairs[:MOST_ROWS]
+    ]  # fmt: skip
+    table = markdown(("spoken", "recognised as", "utterances", "of"), rows, n_left=2)
+    more = len(pairs) - MOST_ROWS
+    return table + (f"\n\nand {more} more pairs, in scores.json." if more > 0 else "")
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
+    """A padded Markdown table; the first ``n_left`` columns are aligned left, the others right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if column < n_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths))
+        )
+        return "| " + " | ".join(padded) + " |"
+
+    rules = (
+        "-" * (width + 2) if column < n_left else "-" * (width + 1) + ":"
+        for column, width in enumerate(widths)
     )
-    return "| " + " | ".join([first, *others]) + " |"
+    return "\n".join([line(header), "|" + "|".join(rules) + "|", *map(line, rows)])
+
+
+def _label(code: str) -> str:
+    name = name_of(code)
+    return code if name == code else f"{code} {name}"
 
 
 def _count(record: dict[str, Any], key: str) -> str:
@@ -69,6 +203,19 @@ def _count(record: dict[str, Any], key: str) -> str:
 
 def _per_cent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def _plain(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3f}"
+
+
+def _share(record: dict[str, Any], key: str) -> str:
+    value = record.get(key)
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _ends(low: float | None, high: float | None, show=_per_cent) -> str:
+    return "" if low is None or high is None else f"{show(low)} to {show(high)}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -44,6 +44,7 @@ class Blocks(NamedTuple):
     languages: tuple[str, ...]  # G names
     sums: tuple[Block, ...]  # G of them
     by_speaker: tuple[bool, ...] = ()  # G of them: are its blocks speakers? Empty where none is
+    one_error: float = 1.0  # what a single error adds to errors, where they are scaled
 
     @property
     def rates(self) -> np.ndarray:
@@ -62,6 +63,7 @@ class Blocks(NamedTuple):
             tuple(self.languages[i] for i in kept),
             tuple(self.sums[i] for i in kept),
             tuple(self.by_speaker[i] for i in kept) if self.by_speaker else (),
+            self.one_error,
         )
 
     def bundled(self, seed: int = 0, most: int = MOST_BLOCKS) -> Blocks:
@@ -77,7 +79,7 @@ class Blocks(NamedTuple):
                 place = np.random.default_rng([seed, index]).permutation(n) % most
                 block = Block(*(_sums_by(place, values, most) for values in block))
             sums.append(block)
-        return Blocks(self.languages, tuple(sums), self.by_speaker)
+        return Blocks(self.languages, tuple(sums), self.by_speaker, self.one_error)
 
 
 def make_blocks(

@@ -56,7 +56,7 @@ def gini(rates: np.ndarray) -> np.ndarray:
     rank = 2.0 * np.arange(1, n_languages + 1) - n_languages - 1  # sum of |xi - xj| by ranks
     total = rates.sum(axis=-1)
     spread = (np.sort(rates, axis=-1) * rank).sum(axis=-1)
-    return spread / (n_languages * np.where(total > 0, total, 1.0))
+    return np.maximum(spread, 0.0) / (n_languages * np.where(total > 0, total, 1.0))
 
 
 def cvar(rates: np.ndarray, fraction: float = CVAR_FRACTION) -> np.ndarray:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_dro.scoring.bootstrap import Block, Blocks, replicate_rates
-from fairseq_dro.scoring.disparity import MEASURES
+from fairseq_dro.scoring.disparity import MEASURES, WORST_K
 
 # Shapes: G languages, R replicates, n blocks of a language.
 
@@ -30,6 +30,7 @@ N_STUDENTISED = 2_000  # replicates for the interval of one language
 FEWEST_BLOCKS = 5  # below, a language's variance is not known well enough for an interval
 _N_TAU = 300  # points at which the spread of the true rates is tried
 _OUTLIER = 3.5  # of robust deviations from the median (Iglewicz and Hoaglin, 1993)
+_ROUNDING = 1e-12
 _SPREADS = ("gap", "sd", "gini")  # are 0 where all languages are alike
 
 
@@ -55,12 +56,12 @@ def language_intervals(
     rated = blocks.rated()
     for index, (name, block) in enumerate(zip(rated.languages, rated.sums)):
         generator = np.random.default_rng([seed, index])
-        intervals[name] = _studentised(block, generator, n_replicates, level)
+        intervals[name] = _studentised(block, rated.one_error, generator, n_replicates, level)
     return intervals
 
 
 def _studentised(
-    block: Block, generator: np.random.Generator, n_replicates: int, level: float
+    block: Block, one_error: float, generator: np.random.Generator, n_replicates: int, level: float
 ) -> Interval:
     errors, lengths = block.errors.astype(float), block.lengths.astype(float)
     n, rate, total = len(errors), block.rate, float(lengths.sum())
@@ -68,7 +69,7 @@ def _studentised(
         return Interval(rate, None, None)
     tail = (1 - level) / 2
     if not errors.any():
-        return Interval(0.0, 0.0, min(1.0, -np.log(tail) / total))
+        return Interval(0.0, 0.0, min(1.0, float(-np.log(tail)) * one_error / total))
     drawn = generator.integers(0, n, size=(n, n_replicates))
     moments = (errors, lengths, errors**2, errors * lengths, lengths**2)
     # their sums over the n drawn blocks: [R] each
@@ -77,11 +78,13 @@ def _studentised(
     rates = e / length
     # a standard error is never below that of one error, lest a replicate without spread divide by 0
     spread = np.maximum(ee - 2 * rates * el + rates**2 * ll, 0.0)
-    deviations = np.sqrt(spread * n / (n - 1) + 1.0) / length
+    deviations = np.sqrt(spread * n / (n - 1) + one_error**2) / length
     low, high = np.quantile((rates - rate) / deviations, [tail, 1 - tail])
     residuals = errors - rate * lengths
-    deviation = np.sqrt((residuals**2).sum() * n / (n - 1) + 1.0) / total
-    return Interval(rate, max(0.0, rate - high * deviation), rate - low * deviation)
+    deviation = np.sqrt((residuals**2).sum() * n / (n - 1) + one_error**2) / total
+    return Interval(
+        rate, float(max(0.0, rate - high * deviation)), float(rate - low * deviation)
+    )
 
 
 def jackknife_variance(block: Block) -> float:
@@ -198,7 +201,7 @@ class Disparity(NamedTuple):
     @property
     def within_null(self) -> bool | None:
         """Whether the observed number is no larger than chance makes it."""
-        return None if self.null_high is None else self.value <= self.null_high
+        return None if self.null_high is None else self.value <= self.null_high + _ROUNDING
 
 
 def disparity_intervals(
@@ -228,12 +231,13 @@ def disparity_intervals(
     results = {}
     for name, measure in measures.items():
         value = float(measure(observed))
-        if name == "mean":  # no measure of difference: it has no null band
+        if name == "mean" or (name == "worst_15" and len(observed) <= WORST_K):
+            # no measure of difference: it has no null band
             results[name] = Disparity(value, float(lowest_mean), float(highest_mean), None, None)
             continue
         null_low, null_high = (float(end) for end in np.quantile(measure(null), tails))
         low, high = (float(end) for end in np.quantile(measure(truth), tails))
-        if value <= null_high:
+        if value <= null_high + _ROUNDING:
             low = min(low, 0.0 if name in _SPREADS else float(lowest_mean))
         results[name] = Disparity(value, low, high, null_low, null_high)
     return results

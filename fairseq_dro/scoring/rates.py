@@ -4,52 +4,82 @@ A language's rate is the sum of its errors over the sum of its reference units (
 utterances' rates), so a long utterance weighs more than a short one, and an utterance with an empty
 reference adds its insertions and nothing else. The *mean* gives every language the same weight
 (macro), *all together* every unit (micro). All rates are fractions.
+
+Sums are whole numbers, so that no number depends on the order of the utterances, nor on how they
+were shared out among processes.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
+from fairseq_dro.scoring.language_blocks import LanguageBlocks
 from fairseq_dro.scoring.records import Record
 
 FORMAT = 1
+_PARTS = 10**12  # of an utterance's CER, in which utterance means are summed
+NO_LANGUAGE = "none"  # in the confusion table: a hypothesis without language token
 
 
 @dataclass
 class Sums:
     """Sums over the utterances of one language, or of any other group."""
 
+    utterance_mean: bool = False  # is CER the mean over utterances? (Convention.utterance_mean)
     n_utterances: int = 0
     n_empty_hypotheses: int = 0
     characters: EditCounts = EditCounts()
     words: EditCounts = EditCounts()
     n_with_language_token: int = 0  # references that begin with [iso]
     n_language_correct: int = 0  # of these, hypotheses that begin with the same [iso]
-    _seconds: list[float] = field(default_factory=list, repr=False)
+    n_rated: int = 0  # utterances with a reference character
+    cer_parts: int = 0  # sum of their CERs
+    microseconds: int = 0
+    n_timed: int = 0  # utterances whose duration is known
 
     def add(self, utterance: Record) -> None:
         """Count one more utterance."""
+        characters = utterance.characters
         self.n_utterances += 1
         self.n_empty_hypotheses += not utterance.hypothesis
-        self.characters = self.characters.plus(utterance.characters)
+        self.characters = self.characters.plus(characters)
         self.words = self.words.plus(utterance.words)
         if utterance.target_language is not None:
             self.n_with_language_token += 1
             self.n_language_correct += utterance.predicted_language == utterance.target_language
-        self._seconds.append(utterance.seconds or 0.0)
+        if characters.reference_length:
+            self.n_rated += 1
+            self.cer_parts += characters.errors * _PARTS // characters.reference_length
+        if utterance.seconds is not None:
+            self.n_timed += 1
+            self.microseconds += round(utterance.seconds * 1e6)
+
+    def merge(self, other: Sums) -> None:
+        """Add the sums of other utterances."""
+        self.characters = self.characters.plus(other.characters)
+        self.words = self.words.plus(other.words)
+        for name in (
+            "n_utterances", "n_empty_hypotheses", "n_with_language_token", "n_language_correct",
+            "n_rated", "cer_parts", "microseconds", "n_timed",
+        ):  # fmt: skip
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
-    def audio_seconds(self) -> float:
-        """Summed exactly, so that it does not depend on the order of the utterances."""
-        return math.fsum(self._seconds)
+    def audio_seconds(self) -> float | None:
+        """None where no utterance's duration is known."""
+        return self.microseconds / 1e6 if self.n_timed else None
 
     @property
     def cer(self) -> float | None:
         """Character error rate, a fraction; None without any reference character."""
+        if self.utterance_mean:
+            return self.cer_parts / _PARTS / self.n_rated if self.n_rated else None
         return self.characters.error_rate
 
     @property
@@ -66,9 +96,10 @@ class Sums:
 
     def as_record(self) -> dict[str, Any]:
         """JSON-ready numbers; S, D and I are those of CER."""
+        seconds = self.audio_seconds
         return {
             "n_utterances": self.n_utterances,
-            "audio_seconds": round(self.audio_seconds, 3),
+            "audio_seconds": None if seconds is None else round(seconds, 3),
             "cer": self.cer,
             "wer": self.wer,
             "lid_accuracy": self.lid_accuracy,
@@ -81,15 +112,66 @@ class Sums:
             "word_insertions": self.words.insertions,
             "reference_words": self.words.reference_length,
             "n_empty_hypotheses": self.n_empty_hypotheses,
+            "empty_hypothesis_rate": self.n_empty_hypotheses / max(1, self.n_utterances),
         }
 
 
 @dataclass
 class Scores:
-    """Sums per language, codes in alphabetical order, and over everything."""
+    """Sums per language, corpus and speaker, and over everything.
 
-    languages: dict[str, Sums]
-    all: Sums
+    Utterances are added one by one; scores of parts are merged. Names are in alphabetical order in
+    ``as_record``. Speakers and corpora are there where the utterances know theirs.
+    """
+
+    convention: Convention = Convention()
+    languages: dict[str, Sums] = field(default_factory=dict)
+    corpora: dict[str, Sums] = field(default_factory=dict)
+    language_corpora: dict[str, Sums] = field(default_factory=dict)  # deu/mls
+    speakers: dict[str, Sums] = field(default_factory=dict)  # deu/speaker
+    all: Sums = field(init=False)
+    confusion: Counter = field(default_factory=Counter)  # (spoken, recognised) languages
+    blocks: LanguageBlocks = field(default_factory=LanguageBlocks)
+
+    def __post_init__(self) -> None:
+        self.all = self._new()
+
+    def _new(self) -> Sums:
+        return Sums(self.convention.utterance_mean)
+
+    def add(self, utterance: Record) -> None:
+        """Count one more utterance, as it is: its texts are not compared anew."""
+        self.all.add(utterance)
+        language, corpus, speaker = utterance.language, utterance.corpus, utterance.speaker
+        if language is not None:
+            self._sums(self.languages, language).add(utterance)
+            self.blocks.add(language, speaker, utterance.characters, self.convention.utterance_mean)
+        if corpus is not None:
+            self._sums(self.corpora, corpus).add(utterance)
+            if language is not None:
+                self._sums(self.language_corpora, f"{language}/{corpus}").add(utterance)
+        if speaker is not None:
+            name = speaker if language is None else f"{language}/{speaker}"
+            self._sums(self.speakers, name).add(utterance)
+        if utterance.target_language is not None:
+            recognised = utterance.predicted_language or NO_LANGUAGE
+            self.confusion[utterance.target_language, recognised] += 1
+
+    def _sums(self, groups: dict[str, Sums], name: str) -> Sums:
+        sums = groups.get(name)
+        if sums is None:
+            sums = groups[name] = self._new()
+        return sums
+
+    def merge(self, other: Scores) -> None:
+        """Add the sums of other utterances under the same convention."""
+        self.all.merge(other.all)
+        for name in ("languages", "corpora", "language_corpora", "speakers"):
+            groups = getattr(self, name)
+            for key, sums in getattr(other, name).items():
+                self._sums(groups, key).merge(sums)
+        self.confusion.update(other.confusion)
+        self.blocks.merge(other.blocks)
 
     def mean(self, rate: str) -> float | None:
         """Unweighted mean of ``cer``, ``wer`` or ``lid_accuracy``, over languages that have it."""
@@ -100,23 +182,31 @@ class Scores:
     def worst_language(self) -> str | None:
         """The language of the highest CER, the first by code among equals."""
         rated = {code: sums.cer for code, sums in self.languages.items() if sums.cer is not None}
-        return max(rated, key=lambda code: rated[code], default=None)
+        return max(sorted(rated), key=lambda code: rated[code], default=None)
 
     def as_record(self) -> dict[str, Any]:
-        """The content of ``scores.json``.
+        """The sums part of ``scores.json``.
 
         ``languages`` by code, ``mean`` over languages, ``worst`` (name and rates of the language of
         the highest CER) and ``all`` utterances together. ``mean`` and ``worst`` are null where the
-        utterances carry no language.
+        utterances carry no language. ``corpora``, ``language_corpora`` and ``speakers`` are empty
+        where they are not known. ``lid_confusion``: spoken language -> recognised language ->
+        utterances.
         """
         code = self.worst_language()
         record: dict[str, Any] = {
             "format": FORMAT,
-            "languages": {code: sums.as_record() for code, sums in self.languages.items()},
+            "languages": _records(self.languages),
             "mean": None,
             "worst": None,
             "all": self.all.as_record(),
+            "corpora": _records(self.corpora),
+            "language_corpora": _records(self.language_corpora),
+            "speakers": _records(self.speakers),
+            "lid_confusion": {},
         }
+        for (spoken, recognised), count in sorted(self.confusion.items()):
+            record["lid_confusion"].setdefault(spoken, {})[recognised] = count
         if self.languages:
             record["mean"] = {
                 "n_languages": len(self.languages),
@@ -133,12 +223,14 @@ class Scores:
         return record
 
 
-def sum_up(utterances: Iterable[Record]) -> Scores:
-    """Add utterances up by language; those without a language count in ``all`` only."""
-    languages: dict[str, Sums] = {}
-    everything = Sums()
+def sum_up(utterances: Iterable[Record], convention: Convention | None = None) -> Scores:
+    """Add utterances up; those without a language count in ``all`` only."""
+    scores = Scores(convention or Convention())
     for utterance in utterances:
-        everything.add(utterance)
-        if utterance.language is not None:
-            languages.setdefault(utterance.language, Sums()).add(utterance)
-    return Scores(dict(sorted(languages.items())), everything)
+        scores.add(utterance)
+    scores.languages = dict(sorted(scores.languages.items()))
+    return scores
+
+
+def _records(groups: dict[str, Sums]) -> dict[str, Any]:
+    return {name: sums.as_record() for name, sums in sorted(groups.items())}

@@ -1,0 +1,150 @@
+"""``fairseq-dro score RECORDS ...`` or ``fairseq-dro score --ref FILE --hyp FILE``: error rates.
+
+RECORDS are record files of fairseq-dro-infer (utterances.jsonl), results folders or run folders.
+Prints tables of error rates by language, corpus and speaker, with bootstrap intervals, and of how
+unequally languages are served; with --out it also writes scores.json and scores.md. Texts are
+compared anew, whatever counts the records hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+
+SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORDS")
+    texts = parser.add_argument_group("pairs of text files, also of other toolkits")
+    texts.add_argument("--ref", type=Path, metavar="FILE", help="references")
+    texts.add_argument("--hyp", type=Path, metavar="FILE", help="hypotheses")
+    for name, what in (
+        ("lang", "language of each utterance; without it that of the reference's [iso], if any"),
+        ("speaker", "speaker of each utterance (Kaldi's utt2spk)"),
+        ("corpus", "corpus of each utterance"),
+    ):
+        texts.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
+    texts.add_argument(
+        "--format", choices=("auto", "plain", "trn", "kaldi"), default="auto",
+        help="plain: `text`, same order; trn: `text (id)`; kaldi: `id text` (default: trn where "
+        "all lines end in an id, else plain)",
+    )  # fmt: skip
+    how = parser.add_argument_group("how texts are compared")
+    how.add_argument(
+        "--profile", choices=("default", "ml_superb"), default="default",
+        help="ml_superb: upper-case, without punctuation, a language's CER the mean over its "
+        "utterances, worst 15, few-shot languages apart",
+    )  # fmt: skip
+    how.add_argument(
+        "--unit", choices=("codepoint", "grapheme"), default="codepoint",
+        help="what a character is: a code point after NFC (default) or a grapheme cluster",
+    )  # fmt: skip
+    how.add_argument(
+        "--alignment", choices=("shortest", "sclite"), default="shortest",
+        help="shortest: fewest errors (default); sclite: its costs 4, 3, 3 (slow)",
+    )  # fmt: skip
+    how.add_argument(
+        "--few-shot", type=Path, metavar="FILE",
+        help="languages that ml_superb sets apart, one a line (default: its 20)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for scores.json and scores.md")
+    parser.add_argument("--json", action="store_true", help="print scores.json, no tables")
+    parser.add_argument("--title", help="headline of the tables")
+    parser.add_argument("--results", default="decode_test", help="sub-folder of a run folder")
+    parser.add_argument("--jobs", type=int, help="processes (default: the processors there are)")
+    parser.add_argument("--replicates", type=int, default=10_000, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores; write them with --out.
+
+    Raises:
+        UserError: see ``record_file``, ``text_files`` and ``counting.count``; or options that do
+            not go together.
+    """
+    from fairseq_dro.report.counting import count
+    from fairseq_dro.report.scores_table import scores_table
+    from fairseq_dro.scoring.convention import Convention
+    from fairseq_dro.scoring.summary import FEW_SHOT, summarise
+
+    if args.replicates < 100:
+        raise UserError(f"--replicates {args.replicates} is too few: type 1000 or more.")
+    convention = Convention(args.profile, args.unit, args.alignment)
+    few_shot = _language_set(args.few_shot) if args.few_shot else FEW_SHOT
+    source, title = _source(args)
+    scores = count(source, convention, jobs=args.jobs or _processors())
+    record = summarise(
+        scores, few_shot=few_shot, seed=args.seed, n_replicates=args.replicates
+    )
+    table = scores_table(record, args.title or title)
+    content = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    sys.stdout.write(content if args.json else table)
+    if args.out is not None:
+        _write(args.out, {SCORES_JSON: content, SCORES_MD: table})
+    return 0
+
+
+def _source(args: argparse.Namespace):
+    """Where utterances come from, and a headline."""
+    from fairseq_dro.report.counting import RecordFiles, TextFiles
+    from fairseq_dro.report.record_file import find_records
+    from fairseq_dro.report.text_files import guess_format
+
+    sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
+    if bool(args.records) == bool(args.ref or args.hyp):
+        raise UserError(
+            "score: give either record files, results or run folders, or --ref FILE --hyp FILE."
+        )
+    if args.records:
+        given = [name for name, path in sides.items() if path is not None]
+        if given:
+            raise UserError(
+                f"score: a file of {given[0]}s goes with --ref and --hyp; records know their own."
+            )
+        paths = [find_records(path, args.results) for path in args.records]
+        return RecordFiles(paths), f"Scores of {', '.join(map(str, args.records))}"
+    if args.ref is None or args.hyp is None:
+        missing = "--ref" if args.ref is None else "--hyp"
+        raise UserError(f"score: {missing} is missing: references and hypotheses go together.")
+    format = guess_format(args.ref, args.hyp) if args.format == "auto" else args.format
+    kept = {name: path for name, path in sides.items() if path is not None}
+    return TextFiles(args.ref, args.hyp, format, kept), f"Scores of {args.hyp}"
+
+
+def _language_set(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(
+            f"--few-shot {path} cannot be read ({error.strerror}): name a file with one language "
+            "code a line."
+        ) from None
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _write(folder: Path, contents: dict[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            partial = folder / f"{name}.partial"
+            partial.write_text(content, encoding="utf-8")
+            os.replace(partial, folder / name)
+    except OSError as error:
+        raise UserError(
+            f"--out {folder} cannot be written to ({error.strerror}): name a folder in which you "
+            "may create files."
+        ) from None
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

@@ -1,0 +1,96 @@
+"""Scores with their uncertainty: the whole content of ``scores.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fairseq_dro.scoring.bootstrap import N_REPLICATES
+from fairseq_dro.scoring.disparity import worst_k
+from fairseq_dro.scoring.intervals import (
+    LEVEL,
+    disparity_intervals,
+    language_intervals,
+    sampling_noise,
+    split_half_worst,
+)
+from fairseq_dro.scoring.rates import Scores
+
+FEW_SHOT = (
+    "bos", "ceb", "dan", "epo", "frr", "ful", "kaz", "kea", "lit", "luo", "srp", "sun", "tok",
+    "tos", "tsn", "tso", "tur", "umb", "vie", "zul",
+)  # fmt: skip
+"""ML-SUPERB's languages with five training utterances (manifests/few_shot_20.txt)."""
+
+
+def summarise(
+    scores: Scores,
+    *,
+    few_shot: Collection[str] = FEW_SHOT,
+    seed: int = 0,
+    n_replicates: int = N_REPLICATES,
+) -> dict[str, Any]:
+    """``Scores.as_record`` with intervals and disparity.
+
+    Added to each language: ``cer_low`` and ``cer_high`` (null where there is too little),
+    ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``. Added at the
+    top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
+    languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
+    the true number), ``null_low`` and ``null_high`` (what no difference between languages would
+    give), and ``split_half_worst``; with that profile ``ml_superb``.
+    """
+    record = scores.as_record()
+    record["convention"] = dataclasses.asdict(scores.convention)
+    record["intervals"] = {"level": LEVEL, "n_replicates": n_replicates, "seed": seed}
+    blocks = scores.blocks.as_blocks()
+    for language in record["languages"].values():
+        language.update(cer_low=None, cer_high=None, n_blocks=0, block=None)
+    for name, n_blocks, by_speaker in zip(blocks.languages, blocks.n_blocks, blocks.by_speaker):
+        record["languages"][name].update(
+            n_blocks=int(n_blocks), block="speaker" if by_speaker else "utterance"
+        )
+    for name, interval in language_intervals(blocks, seed).items():
+        record["languages"][name].update(cer_low=interval.low, cer_high=interval.high)
+    record["disparity"] = None
+    rated = blocks.rated()
+    if len(rated.languages) > 1:
+        noise = sampling_noise(rated, n_replicates, seed)
+        disparity: dict[str, Any] = {"n_languages": len(rated.languages)}
+        for name, one in disparity_intervals(rated, noise, seed).items():
+            disparity[name] = {**one._asdict(), "within_null": one.within_null}
+        half = split_half_worst(rated, seed=seed)
+        disparity["split_half_worst"] = half._asdict() if half else None
+        record["disparity"] = disparity
+        record["mean"].update(cer_low=disparity["mean"]["low"], cer_high=disparity["mean"]["high"])
+    if scores.convention.profile == "ml_superb":
+        record["ml_superb"] = {
+            "all": _ml_superb(scores, scores.languages),
+            "normal": _ml_superb(scores, set(scores.languages) - set(few_shot)),
+            "few_shot": _ml_superb(scores, set(scores.languages) & set(few_shot)),
+        }
+    return record
+
+
+def _ml_superb(scores: Scores, codes: Collection[str]) -> dict[str, Any] | None:
+    """The challenge's numbers over some languages; None where there is none of them.
+
+    Their ``worst_15`` divides by 15 also where there are fewer languages; here it is a mean.
+    """
+    chosen = [scores.languages[code] for code in codes]
+    rates = np.array([sums.cer for sums in chosen if sums.cer is not None])
+    if not rates.size:
+        return None
+    accuracies = [sums.lid_accuracy for sums in chosen if sums.lid_accuracy is not None]
+    errors = sum(sums.characters.errors for sums in chosen)
+    return {
+        "n_languages": len(rates),
+        "cer": math.fsum(rates) / len(rates),
+        "cer_micro": errors / sum(sums.characters.reference_length for sums in chosen),
+        "cer_sd": float(rates.std(ddof=1)) if len(rates) > 1 else None,
+        "worst_15_cer": float(worst_k(rates)),
+        "lid_accuracy": math.fsum(accuracies) / len(accuracies) if accuracies else None,
+    }
