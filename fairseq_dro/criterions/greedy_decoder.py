@@ -29,8 +29,8 @@ def greedy_units(
 ) -> list[np.ndarray]:
     """Best unit of each frame, repeats merged, blanks dropped.
 
-    The work stays on the device and one [B, T] integer tensor is copied, where stock ``ctc``
-    copies all [B, T, V] log probabilities and walks over them (``criterions/ctc.py:187``).
+    The search for the best units is done on the device and [T, B] integers are copied, where stock
+    ``ctc`` copies all [B, T, V] log probabilities and walks over them (``criterions/ctc.py:163``).
 
     Args:
         log_probs: [T, B, V].
@@ -39,9 +39,8 @@ def greedy_units(
     Returns:
         B integer arrays of unit indices.
     """
-    best = log_probs.argmax(-1).transpose(0, 1)  # [B, T]
+    best = log_probs.argmax(-1).to(torch.int32).cpu().numpy()  # [T, B]
     keep = best != blank
-    keep[:, 1:] &= best[:, 1:] != best[:, :-1]
-    keep &= torch.arange(best.size(1), device=best.device) < lengths.unsqueeze(1)
-    units = best.masked_fill(~keep, -1).to(torch.int32).cpu().numpy()
-    return [row[row >= 0] for row in units]
+    keep[1:] &= best[1:] != best[:-1]
+    keep &= np.arange(len(best))[:, None] < lengths.cpu().numpy()
+    return [column[kept] for column, kept in zip(best.T, keep.T)]

@@ -56,8 +56,33 @@ def column(sums: np.ndarray, name: str) -> np.ndarray:
 
 
 def total_group_sums(logging_outputs: Iterable[dict[str, Any]]) -> np.ndarray | None:
-    """[G, K] over all logging outputs, or None where the criterion adds no group sums."""
+    """[G, K] over all logging outputs, or None where the criterion adds no group sums.
+
+    Args:
+        logging_outputs: as ``on_host`` gives them.
+    """
     tensors = [log[GROUP_SUMS] for log in logging_outputs if GROUP_SUMS in log]
     if not tensors:
         return None
-    return torch.stack(tensors).sum(0).cpu().numpy()
+    return torch.stack(tensors).sum(0).numpy()
+
+
+def on_host(logging_outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, with all tensors of all outputs brought from their device in one copy (float64).
+
+    Stock ``ctc`` waits for the device at each micro-batch (``utils.item``, criterions/ctc.py:152);
+    this is the one place where an update of ours waits, whatever is logged and read afterwards.
+    """
+    outputs = [dict(output) for output in logging_outputs]
+    places = [
+        (output, key, value)
+        for output in outputs
+        for key, value in output.items()
+        if torch.is_tensor(value)
+    ]
+    if places:
+        flat = torch.cat([value.detach().double().reshape(-1) for _, _, value in places]).cpu()
+        parts = flat.split([value.numel() for _, _, value in places])
+        for (output, key, value), part in zip(places, parts):
+            output[key] = part.view(value.shape)
+    return outputs

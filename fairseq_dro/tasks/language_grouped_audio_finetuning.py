@@ -17,6 +17,7 @@ from fairseq.data import data_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask
 
+from fairseq_dro.criterions.group_sums import on_host
 from fairseq_dro.data import checks
 from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
@@ -319,6 +320,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
         """Once per successful update (``trainer.py:951``) and once per validation batch."""
+        logging_outputs = on_host(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
         if self.group_log is not None:
             self.group_log.reduce(logging_outputs, training=criterion.training)
