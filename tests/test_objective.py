@@ -27,6 +27,12 @@ def uneven(tmp_path_factory) -> Path:
     )
 
 
+@pytest.fixture(autouse=True)
+def run_folder(tmp_path_factory, monkeypatch) -> None:
+    """Where group_weights.jsonl goes."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("run_folder"))
+
+
 def planned(data: Path, **options):
     task = make_task(data, batch_seconds=6.0, **options.pop("task", {}))
     task.load_dataset("train")
