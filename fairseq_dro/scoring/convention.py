@@ -80,13 +80,11 @@ class Convention:
                 tuple(scored_characters(text, record.language) for text in (reference, hypothesis)),
                 tuple(scored_words(text) for text in (reference, hypothesis)),
             )
-        characters, words = pairs
-        count = self._count
-        return dataclasses.replace(
-            record,
-            characters=count(*(self._units(text) for text in characters)),
-            words=count(*words),
-        )
+        characters = self._count(*(self._units(text) for text in pairs[0]))
+        words = self._count(*pairs[1])
+        if characters == record.characters and words == record.words:
+            return record
+        return dataclasses.replace(record, characters=characters, words=words)
 
     def _units(self, text: str) -> Sequence[Hashable]:
         return _GRAPHEME.findall(text) if self.unit == "grapheme" else text

@@ -41,7 +41,10 @@ class EditCounts(NamedTuple):
 
     def plus(self, other: EditCounts) -> EditCounts:
         """Counts of both together."""
-        return EditCounts(*(mine + theirs for mine, theirs in zip(self, other)))
+        # spelled out: this is called for every utterance, several times
+        return EditCounts(
+            self[0] + other[0], self[1] + other[1], self[2] + other[2], self[3] + other[3]
+        )
 
 
 class TextErrors(NamedTuple):

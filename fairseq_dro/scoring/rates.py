@@ -64,11 +64,14 @@ class Sums:
         """Add the sums of other utterances."""
         self.characters = self.characters.plus(other.characters)
         self.words = self.words.plus(other.words)
-        for name in (
-            "n_utterances", "n_empty_hypotheses", "n_with_language_token", "n_language_correct",
-            "n_rated", "cer_parts", "microseconds", "n_timed",
-        ):  # fmt: skip
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.n_utterances += other.n_utterances
+        self.n_empty_hypotheses += other.n_empty_hypotheses
+        self.n_with_language_token += other.n_with_language_token
+        self.n_language_correct += other.n_language_correct
+        self.n_rated += other.n_rated
+        self.cer_parts += other.cer_parts
+        self.microseconds += other.microseconds
+        self.n_timed += other.n_timed
 
     @property
     def audio_seconds(self) -> float | None:
