@@ -81,7 +81,6 @@ def digest(content):
 DEMO = [
     "babel",  # names of weekdays and months
     "espeakng-loader",
-    "soxr",
 ]
 
 setup(
@@ -95,7 +94,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fairseq_dro", "fairseq_dro.*"]),
-    package_data={"": ["*.tsv"]},
+    package_data={"": ["*.tsv", "*.html"]},
     install_requires=[
         "fairseq==0.12.2",
         "hydra-core==1.0.7",
@@ -103,9 +102,12 @@ setup(
         "torch>=2.6,<2.14",  # below 2.6 weights_only loading can be made to run code
         "numpy",
         "editdistance",  # imported by fairseq, not declared by it
+        "jinja2",
         "rapidfuzz",
+        "regex",  # grapheme clusters and scripts
         "sentencepiece",
         "soundfile",
+        "soxr",  # prepare: resampling
         "tensorboard",
         "tqdm",
         "matplotlib",
@@ -120,6 +122,7 @@ setup(
             "langcodes",
             "language_data",
             "pytest",
+            "pytest-xdist",
         ],
     },
     entry_points={
