@@ -23,7 +23,10 @@ from typing import NamedTuple
 from fairseq_dro.errors import UserError
 
 PACKAGE_TABLE = Path(__file__).with_name("languages.tsv")
-COLUMNS = ("code", "name", "family", "script", "scored_without_spaces", "other_codes")
+COLUMNS = (
+    "code", "name", "family", "script", "scored_without_spaces", "other_codes", "corpus_names"
+)
+N_NEEDED_COLUMNS = 6  # a table of one's own may leave the last one out
 N_SUGGESTIONS = 3
 
 
@@ -37,11 +40,13 @@ class Language:
     script: str  # ISO 15924 code of the script it is mostly written in
     scored_without_spaces: bool  # spaces are removed from both sides before CER is counted
     other_codes: tuple[str, ...]  # codes met in the wild: ISO 639-1, 639-2/B, corpora's own
+    corpus_names: tuple[str, ...] = ()  # what each corpus calls it: common_voice=zh-CN
 
 
 class _Tables(NamedTuple):
     by_code: Mapping[str, Language]
     by_other_code: Mapping[str, str]
+    by_corpus_name: Mapping[str, str]
 
 
 def name_of(code: str, own_table: str | Path | None = None) -> str:
@@ -88,6 +93,17 @@ def find(tag: str, own_table: str | Path | None = None) -> Language | None:
         if language.name.lower() == wanted:
             return language
     return None
+
+
+def of_corpus(corpus: str, name: str, own_table: str | Path | None = None) -> Language | None:
+    """The language that a corpus calls ``name``, exactly; None where no table says so.
+
+    Args:
+        corpus: ``common_voice``, ``fleurs``, ``ml_superb``, or another of a table of one's own.
+    """
+    tables = _tables(own_table)
+    code = tables.by_corpus_name.get(f"{corpus}={name}")
+    return tables.by_code[code] if code else None
 
 
 def nearest(tag: str, own_table: str | Path | None = None) -> tuple[Language, ...]:
@@ -144,7 +160,12 @@ def _tables(own_table: str | Path | None) -> _Tables:
     by_other_code = {
         other: language.code for language in by_code.values() for other in language.other_codes
     }
-    return _Tables(MappingProxyType(by_code), MappingProxyType(by_other_code))
+    by_corpus_name = {
+        name: language.code for language in by_code.values() for name in language.corpus_names
+    }
+    return _Tables(
+        MappingProxyType(by_code), MappingProxyType(by_other_code), MappingProxyType(by_corpus_name)
+    )
 
 
 def _read(path: Path) -> dict[str, Language]:
@@ -153,23 +174,26 @@ def _read(path: Path) -> dict[str, Language]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UserError(f"{path}: the language table cannot be read ({error.strerror})") from error
-    header = "\t".join(COLUMNS)
-    if not lines or lines[0] != header:
+    header = lines[0].split("\t") if lines else []
+    if tuple(header) not in (COLUMNS, COLUMNS[:N_NEEDED_COLUMNS]):
+        expected = "\t".join(COLUMNS)
         raise UserError(
-            f"{path}:1: the first line of a language table must be {header!r} (tab-separated)"
+            f"{path}:1: the first line of a language table must be {expected!r} (tab-separated; "
+            "the last column may be missing)"
         )
     rows: dict[str, Language] = {}
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split("\t")
-        if len(fields) != len(COLUMNS) or fields[4] not in ("yes", "no"):
+        if len(fields) != len(header) or fields[4] not in ("yes", "no"):
             raise UserError(
-                f"{path}:{number}: expected {len(COLUMNS)} tab-separated columns "
-                f"({', '.join(COLUMNS)}), the fifth being yes or no"
+                f"{path}:{number}: expected {len(header)} tab-separated columns "
+                f"({', '.join(header)}), the fifth being yes or no"
             )
-        code, name, family, script, without_spaces, others = fields
+        code, name, family, script, without_spaces, others = fields[:N_NEEDED_COLUMNS]
         if code in rows:
             raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")
         rows[code] = Language(
-            code, name, family, script, without_spaces == "yes", tuple(others.split())
+            code, name, family, script, without_spaces == "yes", tuple(others.split()),
+            tuple(" ".join(fields[N_NEEDED_COLUMNS:]).split()),
         )
     return rows

@@ -137,6 +137,31 @@ def test_every_language_of_a_published_set_is_in_the_table(name):
     assert (len(rows), len({row[0] for row in rows})) == SETS[name]
 
 
+@pytest.mark.parametrize(
+    "name, corpus",
+    [("common_voice_17", "common_voice"), ("fleurs_102", "fleurs"), ("ml_superb_143", "ml_superb")],
+)
+def test_the_table_knows_exactly_what_each_corpus_calls_its_languages(name, corpus):
+    listed = {row[-1]: row[0] for row in _read_set(name)}
+    in_table = {
+        entry.removeprefix(f"{corpus}="): code
+        for code, language in languages.known_languages().items()
+        for entry in language.corpus_names
+        if entry.startswith(f"{corpus}=")
+    }
+    assert in_table == listed
+    assert all(languages.of_corpus(corpus, called).code == listed[called] for called in listed)
+
+
+def test_corpora_call_languages_by_names_that_no_rule_could_guess():
+    of = languages.of_corpus
+    assert of("common_voice", "pa-IN").code == of("fleurs", "pa_in").code == "pan"
+    assert of("common_voice", "zh-CN").code == of("fleurs", "cmn_hans_cn").code == "cmn"
+    assert of("common_voice", "zh-HK").code == of("fleurs", "yue_hant_hk").code == "yue"
+    assert of("ml_superb", "org_jpn").code == "jpn" and of("ml_superb", "lga").code == "lug"
+    assert of("fleurs", "pa-IN") is None and of("common_voice", "xx") is None
+
+
 def test_few_shot_languages_are_languages_of_ml_superb():
     few, full = ({row[0] for row in _read_set(n)} for n in ("few_shot_20", "ml_superb_143"))
     assert few <= full
@@ -204,12 +229,13 @@ def test_own_table_adds_languages_and_replaces_rows(tmp_path):
     own = tmp_path / "mine.tsv"
     own.write_text(
         "\t".join(languages.COLUMNS)
-        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage"
-        + "\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\n",
+        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage\tours=v1 ours=v2"
+        + "\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\t\n",
         encoding="utf-8",
     )
     assert languages.require_known("qqa", "x:1", own).name == "Our Village"
     assert languages.find("village", own).code == "qqa"
+    assert languages.of_corpus("ours", "v2", own).code == "qqa"
     assert languages.name_of("nan", own) == "Hokkien"
     assert languages.scored_without_spaces("nan", own)
     assert languages.name_of("nan") == "Min Nan Chinese"
@@ -228,7 +254,8 @@ def test_own_table_adds_languages_and_replaces_rows(tmp_path):
 )
 def test_a_broken_own_table_is_refused_by_line(tmp_path, text, place):
     own = tmp_path / "mine.tsv"
-    own.write_text(text.format(header="\t".join(languages.COLUMNS)), encoding="utf-8")
+    header = "\t".join(languages.COLUMNS[: languages.N_NEEDED_COLUMNS])
+    own.write_text(text.format(header=header), encoding="utf-8")
     with pytest.raises(UserError, match=re.escape(f"{own}{place}")):
         languages.name_of("deu", own)
 
