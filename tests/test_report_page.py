@@ -288,6 +288,42 @@ def test_what_is_no_run_is_refused_in_one_sentence(tmp_path, capsys, make, messa
     assert said.startswith("error: ") and message in said
 
 
+def test_another_folder_of_results_must_be_there(two_runs, tmp_path, capsys):
+    run = plant_decoding(plant_training(tmp_path / "run", SIX), ERM_CER, results="decode_best")
+    assert "Every language" in report(run, "--results", "decode_best")[1]
+    assert main(["report", str(run), "--results", "decode_worst"]) == 2
+    assert "decode_worst/utterances.jsonl does not exist" in capsys.readouterr().err
+
+
+def test_a_language_in_two_corpora_is_two_groups(tmp_path):
+    groups = ["deu/fleurs", "deu/mls", "kat/fleurs"]
+    run = plant_decoding(tmp_path / "run", {"deu": 0.2, "kat": 0.4})
+    plant_training(run, groups, updates=100)
+    history = run / "history.jsonl"
+    text = history.read_text(encoding="utf-8")
+    history.write_text(text.replace('"group_by": "language"', '"group_by": "language_and_corpus"'))
+    path = run / "decode_test" / "utterances.jsonl"
+    records = [json.loads(line) for line in open(path, encoding="utf-8")]
+    for index, record in enumerate(records):
+        record["corpus"] = "mls" if record["language"] == "deu" and index % 2 else "fleurs"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    rows = [line.split("|")[1].split()[0] for line in report(run)[1].splitlines()
+            if line.startswith("| ") and "/" in line.split("|")[1]]  # fmt: skip
+    assert set(rows) == set(groups)
+
+
+def test_several_decoded_folders_stand_side_by_side(tmp_path):
+    run = plant_decoding(plant_training(tmp_path / "run", SIX), ERM_CER)
+    for folder, worst in (("decode_test", 0.4), ("decode_best", 0.3)):
+        (run / folder).mkdir(exist_ok=True)
+        scores = {"format": 1, "languages": {"deu": {"cer": 0.1}, "kat": {"cer": worst}}}
+        (run / folder / "scores.json").write_text(json.dumps(scores))
+    (run / "broken").mkdir()
+    (run / "broken" / "scores.json").write_text("{")
+    text = Page(report(run)[0]).says
+    assert "decode_best 2 20.0 30.0 kat 30.0 decode_test 2 25.0 40.0 kat 40.0" in text
+
+
 def test_a_baseline_on_other_utterances_is_refused(two_runs, tmp_path, capsys):
     other = plant_decoding(tmp_path / "other", ERM_CER, n_utterances=5)
     assert main(["report", str(two_runs[0]), "--baseline", str(other)]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 import unicodedata
@@ -79,6 +80,25 @@ def test_the_log_gives_the_same_numbers_from_either_progress_bar(tmp_path, json_
     assert [row["update"] for row in log.validations["valid"]] == list(range(10, 101, 10))
     assert log.validations["valid"][-1]["wer"] == pytest.approx(0.2)
     assert log.wall_seconds == pytest.approx(5 * 6 - 6 + 10 * 6 - 6 + 12, abs=12)
+
+
+@pytest.mark.parametrize("bar_class", ["SimpleProgressBar", "JsonProgressBar"])
+def test_the_log_is_read_as_fairseq_writes_it(tmp_path, monkeypatch, bar_class):
+    from fairseq.logging import progress_bar
+
+    handler = logging.FileHandler(tmp_path / "log")
+    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
+    bar = getattr(progress_bar, bar_class)([], epoch=3)
+    progress_bar.logger.addHandler(handler)
+    monkeypatch.setattr(progress_bar.logger, "level", logging.INFO)
+    try:
+        for name, update in (("valid", 40), ("train", 44), ("train_inner", 44)):
+            bar.print({"loss": 4.5, "uer": 30.0, "wer": 60.0, "num_updates": update}, tag=name)
+    finally:
+        progress_bar.logger.removeHandler(handler)
+    log = read_training_log(tmp_path / "log")
+    assert log.last_update == 44
+    assert log.validations == {"valid": [{"update": 40, "loss": 4.5, "uer": 0.3, "wer": 0.6}]}
 
 
 def test_time_between_two_starts_is_no_training_time(tmp_path):

@@ -11,6 +11,7 @@ from fairseq_dro.data.groups import GroupBy, language_of
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import Section
 from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
+from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
@@ -47,9 +48,15 @@ def read_report_data(
     """Read a run and its baselines.
 
     Raises:
-        UserError: see ``read_training_run``; or a baseline was decoded on other utterances.
+        UserError: see ``read_training_run``; the folder of results that was asked for is not there;
+            or a baseline was decoded on other utterances.
     """
     run = read_training_run(folder, results)
+    if results != RESULTS and not run.utterances:
+        raise UserError(
+            f"{folder / results / RECORDS_FILE} does not exist: name a folder below the run's that "
+            "fairseq-dro-infer wrote with decoding.results_path."
+        )
     others = [read_training_run(path, results) for path in baselines]
     _tell_apart([run, *others])
     data = ReportData(run, others)

@@ -8,9 +8,8 @@ from functools import cached_property
 
 from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring import disparity
-from fairseq_dro.scoring.bootstrap import Blocks, make_blocks
+from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
 from fairseq_dro.scoring.intervals import (
-    FEWEST_BLOCKS,
     Disparity,
     Interval,
     disparity_intervals,
@@ -20,7 +19,6 @@ from fairseq_dro.scoring.intervals import (
 )
 from fairseq_dro.scoring.records import Record
 
-_N_REPLICATES = 4_000
 _NAN = float("nan")
 
 
@@ -39,7 +37,7 @@ class GroupScore:
     n_empty: int
     n_with_token: int
     n_token_right: int
-    n_speakers: int | None
+    n_speakers: int  # that are known
 
     @property
     def cer(self) -> float | None:
@@ -84,9 +82,9 @@ class RunScores:
 
     @property
     def worst(self) -> str:
-        """The group of the highest CER."""
+        """The group of the highest CER; empty where no group has a rate."""
         cer = self.cer
-        return max(sorted(cer), key=lambda name: cer[name])
+        return max(sorted(cer), key=lambda name: cer[name], default="")
 
     @cached_property
     def estimates(self) -> dict[str, Estimate]:
@@ -98,7 +96,7 @@ class RunScores:
         """``disparity.MEASURES`` of the CER, with interval and null band."""
         if not self._blocks.languages:
             return {}
-        return disparity_intervals(self._blocks, sampling_noise(self._blocks, _N_REPLICATES, 0))
+        return disparity_intervals(self._blocks, sampling_noise(self._blocks, N_REPLICATES, 0))
 
     @cached_property
     def micro(self) -> Estimate:
@@ -114,7 +112,7 @@ class RunScores:
         blocks = self._make_blocks("words")
         if not blocks.languages:
             return Estimate(_NAN, _NAN, _NAN)
-        noise = sampling_noise(blocks, _N_REPLICATES, 0)
+        noise = sampling_noise(blocks, N_REPLICATES, 0)
         measures = {"mean": disparity.MEASURES["mean"]}
         mean = disparity_intervals(blocks, noise, measures=measures)["mean"]
         return _estimate(Interval(mean.value, mean.low, mean.high))
@@ -135,31 +133,27 @@ class RunScores:
 
     @cached_property
     def few_speakers(self) -> dict[str, int]:
-        """Groups whose speakers are known and too few to be drawn from, with their number."""
+        """Groups with known speakers that are too few to be drawn from, with their number."""
         counts = {name: score.n_speakers for name, score in self.groups.items()}
-        return {name: n for name, n in counts.items() if n is not None and n < FEWEST_BLOCKS}
+        return {name: n for name, n in counts.items() if 0 < n < FEWEST_SPEAKERS}
 
     @cached_property
     def _blocks(self) -> Blocks:
         return self._make_blocks("characters")
 
     def _make_blocks(self, units: str, together: bool = False) -> Blocks:
-        """A block is a speaker; where fewer than five are known, or not all, an utterance."""
         groups = [self.group_of(record) for record in self.records]
-        by_speaker = {
-            name
-            for name, score in self.groups.items()
-            if score.n_speakers is not None and name not in self.few_speakers
-        }
         counts = [getattr(record, units) for record in self.records]
+        speakers = [
+            None if record.speaker is None or (together and group in self.few_speakers)
+            else (group, record.speaker)
+            for group, record in zip(groups, self.records)
+        ]  # fmt: skip
         return make_blocks(
             ["all"] * len(groups) if together else groups,
             [count.errors for count in counts],
             [count.reference_length for count in counts],
-            [
-                (group, record.speaker) if group in by_speaker else None
-                for group, record in zip(groups, self.records)
-            ],
+            speakers,
         ).rated().bundled()
 
 
@@ -170,7 +164,7 @@ def _estimate(interval: Interval) -> Estimate:
 
 def _sum(records: Sequence[Record]) -> GroupScore:
     seconds = [record.seconds for record in records if record.seconds is not None]
-    speakers = {record.speaker for record in records}
+    speakers = {record.speaker for record in records if record.speaker is not None}
     tokens = [record for record in records if record.target_language is not None]
     return GroupScore(
         n_utterances=len(records),
@@ -184,5 +178,5 @@ def _sum(records: Sequence[Record]) -> GroupScore:
         n_empty=sum(not r.hypothesis for r in records),
         n_with_token=len(tokens),
         n_token_right=sum(r.predicted_language == r.target_language for r in tokens),
-        n_speakers=None if None in speakers else len(speakers),
+        n_speakers=len(speakers),
     )

@@ -51,7 +51,7 @@ def headline_section(data: ReportData) -> Section:
     band = any(one.null_high is not None for one in headlines[0].values()) and n_languages > 1
     if band:
         help_text = "where 95 % would lie if all languages of the run were equally hard"
-        columns.append(Column(f"{data.run.name} if all were equal", help_text))
+        columns.append(Column(f"{data.run.name} if all were alike", help_text))
     rows = []
     for key, (title, help_) in _NAMES.items():
         if key.startswith("worst_") and n_languages <= WORST_K:
@@ -107,9 +107,9 @@ def _notes(n_languages: int) -> list[Paragraph]:
     text = (
         "The highest of many noisy numbers is too high by luck, and so are gap and spread: the "
         "intervals are those of the true numbers, with the luck taken out, so a number may lie "
-        "near or above the upper end of its interval. If it lies inside the last column, no difference "
-        "between languages has been shown. The split-half worst is free of such luck (its range "
-        "is that of the halves)."
+        "near or above the upper end of its interval. If it lies inside the last column, no "
+        "difference between languages has been shown. The split-half worst is free of such luck "
+        "(its range is that of the halves)."
     )
     if n_languages <= 10:
         text += " With ten languages or fewer, CVaR 10 % is the worst and is left out."
