@@ -314,14 +314,24 @@ def test_a_language_in_two_corpora_is_two_groups(tmp_path):
 
 def test_several_decoded_folders_stand_side_by_side(tmp_path):
     run = plant_decoding(plant_training(tmp_path / "run", SIX), ERM_CER)
-    for folder, worst in (("decode_test", 0.4), ("decode_best", 0.3)):
-        (run / folder).mkdir(exist_ok=True)
-        scores = {"format": 1, "languages": {"deu": {"cer": 0.1}, "kat": {"cer": worst}}}
-        (run / folder / "scores.json").write_text(json.dumps(scores))
-    (run / "broken").mkdir()
-    (run / "broken" / "scores.json").write_text("{")
+    plant_decoding(run, DRO_CER, results="decode_test_worst_cer")
     text = Page(report(run)[0]).says
-    assert "decode_best 2 20.0 30.0 kat 30.0 decode_test 2 25.0 40.0 kat 40.0" in text
+    assert re.search(r"worst_cer 1,000 (\S+ ){6}2\d\.\d ", text)  # its test number
+    assert re.search(r"decode_test_worst_cer 1\d\.\d -\d\.\d to -\d\.\d ", text)
+
+
+def test_another_split_beside_the_test_split_is_not_compared(tmp_path):
+    run = plant_decoding(plant_training(tmp_path / "run", SIX), ERM_CER)
+    plant_decoding(run, DRO_CER, results="decode_test_other", references_seed=8)
+    text = Page(report(run)[0]).says
+    assert "Decoded folders are not compared" in text and "different references" in text
+
+
+def test_a_split_without_languages_is_one_group(tmp_path):
+    run = plant_decoding(plant_training(tmp_path / "run", SIX), {"deu": 0.2})
+    path = run / "decode_test" / "utterances.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"deu"', "null"))
+    assert "| all " in report(run)[1]
 
 
 def test_a_baseline_on_other_utterances_is_refused(two_runs, tmp_path, capsys):

@@ -1,100 +1,96 @@
-"""Which checkpoint each way of choosing takes, and what that does to the test numbers."""
+"""Which checkpoint each way of choosing takes, and what that is worth on the test split."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Sequence
 
-import numpy as np
-
-from fairseq_dro.report.blocks import Cell, Column, Paragraph, Section, Table, per_cent, rate_cell
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.blocks import MISSING, Cell, Column, Paragraph, Section, Table, per_cent
+from fairseq_dro.report.checkpoint_choice import Choice, choices
+from fairseq_dro.report.decoded_choices import DecodedChoice, decoded_choices, test_value
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.scoring import disparity
 
-_CHOICES = ("loss_nats", "mean_cer", "worst_cer", "cvar_cer", "cer")
-_NAMES = {
-    "loss_nats": "loss", "mean_cer": "mean_cer", "worst_cer": "worst_cer", "cvar_cer": "cvar_cer",
-    "cer": "cer (micro)",
-}  # fmt: skip
+_RATES = ("mean_cer", "worst_cer", "cvar_cer")
+_NUMBERS = (
+    ("mean", "mean CER %"), ("worst", "worst CER %"), ("cvar_10", "CVaR 10 %"),
+    ("micro", "micro CER %"),
+)  # fmt: skip
 
 
 def checkpoints_section(data: ReportData) -> Section | None:
-    """Choices by each validation number, then every decoded folder; None where there is neither."""
+    """Choices by each validation number, then what was decoded; None without a choice."""
+    found = choices(data.run) if len(data.run.validations) > 1 else []
     blocks: list = []
-    history = data.run.validations
-    if len(history) > 1:
-        blocks += _choices(history, data)
-    decoded = _decoded(data.run.folder)
+    try:
+        decoded = decoded_choices(data.run)
+    except UserError as error:  # another split beside the test split, or no languages
+        decoded = []
+        if found:
+            blocks.append(Paragraph(f"Decoded folders are not compared: {error}", small=True))
+    if found:
+        blocks += _choices(found, decoded, data)
     if len(decoded) > 1:
-        blocks += _test_numbers(decoded)
+        blocks.append(_test_numbers(decoded))
     return Section("checkpoints", "Choosing a checkpoint", blocks) if blocks else None
 
 
-def _choices(history: list[dict[str, Any]], data: ReportData) -> list:
-    shown = [key for key in _CHOICES if any(r.get(key) is not None for r in history)]
-    rows = []
-    for key in shown:
-        known = [record for record in history if record.get(key) is not None]
-        chosen = min(known, key=lambda record: record[key])
-        rows.append([Cell(_NAMES[key]), *_at(chosen, shown, key)])
-    rows.append([Cell("(the last one)"), *_at(history[-1], shown, "")])
+def _choices(
+    found: Sequence[Choice], decoded: Sequence[DecodedChoice], data: ReportData
+) -> list[Table | Paragraph]:
     columns = [Column("lowest", "checkpoint.best_checkpoint_metric", numeric=False)]
-    columns += [Column("at update")]
-    columns += [
-        Column(f"{_NAMES[key]}, nats" if key == "loss_nats" else f"{_NAMES[key]} %")
-        for key in shown
-    ]
-    n_utterances = sum(
-        row.get("n_utterances", 0) for row in history[-1]["languages"].values()
-    )
-    note = (
-        f"Numbers of the validation split {data.run.subset} ({n_utterances:,} utterances), the "
-        "chosen ones in brackets. A number by which one of "
-        f"{len(history)} validations was chosen is too low by luck, and the worst language's most "
-        "of all: compare test numbers."
-    )
-    return [Table(columns, rows), Paragraph(note, small=True)]
-
-
-def _at(record: Mapping[str, Any], shown: list[str], chosen: str) -> list[Cell]:
-    cells = [Cell(f"{record['update']:,}")]
-    for key in shown:
-        value = record.get(key)
-        in_nats = key == "loss_nats" and value is not None
-        text = f"{value:.2f}" if in_nats else per_cent(value)
-        cells.append(Cell(f"[{text}]" if key == chosen else text))
-    return cells
-
-
-def _decoded(run: Path) -> dict[str, dict[str, float]]:
-    """CER by language of every folder below the run's that holds scores."""
-    found = {}
-    for path in sorted(run.glob("*/scores.json")):
-        try:
-            languages = json.loads(path.read_text(encoding="utf-8"))["languages"]
-            cer = {c: float(row["cer"]) for c, row in languages.items() if row["cer"] is not None}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-        if cer:
-            found[path.parent.name] = cer
-    return found
-
-
-def _test_numbers(decoded: Mapping[str, Mapping[str, float]]) -> list:
+    columns += [Column("update"), Column("its value"), Column("by neighbours"), Column("luck")]
+    columns += [Column(f"{name} there") for name in _RATES]
+    on_test = [test_value(decoded, one.criterion) for one in found]
+    if any(value is not None for value in on_test):
+        columns.append(Column("on test"))
     rows = []
-    for name, cer in decoded.items():
-        worst = max(sorted(cer), key=lambda code: cer[code])
-        rates = np.array(list(cer.values()))
-        rows.append(
-            [
-                Cell(name), Cell(f"{len(cer)}"), rate_cell(float(disparity.mean(rates))),
-                rate_cell(cer[worst]), Cell(worst), rate_cell(float(disparity.cvar(rates))),
-            ]
-        )  # fmt: skip
-    columns = [
-        Column("decoded folder", numeric=False), Column("languages"), Column("mean CER %"),
-        Column("worst CER %"), Column("worst", numeric=False), Column("CVaR 10 %"),
-    ]  # fmt: skip
-    return [Table(columns, rows, caption="Everything of this run that was decoded")]
+    for one, tested in zip(found, on_test):
+        values = (one.value, one.expected, one.luck)
+        cells = [Cell(one.criterion), Cell(f"{one.update:,}")]
+        cells += [Cell(_number(one.criterion, value)) for value in values]
+        cells += [Cell(_number(name, one.others[name])) for name in _RATES]
+        cells.append(Cell(MISSING if tested is None else _number(one.criterion, tested)))
+        rows.append(cells[: len(columns)])
+    n_utterances = sum(
+        row.get("n_utterances") or 0 for row in data.run.validations[-1]["languages"].values()
+    )
+    text = (
+        f"Validation split {data.run.subset} ({n_utterances:,} utterances), "
+        f"{len(data.run.validations)} validations; rates in per cent, loss in nats. The lowest of "
+        "many noisy numbers is too low by luck: by neighbours is what the validations before and "
+        "after say of that update, luck the difference."
+    )
+    late = [one.criterion for one in found if one.at_the_end]
+    if late:
+        text += (
+            f" {', '.join(late)}: lowest at the last validation, where luck and learning cannot "
+            "be told apart."
+        )
+    return [Table(columns, rows), Paragraph(text, small=True)]
+
+
+def _test_numbers(decoded: Sequence[DecodedChoice]) -> Table:
+    columns = [Column("decoded folder", numeric=False), *(Column(name) for _, name in _NUMBERS)]
+    rows = []
+    for one in decoded:
+        cells = [Cell(one.folder)]
+        for name, _ in _NUMBERS:
+            difference = one.differences.get(name)
+            note = ""
+            if difference is not None:
+                ends = (float(difference.low), float(difference.high))
+                note = " to ".join(f"{100 * end:+.1f}" for end in ends)
+            cells.append(Cell(per_cent(one.numbers[name]), note=note))
+        rows.append(cells)
+    caption = (
+        f"On the test split; smaller: difference from {decoded[0].folder} on the same utterances, "
+        "95 % interval"
+    )
+    return Table(columns, rows, caption=caption)
+
+
+def _number(criterion: str, value: float) -> str:
+    if math.isnan(value):
+        return MISSING
+    return f"{value:.2f}" if criterion == "loss" else per_cent(value)
