@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import soundfile
 
 from fairseq_dro import languages
+from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.data.units import UnitNumbers
 from fairseq_dro.errors import UserError
 
 
@@ -19,13 +21,13 @@ def check_language_codes(manifest: Manifest) -> None:
     Raises:
         UserError: with the line of its first use and the nearest matches.
     """
-    for language in sorted(set(manifest.languages)):
+    for language in sorted(manifest.languages.names):
         where = manifest.where(manifest.languages.index(language), "lang")
         languages.require_known(language, where)
 
 
 def check_groups_in_training(
-    manifest: Manifest, groups: Sequence[str], trained: Collection[str]
+    manifest: Manifest, groups: Categories, trained: Collection[str]
 ) -> None:
     """The group of every utterance of the split is one that training knows.
 
@@ -35,7 +37,7 @@ def check_groups_in_training(
     Raises:
         UserError: with the line of its first use.
     """
-    unseen = sorted(set(groups) - set(trained))
+    unseen = sorted(set(groups.names) - set(trained))
     if unseen:
         suffix = "corpus" if unseen[0] not in manifest.languages else "lang"
         where = manifest.where(groups.index(unseen[0]), suffix)
@@ -46,25 +48,38 @@ def check_groups_in_training(
         )
 
 
-def check_labels(manifest: Manifest, symbols: Collection[str], labels: Sequence[str]) -> None:
+def check_labels(
+    manifest: Manifest, symbols: Collection[str], *, language_token: bool = False
+) -> None:
     """Every unit of every label is in the dictionary; no label is empty.
+
+    Args:
+        language_token: the target begins with ``[iso]``, which must be there too.
 
     Raises:
         UserError: with file and line of the first, and how many units are missing.
     """
-    known = set(symbols)
     missing: dict[str, int] = {}
-    for index, label in enumerate(labels):
-        units = label.split()
-        if not units:
+    symbols = set(symbols)
+    if language_token:
+        for language in manifest.languages.names:
+            if f"[{language}]" not in symbols:
+                missing[f"[{language}]"] = manifest.languages.index(language)
+    numbers = UnitNumbers()
+    known = numbers.mask(symbols)
+    for chunk in numbers.chunks(manifest.labels):
+        empty = np.flatnonzero(chunk.units_per_line() == 0)
+        if len(empty):
             raise UserError(
-                f"{manifest.where(index, manifest.label_type)}: the label is empty: write its "
-                "text or remove the utterance from all files of the split."
+                f"{manifest.where(chunk.first + int(empty[0]), manifest.label_type)}: the label is "
+                "empty: write its text or remove the utterance from all files of the split."
             )
-        if not known.issuperset(units):
-            for unit in units:
-                if unit not in known:
-                    missing.setdefault(unit, index)
+        unknown = np.flatnonzero(~numbers.is_in(known, chunk.units))
+        numbers_of_unknown, firsts = np.unique(chunk.units[unknown], return_index=True)
+        rows = chunk.first + chunk.line_of(unknown[firsts])
+        for first in np.argsort(firsts).tolist():
+            unit = numbers.name(int(numbers_of_unknown[first]))
+            missing.setdefault(unit, int(rows[first]))
     if missing:
         unit, index = next(iter(missing.items()))
         if unit == f"[{manifest.languages[index]}]":
@@ -82,18 +97,16 @@ def check_labels(manifest: Manifest, symbols: Collection[str], labels: Sequence[
         )
 
 
-def infeasible_targets(
-    labels: Sequence[str],
-    n_samples: np.ndarray,
-    frames_of: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Indices of utterances whose target CTC cannot align: units + repeats > frames.
+def frames_needed(manifest: Manifest, *, language_token: bool = False) -> np.ndarray:
+    """[N] frames that CTC needs at least: one a unit, and one more between two that are equal.
 
     Args:
-        frames_of: encoder frames from samples, [N] -> [N].
+        language_token: one unit more, which no other is taken to repeat.
     """
-    needed = np.fromiter((_frames_needed(label.split()) for label in labels), np.int64, len(labels))
-    return np.flatnonzero(needed > frames_of(n_samples))
+    needed = np.empty(len(manifest), dtype=np.int64)
+    for chunk in UnitNumbers().chunks(manifest.labels):
+        needed[chunk.first : chunk.last] = chunk.units_per_line() + chunk.repeats_per_line()
+    return needed + language_token
 
 
 def check_audio(manifest: Manifest, sample_rate: int, indices: Iterable[int]) -> None:
@@ -134,15 +147,10 @@ def check_audio(manifest: Manifest, sample_rate: int, indices: Iterable[int]) ->
 
 def sample_per_language(manifest: Manifest, at_most: int) -> list[int]:
     """Evenly spaced utterances of each language, ``at_most`` of each."""
-    by_language: dict[str, list[int]] = {}
-    for index, language in enumerate(manifest.languages):
-        by_language.setdefault(language, []).append(index)
-    chosen = []
-    for indices in by_language.values():
-        steps = np.linspace(0, len(indices) - 1, min(at_most, len(indices))).astype(int)
-        chosen += [indices[step] for step in steps]
-    return sorted(chosen)
-
-
-def _frames_needed(units: list[str]) -> int:
-    return len(units) + sum(a == b for a, b in zip(units, units[1:]))
+    order = np.argsort(manifest.languages.codes, kind="stable")
+    sizes = np.bincount(manifest.languages.codes, minlength=len(manifest.languages.names))
+    chosen = [
+        order[end - size + np.linspace(0, size - 1, min(at_most, size)).astype(int)]
+        for end, size in zip(np.cumsum(sizes).tolist(), sizes.tolist())
+    ]
+    return np.sort(np.concatenate(chosen)).tolist() if chosen else []

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
+import numpy as np
+
+from fairseq_dro.data.lines import Categories
+
 SEPARATOR = "/"
 
 
@@ -22,16 +26,25 @@ class GroupBy(str, Enum):
 
 def group_names(
     languages: Sequence[str], corpora: Sequence[str], group_by: GroupBy
-) -> list[str]:
+) -> Categories:
     """The group of each utterance: ``deu``, or ``deu/mls`` by language and corpus.
 
     Args:
         languages: N ISO 639-3 codes.
         corpora: N corpus names; not read when grouping by language.
     """
+    languages = languages if isinstance(languages, Categories) else Categories.of(languages)
     if group_by is GroupBy.LANGUAGE:
-        return list(languages)
-    return [f"{language}{SEPARATOR}{corpus}" for language, corpus in zip(languages, corpora)]
+        return languages
+    corpora = corpora if isinstance(corpora, Categories) else Categories.of(corpora)
+    pairs = languages.codes * np.int64(len(corpora.names)) + corpora.codes
+    found, codes = np.unique(pairs, return_inverse=True)
+    names = [
+        f"{languages.names[pair // len(corpora.names)]}{SEPARATOR}"
+        f"{corpora.names[pair % len(corpora.names)]}"
+        for pair in found.tolist()
+    ]
+    return Categories(names, codes)
 
 
 def language_of(group: str) -> str:

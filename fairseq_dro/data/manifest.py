@@ -8,17 +8,24 @@ See ``manifests/README.md`` for an example.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from fairseq_dro.data import lines
+from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.errors import UserError
+
+SIDE_FILES = ("utt", "corpus", "speaker")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One split of a data folder, line for line.
+    """One split of a data folder, line for line, in about the memory of its files.
+
+    The sequences of strings are no lists: each string is made when it is asked for.
 
     Attributes:
         n_samples: [N] int64, length of each file in samples.
@@ -32,13 +39,13 @@ class Manifest:
     split: str
     label_type: str
     root: str
-    paths: list[str]
+    paths: TextLines
     n_samples: np.ndarray
-    languages: list[str]
-    labels: list[str]
-    utterance_ids: list[str]
-    corpora: list[str]
-    speakers: list[str]
+    languages: Categories
+    labels: TextLines
+    utterance_ids: Sequence[str]
+    corpora: Categories
+    speakers: Categories
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,8 +71,9 @@ class Manifest:
                 f"{path} does not exist, and task.group_by=language_and_corpus needs it: write "
                 "one corpus name a line in the order of the .tsv, or leave the option out."
             )
-        for index, corpus in enumerate(self.corpora):
+        for corpus in self.corpora.names:
             if not corpus or "/" in corpus:
+                index = self.corpora.index(corpus)
                 raise UserError(
                     f"{self.where(index, 'corpus')}: {corpus!r} is no name of a corpus: write one "
                     "that is not empty and has no slash."
@@ -94,75 +102,97 @@ def read_manifest(
     rows = _lines(tsv, folder, split)
     if not rows:
         raise UserError(f"{tsv}:1 is empty: expected the root folder of the audio on this line.")
-    paths, n_samples = _parse_rows(tsv, rows[1:])
+    paths, n_samples = _parse_rows(tsv, rows)
     labels = _aligned(folder / f"{split}.{label_type}", folder, split, tsv, len(paths))
     lang = folder / f"{split}.lang"
-    languages: list[str] = []
+    languages = Categories([], np.empty(0))
     if languages_required or lang.exists():
-        languages = _aligned(lang, folder, split, tsv, len(paths))
-    for number, language in enumerate(languages, start=1):
-        if not language:
-            raise UserError(
-                f"{folder / split}.lang:{number} is empty: "
-                "expected the ISO 639-3 code of the utterance's language."
-            )
+        languages = Categories.of(_aligned(lang, folder, split, tsv, len(paths)))
+    if "" in languages:
+        raise UserError(
+            f"{lang}:{languages.index('') + 1} is empty: "
+            "expected the ISO 639-3 code of the utterance's language."
+        )
     side = {}
-    for suffix in ("utt", "corpus", "speaker"):
+    for suffix in SIDE_FILES:
         path = folder / f"{split}.{suffix}"
-        side[suffix] = _aligned(path, folder, split, tsv, len(paths)) if path.exists() else []
-    utterance_ids = side["utt"] or [
-        str(PurePosixPath(path.split(":")[0]).with_suffix("")) for path in paths
-    ]
+        side[suffix] = TextLines.of_text(b"")
+        if path.exists():
+            side[suffix] = _aligned(path, folder, split, tsv, len(paths))
     return Manifest(
-        folder, split, label_type, rows[0], paths, n_samples, languages, labels, utterance_ids,
-        side["corpus"], side["speaker"],
+        folder, split, label_type, rows[0], paths, n_samples, languages, labels,
+        side["utt"] or PathStems(paths), Categories.of(side["corpus"]),
+        Categories.of(side["speaker"]),
     )
 
 
-def _lines(path: Path, folder: Path, split: str) -> list[str]:
+def _lines(path: Path, folder: Path, split: str) -> TextLines:
     try:
-        with open(path, encoding="utf-8") as stream:
-            return [line.strip() for line in stream]
+        data = path.read_bytes()
     except FileNotFoundError:
         splits = ", ".join(sorted(p.stem for p in folder.glob("*.tsv"))) or "none"
         raise UserError(
             f"{path} does not exist: a split named {split} needs it beside the other files "
             f"of the folder; splits found there: {splits}."
         ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte {error.start}): convert it, for example with "
-            f"`iconv -t UTF-8`."
-        ) from None
+    found = TextLines.of_text(data)
+    for first, last in found.chunks():
+        start = int(found.starts[first])
+        try:
+            found.data[start : int(found.ends[last - 1])].decode()
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}:{lines.line_of_byte(found.starts, start + error.start) + 1} is not UTF-8 "
+                f"text (byte {start + error.start}): convert it, for example with "
+                f"`iconv -t UTF-8`."
+            ) from None
+    return found
 
 
-def _parse_rows(tsv: Path, rows: list[str]) -> tuple[list[str], np.ndarray]:
-    paths: list[str] = []
-    n_samples = np.empty(len(rows), dtype=np.int64)
-    for index, row in enumerate(rows):
-        path, tab, count = row.partition("\t")
-        if not tab or not count.isdigit():
+def _parse_rows(tsv: Path, rows: TextLines) -> tuple[TextLines, np.ndarray]:
+    """Paths and lengths of all lines but the first."""
+    text = np.frombuffer(rows.data, np.uint8)
+    starts, ends = rows.starts[1:].astype(np.int64), rows.ends[1:].astype(np.int64)
+    tabs = np.append(lines.positions(rows.data, lines.TAB), len(text))
+    tabs = tabs[np.searchsorted(tabs, starts)]  # the first tab behind each start
+    n_samples, is_number = _numbers(text, np.minimum(tabs + 1, ends), ends)
+    is_number &= tabs < ends
+    for index in np.flatnonzero(~is_number | (n_samples == 0))[:1].tolist():
+        row = rows[index + 1]
+        if not is_number[index]:
             raise UserError(
                 f"{tsv}:{index + 2} cannot be read: expected a path, a tab and the number of "
                 f"samples, found {row[:80]!r}."
             )
-        if int(count) == 0:
-            raise UserError(
-                f"{tsv}:{index + 2} says that {path} has 0 samples: remove the utterance from "
-                "all files of the split."
-            )
-        paths.append(path)
-        n_samples[index] = int(count)
-    return paths, n_samples
-
-
-def _aligned(path: Path, folder: Path, split: str, tsv: Path, expected: int) -> list[str]:
-    lines = _lines(path, folder, split)
-    if len(lines) != expected:
-        longer, line = (path, expected + 1) if len(lines) > expected else (tsv, len(lines) + 2)
         raise UserError(
-            f"{longer}:{line} has no counterpart: {path.name} holds {len(lines)} lines and "
+            f"{tsv}:{index + 2} says that {row.partition(chr(lines.TAB))[0]} has 0 samples: remove "
+            "the utterance from all files of the split."
+        )
+    return TextLines(rows.data, starts, tabs), n_samples
+
+
+def _numbers(
+    text: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """[N] int64 of stretches of decimal digits, and [N] whether each is one, of 1 to 18."""
+    values = np.zeros(len(starts), dtype=np.int64)
+    widths = ends - starts
+    is_number = (widths > 0) & (widths <= 18)
+    for place in range(int(widths[is_number].max(initial=0))):
+        at = np.flatnonzero(is_number & (place < widths))
+        digits = text[starts[at] + place].astype(np.int64) - ord("0")
+        is_number[at] &= (digits >= 0) & (digits <= 9)
+        values[at] = values[at] * 10 + digits
+    return values, is_number
+
+
+def _aligned(path: Path, folder: Path, split: str, tsv: Path, expected: int) -> TextLines:
+    found = _lines(path, folder, split)
+    if len(found) != expected:
+        longer, line = (path, expected + 1) if len(found) > expected else (tsv, len(found) + 2)
+        raise UserError(
+            f"{longer}:{line} has no counterpart: {path.name} holds {len(found)} lines and "
             f"{tsv.name} {expected} utterances; expected one line each, so write both again "
             "from one list."
         )
-    return lines
+    return found

@@ -8,21 +8,28 @@ their dense group indices, checks of the data, single-language batches of about
 import logging
 import random
 import sys
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import data_utils
 from fairseq.tasks import register_task
-from fairseq.tasks.audio_finetuning import AudioFinetuningTask
+from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 
 from fairseq_dro.criterions.group_sums import on_host
 from fairseq_dro.data import checks
 from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.groups import GroupBy, group_names
+from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest, read_manifest
+from fairseq_dro.data.manifest_dataset import (
+    ManifestAudioDataset,
+    TargetLines,
+    add_targets,
+    rows_long_enough,
+)
 from fairseq_dro.data.planner import BatchPlanner, GroupSampling
 from fairseq_dro.data.training_plan import TrainingPlan
 from fairseq_dro.dro.state import GroupDroState
@@ -62,13 +69,13 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         return tuple(self.state.groups)
 
     def _groups_of_training(self) -> Tuple[str, ...]:
-        return tuple(sorted(set(self._groups_of(self._training))))
+        return tuple(sorted(self._groups_of(self._training).names))
 
     @property
     def group_sizes(self) -> np.ndarray:
         """[G] utterances of each group in the training split."""
-        names, counts = np.unique(self._groups_of(self._training), return_counts=True)
-        sizes = dict(zip(names.tolist(), counts.tolist()))
+        names = self._groups_of(self._training)
+        sizes = dict(zip(names.names, np.bincount(names.codes).tolist()))
         return np.array([sizes[group] for group in self.groups])
 
     @property
@@ -82,7 +89,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         checks.check_language_codes(manifest)
         return manifest
 
-    def _groups_of(self, manifest: Manifest) -> List[str]:
+    def _groups_of(self, manifest: Manifest) -> Categories:
         by = GroupBy(str(self.cfg.group_by))
         if by is GroupBy.LANGUAGE_AND_CORPUS:
             manifest.require_corpora()
@@ -137,12 +144,11 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             names = self._groups_of(manifest)
             checks.check_groups_in_training(manifest, names, self.groups)
             index = {name: group for group, name in enumerate(self.groups)}
-            groups = np.array([index[name] for name in names], dtype=np.int64)
-        labels = manifest.labels
-        if self.cfg.language_token:
-            labels = [f"[{iso}] {label}" for iso, label in zip(manifest.languages, labels)]
+            groups = np.array([index[name] for name in names.names], dtype=np.int64)[names.codes]
         try:
-            checks.check_labels(manifest, self.target_dictionary.symbols, labels)
+            checks.check_labels(
+                manifest, self.target_dictionary.symbols, language_token=self.cfg.language_token
+            )
         except UserError as error:
             if not self.cfg.allow_unseen:
                 raise
@@ -151,27 +157,54 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         n_headers = n_headers if n_headers >= 0 else len(manifest)
         chosen = checks.sample_per_language(manifest, n_headers)
         checks.check_audio(manifest, self.cfg.sample_rate, chosen)
-        super().load_dataset(split, task_cfg, **kwargs)
-        inner = self.datasets[split]
-        skipped = getattr(inner.dataset, "skipped_indices", set())
-        rows = np.array([i for i in range(len(manifest)) if i not in skipped], dtype=np.int64)
-        inner.labels = [inner.text_compressor.compress(labels[row]) for row in rows]
-        self.datasets[split] = GroupedAudioDataset(inner, manifest, rows, groups[rows])
+        rows = rows_long_enough(manifest, self.cfg.min_sample_size)
+        self.datasets[split] = GroupedAudioDataset(
+            self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
+            manifest, rows, groups[rows],
+        )
         if is_training:
-            self._infeasible = self._find_infeasible(manifest, rows, labels)
+            self._infeasible = self._find_infeasible(manifest, rows)
 
-    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray, labels) -> np.ndarray:
+    def _audio_and_targets(self, manifest: Manifest, rows: np.ndarray, saved):
+        """What ``AudioFinetuningTask.load_dataset`` makes by reading the files again.
+
+        Args:
+            saved: the task's configuration, in decoding the one that the model was trained with.
+        """
+        if saved.get("binarized_dataset", False):
+            raise UserError(
+                "task.binarized_dataset=true is not supported by this task: leave it out; a "
+                "manifest takes no more memory than its files here."
+            )
+        audio = ManifestAudioDataset(
+            manifest, rows,
+            sample_rate=saved.get("sample_rate", self.cfg.sample_rate),
+            max_sample_size=self.cfg.max_sample_size,
+            min_sample_size=self.cfg.min_sample_size,
+            pad=True,  # as always with labels
+            normalize=saved.normalize,
+            num_buckets=self.cfg.num_batch_buckets or int(self.cfg.tpu),
+            compute_mask_indices=self.cfg.precompute_mask_indices or self.cfg.tpu,
+            **self._get_mask_precompute_kwargs(saved),
+        )
+        return add_targets(
+            audio, TargetLines(manifest, rows, self.cfg.language_token), self.target_dictionary,
+            LabelEncoder(self.target_dictionary), label_len_fn,
+            add_to_input=saved.get("autoregressive", False),
+        )
+
+    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
         if self._frames_of is None:  # no model was built, or not a wav2vec2
             return np.empty(0, dtype=np.int64)
-        bad = checks.infeasible_targets(
-            [labels[row] for row in rows], manifest.n_samples[rows], self._frames_of
-        )
+        needed = checks.frames_needed(manifest, language_token=self.cfg.language_token)
+        bad = np.flatnonzero(needed[rows] > self._frames_of(manifest.n_samples[rows]))
         if len(bad) and not self.cfg.skip_infeasible:
             row = int(rows[bad[0]])
             frames = int(self._frames_of(manifest.n_samples[row : row + 1])[0])
+            n_units = len(manifest.labels[row].split()) + self.cfg.language_token
             raise UserError(
                 f"{manifest.where(row, manifest.label_type)}: the target of "
-                f"{len(labels[row].split())} units is longer than its {frames} frames allow CTC to "
+                f"{n_units} units is longer than its {frames} frames allow CTC to "
                 f"align ({len(bad)} such utterances): remove them from all files of the split, or "
                 "leave them out with task.skip_infeasible=true."
             )
