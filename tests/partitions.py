@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fairseq.data.data_utils import batch_by_size
 
 RATE = 16_000
 """Samples in a second."""
@@ -62,6 +61,8 @@ def first_fit_decreasing(n_samples: np.ndarray, batch_samples: float) -> Batches
 
 def fairseq_batches(n_samples: np.ndarray, batch_samples: float) -> Batches:
     """fairseq's own: sorted by length, no more than so many padded samples."""
+    from fairseq.data.data_utils import batch_by_size  # seconds to import, for this one alone
+
     order = np.argsort(n_samples, kind="stable")
     return batch_by_size(
         order, None, num_tokens_vec=n_samples[order], max_tokens=int(batch_samples)

@@ -100,6 +100,21 @@ def test_batches_are_filled_and_hardly_padded():
     assert plan.padding(n_samples) < 0.06
 
 
+@pytest.mark.parametrize("multiple_of", [16, 32, 48])
+def test_a_multiple_is_reached_without_halving_any_batch(multiple_of):
+    """The languages whose sums change least get a batch more or less."""
+    n_samples, groups = corpus(6, 4000)
+    plan = BatchPlanner(50 * RATE).plan(n_samples, groups, epoch=1, multiple_of=multiple_of)
+    free = BatchPlanner(50 * RATE).plan(n_samples, groups, epoch=1)
+    assert len(plan.batches) % multiple_of == 0
+    shrunk = len(free.batches) / len(plan.batches)
+    fill = plan.fill(n_samples, 50 * RATE)
+    assert fill.mean() == pytest.approx(free.fill(n_samples, 50 * RATE).mean() * shrunk, rel=0.02)
+    of_group = [fill[[groups[b[0]] == g for b in plan.batches]].mean() for g in range(6)]
+    assert min(of_group) > 0.85 * shrunk
+    assert max(of_group) < 1.15 * max(shrunk, 1)
+
+
 def test_an_utterance_beyond_the_memory_bound_is_left_out_and_named():
     n_samples, groups = corpus(3, 90)
     n_samples[7] = 100 * RATE
