@@ -220,9 +220,10 @@ def _lead(request: dict[str, Any]) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request["cwd"])
     os.environ.update(request["variables"])
+    composed = _composed(request["command"])
     workers = request["workers"]
     if workers == 1:
-        return _command(request, worker=0)
+        return _command(request, composed, worker=0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -232,7 +233,7 @@ def _lead(request: dict[str, Any]) -> int:
         child = os.fork()
         if child == 0:
             os.environ.update(RANK=str(worker), LOCAL_RANK=str(worker))
-            _in_child(lambda worker=worker: _command(request, worker))
+            _in_child(lambda worker=worker: _command(request, composed, worker))
         children.append(child)
     while children:  # as torchrun: the first that fails ends the run
         pid, status = os.wait()
@@ -243,7 +244,7 @@ def _lead(request: dict[str, Any]) -> int:
     return 0
 
 
-def _command(request: dict[str, Any], worker: int) -> int:
+def _command(request: dict[str, Any], composed: Path, worker: int) -> int:
     """Be the command; what the fork copied and a new process would draw anew is drawn anew."""
     import numpy as np
     import torch
@@ -258,41 +259,61 @@ def _command(request: dict[str, Any], worker: int) -> int:
         moment = Moment(**request["die"])
         if moment.worker == worker:
             _arm(moment)
-    _remember_configuration(request["command"], worker)
-    sys.argv = list(request["command"])
+    if composed.exists():
+        _skip_hydra(composed.read_bytes())
+    return _run_script(request["command"])
+
+
+def _composed(command: list[str]) -> Path:
+    """Where the configuration of a ``fairseq-hydra-train`` command is, if it was composed before.
+
+    Else a forked child composes it, up to the point where the command would start to train.
+    """
+    digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()
+    path = Path(os.environ[_CONFIGURATIONS]) / digest
+    if path.exists() or Path(command[0]).name != "fairseq-hydra-train":
+        return path
+
+    def compose() -> int:
+        from fairseq_cli import hydra_train
+
+        def store(cfg: Any, main: Any, **options: Any) -> None:
+            path.with_suffix(".new").write_bytes(pickle.dumps(cfg))
+            path.with_suffix(".new").rename(path)
+            os._exit(0)
+
+        hydra_train.distributed_utils.call_main = store
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        return _run_script(command)
+
+    child = os.fork()
+    if child == 0:
+        _in_child(compose)
+    os.waitpid(child, 0)
+    return path
+
+
+def _skip_hydra(configuration: bytes) -> None:
+    """Have ``fairseq-hydra-train`` start from a composed configuration."""
+    import hydra._internal.utils as hydra_utils
+    from fairseq_cli import hydra_train
+
+    cfg = pickle.loads(configuration)
+    hydra_train.hydra_main = lambda: hydra_utils.run_and_report(
+        lambda: hydra_train.distributed_utils.call_main(cfg, hydra_train.pre_main)
+    )
+
+
+def _run_script(command: list[str]) -> int:
+    sys.argv = list(command)
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(end.code + "\n")
             return 1
         return end.code or 0
     return 0
-
-
-def _remember_configuration(command: list[str], worker: int) -> None:
-    """Have ``fairseq-hydra-train`` skip hydra if a run of this server had the same arguments."""
-    import hydra._internal.utils as hydra_utils
-    from fairseq_cli import hydra_train
-
-    digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()
-    composed = Path(os.environ[_CONFIGURATIONS]) / digest
-    utils = hydra_train.distributed_utils
-    call_main = utils.call_main
-
-    def remember_and_call(cfg: Any, main: Any, **options: Any) -> Any:
-        if worker == 0 and main is hydra_train.pre_main:
-            composed.with_suffix(".new").write_bytes(pickle.dumps(cfg))
-            composed.with_suffix(".new").rename(composed)
-        return call_main(cfg, main, **options)
-
-    if composed.exists():
-        configuration = pickle.loads(composed.read_bytes())
-        hydra_train.hydra_main = lambda: hydra_utils.run_and_report(
-            lambda: call_main(configuration, hydra_train.pre_main)
-        )
-    else:
-        utils.call_main = remember_and_call
 
 
 def _arm(moment: Moment) -> None:

@@ -35,10 +35,22 @@ def compute_in_float64() -> None:
     """Model, audio and losses in float64, where fairseq 0.12.2 asks for float32 by name.
 
     ``Tensor.float`` is what it converts with (``raw_audio_dataset.py``, ``modules/gelu.py``,
-    ``wav2vec2_asr.py:261``); ``utils.log_softmax`` fixes float32 (``utils.py:538``).
+    ``wav2vec2_asr.py:241``); ``utils.py:518``, ``:525`` and ``:385`` fix float32.
     """
     from fairseq import utils
+    from fairseq.trainer import Trainer
 
+    original = Trainer.__init__
+
+    def init(trainer: Any, cfg: Any, task: Any, model: Any, *arguments: Any) -> None:
+        original(trainer, cfg, task, model.double(), *arguments)  # mask_emb is a FloatTensor
+
+    Trainer.__init__ = init
+
+    def clip_grad_norm(parameters: Any, max_norm: float, *_: Any) -> torch.Tensor:
+        return torch.nn.utils.clip_grad_norm_(parameters, max_norm or float("inf"))
+
+    utils.clip_grad_norm_ = clip_grad_norm
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
     utils.log_softmax = lambda x, dim, onnx_trace=False: torch.log_softmax(x, dim)

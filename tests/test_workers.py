@@ -2,141 +2,236 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.report.history import read_records
-from tests.checkpoints import load
+from fairseq_dro.criterions.group_sums import column
+from tests import run_preparations, training_trace
+from tests.checkpoints import assert_same_training_state, load
+from tests.in_process import make_task
 from tests.stock_commands import BIN, run, train_command
 from tests.tiny_corpus import write_tiny_corpus
 
+LAST = "checkpoints/checkpoint_last.pt"
+LAYOUTS = ((1, 4), (2, 2), (4, 1))
+"""Workers, micro-batches."""
+
 OPTIONS = {
-    "optimization__max_update": 8,
+    "optimization__max_update": 10,
     "model__layerdrop": 0.0,
-    "model__dropout": 0.0,
     "criterion__step_size": 0.002,
-    "checkpoint__save_interval_updates": 8,
+    "task__batch_seconds": 4,
     "distributed_training__ddp_backend": "legacy_ddp",
     "distributed_training__distributed_backend": "gloo",
 }
-
-
-def torchrun(workers: int, command: list[str]) -> list[str]:
-    """The same command under torchrun, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launcher = [sys.executable, str(BIN / "torchrun"), f"--nproc_per_node={workers}"]
-    return [
-        *launcher, f"--master_port={port}", *command,
-        f"distributed_training.distributed_world_size={workers}",
-    ]
+"""Masks and dropout are on: they too must be the same on whichever worker a batch lies."""
 
 
 @pytest.fixture(scope="module")
 def uneven_data(tmp_path_factory) -> Path:
     """A number of batches that no worker count divides, one language in one batch only."""
     return write_tiny_corpus(
-        tmp_path_factory.mktemp("uneven"), {"train": 23, "valid": 2},
-        {"deu": "abcd", "ell": "αβγδ", "fra": "abcé", "rus": "где"}, seed=4,
+        tmp_path_factory.mktemp("uneven"), {"train": 3, "valid": 2},
+        {"deu": "abcd", "ell": "αβγδ", "fra": "abcé", "rus": "где"}, seed=4, growth=10,
+    )
+
+
+def command_of(data: Path, checkpoint: Path, layout: tuple[int, int], **options: Any) -> list[str]:
+    workers, micro_batches = layout
+    return train_command(
+        data, checkpoint, **OPTIONS | options,
+        optimization__update_freq=f"[{micro_batches}]",
+        distributed_training__distributed_world_size=workers,
     )
 
 
 @pytest.fixture(scope="module")
-def runs(uneven_data, tiny_checkpoint, tmp_path_factory) -> dict[tuple[int, int], Path]:
-    """1 x 4, 2 x 2 and 4 x 1 of the same training."""
+def float64_runs(
+    uneven_data, tiny_checkpoint, tmp_path_factory, command_server
+) -> dict[tuple[int, int], Path]:
+    """1 x 4, 2 x 2 and 4 x 1 of the same training, in float64."""
     folders = {}
-    for workers, micro_batches in ((1, 4), (2, 2), (4, 1)):
-        folder = tmp_path_factory.mktemp(f"{workers}x{micro_batches}")
-        options = OPTIONS | {"optimization__update_freq": f"[{micro_batches}]"}
-        command = train_command(uneven_data, tiny_checkpoint, **options)
-        done = run(torchrun(workers, command) if workers > 1 else command, folder)
-        (folder / "output.log").write_text(done.stdout)
-        folders[workers, micro_batches] = folder
+    for layout in LAYOUTS:
+        folders[layout] = tmp_path_factory.mktemp("{}x{}".format(*layout))
+        command_server.run(
+            command_of(uneven_data, tiny_checkpoint, layout), folders[layout], workers=layout[0],
+            prepare=[run_preparations.FLOAT64, training_trace.WRITE],
+        )
     return folders
 
 
-@pytest.mark.parametrize("other", [(2, 2), (4, 1)])
-def test_the_same_utterances_give_the_same_group_sums_and_q(runs, other):
-    one, many = (
-        read_records(runs[key] / "group_weights.jsonl") for key in ((1, 4), other)
-    )
-    assert [r["update"] for r in one] == [r["update"] for r in many] and len(one) >= 3
-    first = [list(records[0]["group_loss_nats"].values()) for records in (one, many)]
-    assert first[0] == pytest.approx(first[1], rel=1e-5)
+def of_first_worker(folder: Path) -> list[dict[str, Any]]:
+    return [line for line in training_trace.read(folder) if line["worker"] == 0]
+
+
+@pytest.mark.parametrize("other", LAYOUTS[1:])
+def test_the_same_batches_give_the_same_group_sums_and_q(float64_runs, other):
+    """At 1e-12, over more than two epochs and several moves of q."""
+    one, many = (of_first_worker(float64_runs[layout]) for layout in ((1, 4), other))
+    assert len(one) == len(many) == OPTIONS["optimization__max_update"]
+    assert one[-1]["n_moves"] >= 2
     for a, b in zip(one, many):
-        # float32 models drift apart as gradients are added in another order
-        assert list(a["q"].values()) == pytest.approx(list(b["q"].values()), rel=2e-3)
+        np.testing.assert_allclose(a["group_sums"], b["group_sums"], rtol=1e-12)
+        np.testing.assert_allclose(a["q"], b["q"], rtol=1e-12)
+        np.testing.assert_allclose(a["pending_loss"], b["pending_loss"], rtol=1e-12)
+        assert a["n_moves"] == b["n_moves"]
 
 
-@pytest.mark.parametrize("other", [(2, 2), (4, 1)])
-def test_the_model_moves_the_same_way(runs, other):
-    last = "checkpoints/checkpoint_last.pt"
-    one, many = (load(runs[key] / last)["model"] for key in ((1, 4), other))
+@pytest.mark.parametrize("other", LAYOUTS[1:])
+def test_the_gradient_and_the_model_are_the_same(float64_runs, other):
+    """Adam would hide a gradient that is a constant too large; its norm (float32) does not."""
+    one, many = (of_first_worker(float64_runs[layout]) for layout in ((1, 4), other))
+    for a, b in zip(one, many):
+        assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-6)
+    one, many = (load(float64_runs[layout] / LAST)["model"] for layout in ((1, 4), other))
     assert one.keys() == many.keys()
-    torch.testing.assert_close(one, many, rtol=0.05, atol=2e-3)
+    assert all(weight.dtype == torch.float64 for weight in one.values())
+    torch.testing.assert_close(one, many, rtol=1e-9, atol=1e-9)
 
 
-def logged(folder: Path, name: str) -> list[float]:
-    """A metric of every update, as fairseq logged it on the first worker."""
-    return [
-        float(line.split(f'"{name}": "')[1].split('"')[0])
-        for line in (folder / "output.log").read_text().splitlines()
-        if "[train_inner]" in line and f'"{name}"' in line
-    ]
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_all_workers_have_the_same_q(float64_runs, layout):
+    lines = training_trace.read(float64_runs[layout])
+    for update in range(1, OPTIONS["optimization__max_update"] + 1):
+        of_update = [line for line in lines if line["update"] == update]
+        assert len(of_update) == layout[0]
+        assert len({str(line["q"] + line["pending_loss"]) for line in of_update}) == 1
+        assert len({line["weights"] for line in of_update}) == 1
 
 
-@pytest.mark.parametrize("other", [(2, 2), (4, 1)])
-def test_the_gradient_has_the_same_size(runs, other):
-    """Adam would hide a gradient that is a constant too large; its norm does not."""
-    one, many = (logged(runs[key], "gnorm")[0] for key in ((1, 4), other))
-    assert one == pytest.approx(many, rel=1e-3)
-
-
-@pytest.mark.parametrize("reduction", ["batch_mean", "batch_sum"])
-def test_the_papers_reductions_do_not_depend_on_the_workers(
-    uneven_data, tiny_checkpoint, tmp_path, reduction
-):
-    norms = []
-    for workers, micro_batches in ((1, 2), (2, 1)):
-        options = OPTIONS | {
-            "optimization__update_freq": f"[{micro_batches}]",
-            "optimization__max_update": 1,
-            "criterion__loss_reduction": reduction,
-        }
-        command = train_command(uneven_data, tiny_checkpoint, **options)
-        folder = tmp_path / f"{workers}x{micro_batches}"
-        done = run(torchrun(workers, command) if workers > 1 else command, folder)
-        (folder / "output.log").write_text(done.stdout)
-        norms += logged(folder, "gnorm")
-    assert norms[0] == pytest.approx(norms[1], rel=1e-3) and len(norms) == 2
-
-
-def test_no_worker_needed_a_dummy_batch(runs, uneven_data):
-    """Every update logs the sentences of four batches; a dummy would zero a worker's share."""
-    n_sentences = {}
-    for key, folder in runs.items():
-        n_sentences[key] = logged(folder, "nsentences")
+def test_no_worker_needed_a_dummy_batch(float64_runs, uneven_data):
+    """Every update counts the sentences of four batches; a dummy would zero a worker's share."""
+    n_sentences = {
+        layout: [line["n_sentences"] for line in of_first_worker(folder)]
+        for layout, folder in float64_runs.items()
+    }
     assert n_sentences[1, 4] == n_sentences[2, 2] == n_sentences[4, 1]
     n_utterances = len((uneven_data / "train.lang").read_text().split())
     epochs = np.cumsum(n_sentences[1, 4])
     assert n_utterances in epochs, "an epoch ends exactly when every utterance was seen once"
+    task = make_task(uneven_data, batch_seconds=OPTIONS["task__batch_seconds"])
+    task.load_dataset("train")
+    assert len(task.get_batch_iterator(task.dataset("train"))) % 2 == 1, "as one worker plans it"
 
 
-def test_two_workers_resume_with_the_q_they_had(uneven_data, tiny_checkpoint, tmp_path):
-    options = OPTIONS | {"optimization__update_freq": "[2]", "checkpoint__save_interval_updates": 3}
-    whole = train_command(uneven_data, tiny_checkpoint, **options)
-    part = train_command(uneven_data, tiny_checkpoint, **options | {"optimization__max_update": 5})
-    run(torchrun(2, whole), tmp_path / "whole")
-    run(torchrun(2, part), tmp_path / "resumed")
-    run(torchrun(2, whole), tmp_path / "resumed")
-    q = [
-        [(r["update"], r["q"]) for r in read_records(tmp_path / name / "group_weights.jsonl")]
-        for name in ("whole", "resumed")
-    ]
-    assert q[0] == q[1] and q[0][-1][0] > 5
+def test_a_language_that_one_worker_alone_sees_counts_like_any_other(float64_runs):
+    """deu has one batch an epoch, which in 4 x 1 and 2 x 2 lies with one worker."""
+    lines = of_first_worker(float64_runs[4, 1])
+    n_batches = [column(np.array(line["group_sums"]), "n_batches") for line in lines]
+    assert n_batches[0].sum() == 4
+    in_first_epoch = np.sum(n_batches[: len(n_batches) // 2], axis=0)
+    assert in_first_epoch[0] == 1 < in_first_epoch[1]
+
+
+@pytest.fixture(scope="module")
+def float32_runs(
+    uneven_data, tiny_checkpoint, tmp_path_factory, command_server
+) -> dict[tuple[int, int], Path]:
+    folders = {}
+    for layout in LAYOUTS:
+        folders[layout] = tmp_path_factory.mktemp("{}x{}".format(*layout))
+        command = command_of(uneven_data, tiny_checkpoint, layout, optimization__max_update=2)
+        command_server.run(
+            command, folders[layout], workers=layout[0], prepare=[training_trace.WRITE]
+        )
+    return folders
+
+
+@pytest.mark.parametrize("other", LAYOUTS[1:])
+def test_in_float32_the_first_updates_sums_are_the_same(float32_runs, other):
+    one, many = (of_first_worker(float32_runs[layout])[0] for layout in ((1, 4), other))
+    np.testing.assert_allclose(one["group_sums"], many["group_sums"], rtol=1e-12)
+
+
+def test_torchrun_does_what_the_forked_workers_of_these_tests_do(
+    uneven_data, tiny_checkpoint, tmp_path, float32_runs
+):
+    """To the last bit of the checkpoint."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launcher = [sys.executable, str(BIN / "torchrun"), "--nproc_per_node=2"]
+    command = command_of(uneven_data, tiny_checkpoint, (2, 2), optimization__max_update=2)
+    run([*launcher, f"--master_port={port}", *command], tmp_path)
+    assert_same_training_state(tmp_path / LAST, float32_runs[2, 2] / LAST)
+
+
+@pytest.mark.parametrize("reduction", ["batch_mean", "batch_sum"])
+def test_the_papers_reductions_do_not_depend_on_the_workers(
+    uneven_data, tiny_checkpoint, tmp_path, command_server, reduction
+):
+    norms = []
+    for layout in ((1, 2), (2, 1)):
+        command = command_of(
+            uneven_data, tiny_checkpoint, layout, optimization__max_update=1,
+            criterion__loss_reduction=reduction,
+        )
+        folder = tmp_path / "{}x{}".format(*layout)
+        command_server.run(command, folder, workers=layout[0], prepare=[training_trace.WRITE])
+        norms.append(of_first_worker(folder)[0]["gradient_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+def test_a_step_draws_by_seed_update_and_first_utterance_alone(uneven_data):
+    """From numpy's, torch's and Python's generators, whatever was drawn before."""
+    tasks = {seed: make_task(uneven_data, seed=seed) for seed in (1, 2)}
+    model = SimpleNamespace(train=lambda: None, set_num_updates=lambda update: None)
+    optimizer = SimpleNamespace(backward=lambda loss: None)
+
+    def draws(seed: int, update: int, first: int) -> tuple[float, ...]:
+        drawn = []
+
+        def criterion(model, sample):
+            drawn.extend([np.random.rand(), torch.rand(()).item(), random.random()])
+            return torch.zeros(()), 1, {}
+
+        sample = {"seed_id": first}
+        tasks[seed].train_step(sample, model, criterion, optimizer, update)
+        return tuple(drawn)
+
+    keys = [(1, 5, 7), (2, 5, 7), (1, 6, 7), (1, 5, 8), (1, 7, 5)]
+    first_time = [draws(*key) for key in keys]
+    np.random.rand(), torch.rand(()), random.random()
+    assert [draws(*key) for key in reversed(keys)] == first_time[::-1]
+    assert all(len(set(column)) == len(keys) for column in zip(*first_time))
+
+
+# --- stock fairseq ---
+
+
+def test_stock_fairseq_loses_sentences_to_dummy_batches(
+    tiny_checkpoint, tmp_path, command_server
+):
+    """Three batches of four: 12 sentences as 1 x 4 and 8 as 2 x 2, with 1.5 times the gradient.
+
+    The second worker's last micro-batch is a dummy, and ``trainer.py:873`` and ``:895`` zero all
+    that this worker counted. Why the planner makes a multiple of workers; red once stock is right.
+    """
+    data = write_tiny_corpus(tmp_path / "data", {"train": 12, "valid": 2}, {"deu": "abcd"})
+    logged = {}
+    for layout in ((1, 4), (2, 2)):
+        command = command_of(
+            data, tiny_checkpoint, layout, task___name="audio_finetuning", criterion___name="ctc",
+            task__labels="ltr", dataset__batch_size=4, dataset__required_batch_size_multiple=1,
+            optimization__max_update=1, model__dropout=0.0, model__apply_mask="false",
+        )
+        own = ("task.batch_seconds", "criterion.objective", "criterion.step_size")
+        command = [argument for argument in command if not argument.startswith(own)]
+        folder = tmp_path / "{}x{}".format(*layout)
+        output = command_server.run(command, folder, workers=layout[0]).stdout
+        line = next(line for line in output.splitlines() if "[train_inner]" in line)
+        logged[layout] = {
+            name: float(line.split(f'"{name}": "')[1].split('"')[0])
+            for name in ("nsentences", "gnorm")
+        }
+    assert logged[1, 4]["nsentences"] == 12
+    assert logged[2, 2]["nsentences"] == 8
+    assert logged[2, 2]["gnorm"] == pytest.approx(1.5 * logged[1, 4]["gnorm"], rel=1e-3)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from fairseq_dro.criterions.group_sums import total_group_sums
+
 WRITE = "tests.training_trace:write"
 FILE = "trace.jsonl"
 
@@ -41,6 +43,8 @@ def _line(trainer: Any, logging_outputs: list[dict[str, Any]], gradient_norm: An
         "worker": trainer.data_parallel_rank,
         "update": trainer.get_num_updates(),
         "loss_nats": float(sum(log["loss"] for log in logging_outputs)),
+        "n_sentences": int(sum(log["nsentences"] for log in logging_outputs)),
+        "group_sums": total_group_sums(logging_outputs).tolist(),
         "gradient_norm": float(gradient_norm),
         "lr": trainer.get_lr(),
         "q": state.q.tolist(),
