@@ -347,6 +347,21 @@ def test_arms_that_are_typed_are_what_was_typed(tmp_path):
     assert comparison.measures["plain"]["worst"] == pytest.approx(rates.max(axis=1).mean())
 
 
+def test_the_worst_of_several_runs_is_the_mean_of_their_worst_everywhere(tmp_path):
+    """deu is worst in one run and kat in the other: the worst of averages would be 30 %."""
+    runs = []
+    for name, deu, kat in (("erm_1", 84, 42), ("erm_2", 42, 84), ("dro_1", 42, 21)):
+        texts = {"deu": utterances("deu", 10, deu), "kat": utterances("kat", 10, kat)}
+        runs.append(plant_run(tmp_path / name, texts))
+    comparison = compare_arms(
+        read_arms([f"erm={runs[0]},{runs[1]}", f"dro={runs[2]}"], "decode_test"), n_replicates=50
+    )
+    assert rows_of(side_by_side(comparison))["**worst**"][:2] == ["40.0", "20.0"]
+    said = summary(comparison, comparison.differences[0])
+    assert "fell from 40.0 % (deu, kat) to 20.0 % (deu)" in said
+    assert comparison.differences[0].measures["worst"].estimate == pytest.approx(-0.2)
+
+
 def test_seeds_that_differ_widen_the_interval_and_the_note_says_by_how_much(tmp_path):
     erm, dro = seeded(tmp_path, "erm", (1, 2, 3), 0.3), seeded(tmp_path, "dro", (1, 2, 3), 0.3)
     many = compare_arms(

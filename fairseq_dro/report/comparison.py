@@ -84,6 +84,8 @@ class Comparison:
         codes: groups by falling CER of the baseline.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
         measures: by arm and name (``MEASURES``, ``micro``), mean over the arm's runs of CER.
+        worst_wer: by arm, mean over the arm's runs of the highest WER.
+        worst_groups: by arm, the groups with the highest CER in its runs, the most frequent first.
         differences: of all arms but the first.
         constant_cer: CER of the audio-blind constant guess by group, or None.
         train_seconds: training speech by group, or None.
@@ -94,6 +96,8 @@ class Comparison:
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
     measures: Mapping[str, Mapping[str, float]]
+    worst_wer: Mapping[str, float]
+    worst_groups: Mapping[str, Sequence[str]]
     test: PairedTest
     differences: Sequence[ArmDifference]
     constant_cer: Mapping[str, float] | None = None
@@ -103,14 +107,6 @@ class Comparison:
         """Unweighted mean over groups, without those that have no rate."""
         known = [rates[code] for code in self.codes if not math.isnan(rates[code])]
         return math.fsum(known) / len(known) if known else math.nan
-
-    def worst(self, rates: Mapping[str, float]) -> tuple[str, float]:
-        """The group with the highest rate; of equals, the first in the alphabet."""
-        known = [code for code in sorted(self.codes) if not math.isnan(rates[code])]
-        if not known:
-            return "", math.nan
-        code = max(known, key=lambda group: rates[group])
-        return code, rates[code]
 
     def final_q(self, arm: Arm) -> dict[str, float]:
         """Weights at the last validation by group, mean over runs; empty without a history."""
@@ -130,6 +126,7 @@ class Comparison:
                     "name": arm.name,
                     "runs": [str(run.folder) for run in arm.runs],
                     "measures": {k: _number(v) for k, v in self.measures[arm.name].items()},
+                    "worst_groups": list(self.worst_groups[arm.name]),
                     "groups": {
                         code: {
                             "cer": _number(self.cer[arm.name][code]),
@@ -181,11 +178,15 @@ def compare_arms(
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
     test = pair(decoded, by_corpus=_by_corpus(arms))
     groups = test.characters.languages
-    cer, wer, measures = {}, {}, {}
+    cer, wer, measures, worst_wer, worst_groups = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
         rates = test.characters.rates(index)
         cer[arm.name] = dict(zip(groups, rates.mean(axis=0).tolist()))
-        wer[arm.name] = dict(zip(groups, test.words.rates(index).mean(axis=0).tolist()))
+        words = test.words.rates(index)
+        wer[arm.name] = dict(zip(groups, words.mean(axis=0).tolist()))
+        worst_wer[arm.name] = float(words.max(axis=1).mean())
+        worst = Counter(groups[place] for place in rates.argmax(axis=1))
+        worst_groups[arm.name] = [name for name, _ in worst.most_common()]
         errors, lengths = test.characters.errors[index], test.characters.lengths
         measures[arm.name] = {
             **{name: float(measure(rates).mean()) for name, measure in MEASURES.items()},
@@ -209,8 +210,9 @@ def compare_arms(
         )
     codes = sorted(groups, key=lambda code: (-baseline[code], code))
     return Comparison(
-        arms, codes, cer, wer, measures, test, differences, constant_cer, train_seconds
-    )
+        arms, codes, cer, wer, measures, worst_wer, worst_groups, test, differences,
+        constant_cer, train_seconds,
+    )  # fmt: skip
 
 
 def _by_corpus(arms: Sequence[Arm]) -> bool:

@@ -14,7 +14,9 @@ variances are estimated apart and added:
   sampling, 1985; drawing B is too narrow by (B - 1) / B);
 - *training*: an arm's number is the mean over its runs, with the variance of a mean of runs. An arm
   of one run borrows the variance of the other arm's runs; with one run each there is none to
-  estimate, and the interval holds for *these two models* only.
+  estimate, and the interval holds for *these two models* only. Variances are not pooled over
+  languages: a seed can be good for all of them at once, and many languages would then look like
+  many independent estimates of what a few runs say.
 
 An interval is estimate -+ t * standard error, with Satterthwaite's degrees of freedom: percentile
 intervals reject a true null in 16 to 24 % of cases with 3 to 5 blocks, where this rejects in 4 to
