@@ -112,7 +112,15 @@ class Folded:
     kind: str = "folded"
 
 
-Block = Union[Paragraph, Notices, Table, Figure, Code, Examples, Folded]  # noqa: UP007
+@dataclass(frozen=True)
+class Beside:
+    """Blocks side by side where there is room, else one below the other; each with its heading."""
+
+    titled: Sequence[tuple[str, Block]]  # the heading may be empty
+    kind: str = "beside"
+
+
+Block = Union[Paragraph, Notices, Table, Figure, Code, Examples, Folded, Beside]  # noqa: UP007
 
 
 @dataclass

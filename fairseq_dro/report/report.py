@@ -18,9 +18,10 @@ from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.sections.checkpoints import checkpoints_section
 from fairseq_dro.report.sections.confounds import confounds_section
 from fairseq_dro.report.sections.cost import cost_section
+from fairseq_dro.report.sections.forest import forest_section
 from fairseq_dro.report.sections.headline import headline_section
 from fairseq_dro.report.sections.identification import identification_section
-from fairseq_dro.report.sections.languages import forest_section, languages_section
+from fairseq_dro.report.sections.languages import languages_section
 from fairseq_dro.report.sections.learning import learning_section
 from fairseq_dro.report.sections.proxy import proxy_section
 from fairseq_dro.report.sections.reproduction import reproduction_section

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, MARKERS, canvas, svg_of
 
 ROWS_PER_PICTURE = 48
-_WIDTH = 3.9  # inches
+_WIDTH, _WIDTH_ALONE = 3.9, 4.5  # inches
 
 
 class Estimate(NamedTuple):
@@ -55,16 +55,17 @@ def draw_forest(
     rows = -(-len(codes) // max(n_pictures, 1))
     for start in range(0, len(codes), max(rows, 1)):
         chosen = codes[start : start + rows]
-        pictures.append(
-            _draw(chosen, labels, series, null_band, limit, f"forest {start}", padded_to=rows)
-        )
+        width = _WIDTH if n_pictures > 1 else _WIDTH_ALONE
+        name = f"forest {start}"
+        pictures.append(_draw(chosen, labels, series, null_band, limit, name, rows, width))
     return pictures
 
 
-def _draw(codes, labels, series, null_band, limit, name, padded_to) -> str:
+def _draw(codes, labels, series, null_band, limit, name, padded_to, width) -> str:
     offsets = _offsets(len(series))
-    height = 0.75 + (0.17 if len(series) < 3 else 0.22) * padded_to
-    with canvas(_WIDTH, height) as figure:
+    row_height = (0.17 if len(series) < 3 else 0.22) * (1.5 if padded_to < 20 else 1)
+    height = 0.75 + row_height * max(padded_to, 2)
+    with canvas(width, height) as figure:
         axis = figure.subplots()
         if null_band is not None:
             axis.axvspan(100 * null_band[0], 100 * null_band[1], color="#eeeeee", zorder=0)

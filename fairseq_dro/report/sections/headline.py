@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fairseq_dro.report.blocks import (
     MISSING,
+    Beside,
     Cell,
     Column,
+    Figure,
     Paragraph,
     Section,
     Table,
@@ -14,6 +16,7 @@ from fairseq_dro.report.blocks import (
 )
 from fairseq_dro.report.report_data import ReportData, label_of
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.sections.forest import forest_block
 from fairseq_dro.scoring.disparity import WORST_K
 from fairseq_dro.scoring.intervals import Disparity
 
@@ -65,7 +68,11 @@ def headline_section(data: ReportData) -> Section:
         if key == "worst":
             rows += _about_the_worst(runs)
     rows = [row[: len(columns)] + [Cell("")] * (len(columns) - len(row)) for row in rows]
-    section.blocks.append(Table(columns, rows))
+    table, forest = Table(columns, rows), forest_block(data)
+    if isinstance(forest, Figure) and len(forest.svgs) == 1:
+        section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
+    else:
+        section.blocks.append(table)
     section.blocks += _notes(n_languages)
     return section
 

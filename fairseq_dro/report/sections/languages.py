@@ -1,4 +1,4 @@
-"""The table of languages and their forest plot."""
+"""The table of languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from fairseq_dro.report.blocks import (
     MISSING,
     Cell,
     Column,
-    Figure,
     Paragraph,
     Section,
     Table,
@@ -17,14 +16,12 @@ from fairseq_dro.report.blocks import (
     per_cent,
     rate_cell,
 )
-from fairseq_dro.report.figures.forest import Series, draw_forest
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
 
 _ABOUT_BASELINES = (
     " Against it: by a paired test on the same utterances, corrected for the number of languages "
-    "(Holm); same means that no difference is shown, and one run each says nothing about other "
-    "seeds. Rank: 1 is the highest CER."
+    "(Holm); same means that no difference is shown. Rank: 1 is the highest CER."
 )
 
 
@@ -39,7 +36,8 @@ def languages_section(data: ReportData) -> Section:
             counts = Counter(verdict.values())
             text = (
                 f"Against {run.name}: {counts[BETTER]} languages better, {counts[WORSE]} worse, "
-                f"of {counts[SAME]} no difference is shown."
+                f"of {counts[SAME]} no difference is shown. This is about these two models; what "
+                "another seed would give is not known (fairseq-dro compare takes several)."
             )
             section.blocks.append(Paragraph(text))
     section.blocks.append(_table(data))
@@ -53,30 +51,6 @@ def languages_section(data: ReportData) -> Section:
         )
     )
     return section
-
-
-def forest_section(data: ReportData) -> Section | None:
-    """CER with intervals, a line per language; None before decoding."""
-    if data.scores is None:
-        return None
-    series = [Series(data.run.name, data.scores.estimates)]
-    for run, scores in zip(data.baselines, data.baseline_scores):
-        if scores is not None:
-            series.append(Series(run.name, scores.estimates))
-    if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
-        rate = per_cent(data.scores.cer[data.codes[0]])
-        text = f"No picture: the CER of every language is {rate} %."
-        return Section("forest", "CER with intervals", [Paragraph(text)])
-    band = data.scores.null_band
-    caption = "CER on the test split with 95 % intervals, highest first."
-    if band is not None:
-        caption += (
-            " Grey band: where the highest CER of the run would lie if all its languages were "
-            "equally hard."
-        )
-    pictures = draw_forest(data.codes, data.short_labels, series, band)
-    figure = Figure(pictures, caption, alt=caption, width=375)
-    return Section("forest", "CER with intervals", [figure])
 
 
 def _table(data: ReportData) -> Table:

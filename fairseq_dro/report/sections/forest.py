@@ -1,0 +1,37 @@
+"""CER with intervals, a line per language."""
+
+from __future__ import annotations
+
+from fairseq_dro.report.blocks import Figure, Paragraph, Section, per_cent
+from fairseq_dro.report.figures.forest import Series, draw_forest
+from fairseq_dro.report.report_data import ReportData
+
+
+def forest_section(data: ReportData) -> Section | None:
+    """More languages than one picture holds; a single picture stands beside the headline."""
+    block = forest_block(data)
+    if block is None or (isinstance(block, Figure) and len(block.svgs) == 1):
+        return None
+    return Section("forest", "CER with intervals", [block])
+
+
+def forest_block(data: ReportData) -> Figure | Paragraph | None:
+    """The pictures; a sentence where all rates are one; None before decoding."""
+    if data.scores is None or not data.scores.cer:
+        return None
+    if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
+        rate = per_cent(data.scores.cer[data.scores.worst])
+        return Paragraph(f"No picture: the CER of every language is {rate} %.")
+    series = [Series(data.run.name, data.scores.estimates)]
+    for run, scores in zip(data.baselines, data.baseline_scores):
+        if scores is not None:
+            series.append(Series(run.name, scores.estimates))
+    band = data.scores.null_band
+    caption = "CER on the test split with 95 % intervals, highest first."
+    if band is not None:
+        caption += (
+            " Grey band: where the highest CER of the run would lie if all its languages were "
+            "equally hard."
+        )
+    pictures = draw_forest(data.codes, data.short_labels, series, band)
+    return Figure(pictures, caption, alt=caption, width=375 if len(pictures) > 1 else 440)
