@@ -53,7 +53,10 @@ class Replayed(torch.nn.Module):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--utterances", type=int, default=8, help="of a batch (default: 8)")
+    parser.add_argument(
+        "--utterances", type=int, default=16,
+        help="of a batch (default: 16, which are the 80 s of the recipes' max_tokens)",
+    )
     parser.add_argument("--letters", type=int, default=60, help="of an utterance (default: 60)")
     parser.add_argument("--frames", type=int, default=250, help="of 20 ms (default: 250, 5 s)")
     args = parser.parse_args()

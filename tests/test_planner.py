@@ -110,6 +110,7 @@ def test_a_multiple_is_reached_without_halving_any_batch(multiple_of):
     shrunk = len(free.batches) / len(plan.batches)
     fill = plan.fill(n_samples, 50 * RATE)
     assert fill.mean() == pytest.approx(free.fill(n_samples, 50 * RATE).mean() * shrunk, rel=0.02)
+    assert fill.min() > 0.7
     of_group = [fill[[groups[b[0]] == g for b in plan.batches]].mean() for g in range(6)]
     assert min(of_group) > 0.85 * shrunk
     assert max(of_group) < 1.15 * max(shrunk, 1)
@@ -170,6 +171,13 @@ def test_workers_idle_less_than_half_as_long_as_in_a_random_order(sampling, micr
     cost = np.array([len(batch) * n_samples[batch].max() for batch in plan.batches])
     shuffled = np.random.default_rng(0).permutation(cost)
     assert idle_share(cost, 8, micro_batches) < idle_share(shuffled, 8, micro_batches) / 2
+
+
+def test_within_an_update_batches_that_workers_take_together_are_neighbours_in_cost():
+    n_samples, groups = corpus(20, 6000)
+    plan = BatchPlanner(50 * RATE).plan(n_samples, groups, epoch=1, multiple_of=32)
+    cost = np.array([len(batch) * n_samples[batch].max() for batch in plan.batches])
+    assert (np.diff(cost.reshape(-1, 32)) <= 0).all()
 
 
 @pytest.mark.parametrize("sampling", list(GroupSampling))
