@@ -15,7 +15,7 @@ from typing import Any
 
 PHASES_FILE = "phases.log"
 """In the run folder: what the process is doing, a line as it begins."""
-STEP_S = 0.02
+STEP_S = 0.04
 """What each step of saving is made to last at least."""
 
 
@@ -65,7 +65,7 @@ def _full_disk(module: str, attribute: str, concerns: Callable[[tuple], bool]) -
 
 
 def die_at_a_random_moment() -> None:
-    """SIGKILL within 0.8 s of training, in which saving is slow and tells its phase."""
+    """SIGKILL within 1.2 s of training, in which saving is slow and tells its phase."""
     from fairseq import checkpoint_utils
 
     from fairseq_dro import durable_file
@@ -96,7 +96,7 @@ def die_at_a_random_moment() -> None:
     _before("os", "remove", removing)
     _after("fairseq.checkpoint_utils", "save_checkpoint", lambda: record("training"))
 
-    delay = random.Random(int(os.environ["KILL_SEED"])).uniform(0.0, 0.8)
+    delay = random.Random(int(os.environ["KILL_SEED"])).uniform(0.0, 1.2)
     load = checkpoint_utils.load_checkpoint
 
     @functools.wraps(load)

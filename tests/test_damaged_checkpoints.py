@@ -175,6 +175,12 @@ def test_only_temporary_files_of_checkpoints_are_removed(tmp_path):
     assert {path.name for path in folder.iterdir()} == {LAST, "notes.tmp", "other.pt.tmp"}
 
 
+def test_the_file_that_a_run_starts_from_is_none_of_its_checkpoints(tmp_path):
+    folder = folder_of(tmp_path, ("checkpoint_best.pt", 5))
+    assert newest_good(str(folder)) == "checkpoint_best.pt"
+    assert newest_good(str(folder), but=[f"{folder}/./checkpoint_best.pt", None]) is None
+
+
 def test_a_new_run_has_no_checkpoint(tmp_path):
     assert newest_good(str(tmp_path)) is None and newest_good(str(tmp_path / "nowhere")) is None
 

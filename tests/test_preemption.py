@@ -100,7 +100,7 @@ def test_one_worker_that_is_asked_stops_all_at_the_same_update(
     tiny_data, tiny_checkpoint, command_server, tmp_path
 ):
     command = train_command(
-        tiny_data, tiny_checkpoint, **OPTIONS | TWO_WORKERS | {"optimization__max_update": 6}
+        tiny_data, tiny_checkpoint, **OPTIONS | TWO_WORKERS | {"optimization__max_update": 4}
     )
     command_server.run(command, tmp_path / "whole", workers=2)
     stopped = tmp_path / "stopped"

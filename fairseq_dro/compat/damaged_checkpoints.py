@@ -25,7 +25,7 @@ import functools
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fairseq_dro.compat import checkpoint_files
@@ -55,7 +55,8 @@ def apply() -> None:
         if cfg.restore_file != LAST:
             on_rank_zero(trainer, lambda: _require_whole(cfg.restore_file))
             return original(cfg, trainer, **kwargs)
-        newest = on_rank_zero(trainer, lambda: newest_good(cfg.save_dir))
+        starts = (cfg.finetune_from_model, getattr(cfg, "continue_once", None))
+        newest = on_rank_zero(trainer, lambda: newest_good(cfg.save_dir, but=starts))
         if newest in (None, LAST):
             return original(cfg, trainer, **kwargs)
         with _restoring(cfg, os.path.join(cfg.save_dir, newest)):
@@ -70,10 +71,13 @@ def apply() -> None:
     checkpoint_utils.load_checkpoint = load_checkpoint
 
 
-def newest_good(folder: str) -> str | None:
+def newest_good(folder: str, but: Iterable[str | None] = ()) -> str | None:
     """Name of the newest whole checkpoint in `folder`; None in a folder that never had one.
 
     Damaged ones that it meets on the way are set aside.
+
+    Args:
+        but: paths that are no part of this run, though perhaps in its folder: what it starts from.
 
     Raises:
         UserError: there were checkpoints, but all are damaged.
@@ -84,7 +88,12 @@ def newest_good(folder: str) -> str | None:
     if leftovers:
         logger.info("removed what a killed save left: %s", ", ".join(leftovers))
     last = os.path.join(folder, LAST)
-    others = checkpoint_files.other_checkpoints(folder)
+    starts = {os.path.realpath(path) for path in but if path}
+    others = [
+        path
+        for path in checkpoint_files.other_checkpoints(folder)
+        if os.path.realpath(path) not in starts
+    ]
     last_is_good = os.path.isfile(last) and _is_whole(last)
     if last_is_good:
         written = os.stat(last).st_mtime_ns
@@ -124,6 +133,8 @@ def _is_whole(path: str) -> bool:
 
 
 def _require_whole(path: str) -> None:
+    if not os.path.isfile(path):
+        return  # a remote one, or missing_restore_file.py has said so
     damage = checkpoint_files.damage_of(path)
     if damage is not None:
         raise UserError(
