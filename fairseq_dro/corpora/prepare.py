@@ -1,142 +1,300 @@
-"""``fairseq-dro prepare``: make a data folder from synthetic speech or a table of recordings."""
+"""``fairseq-dro prepare``: from a corpus as downloaded to a folder that trains.
+
+Read, normalise, look at the headers, split and select, convert what needs it, write. The same
+command goes on after a kill; ``dataset.json`` says what the folder was made from.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import logging
+import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from fairseq_dro import languages
-from fairseq_dro.corpora import speech_table, spoken_corpus, spoken_languages
+from fairseq_dro.corpora import audio_pool, options, record, selection, spoken_languages, units
+from fairseq_dro.corpora.audio_files import require_decoders
+from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
+from fairseq_dro.corpora.espeak_reader import Espeak
+from fairseq_dro.corpora.language_choice import LanguageChoice, choose
+from fairseq_dro.corpora.progress import with_progress
+from fairseq_dro.corpora.reader import MissingParts, Reader
+from fairseq_dro.corpora.readers import READERS
+from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
+from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-RECEIPT = "prepared.json"  # written last: says what the folder was made from
+OUTSIDE_DICTIONARY = "symbol outside the dictionary"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-
-    espeak = sources.add_parser("espeak", help="synthetic speech in up to 103 languages")
-    espeak.add_argument("out", nargs="?", type=Path, help="data folder to make")
-    espeak.add_argument(
-        "--languages", default="6", help="how many of the list, or codes: deu,kat (default: 6)"
-    )
-    espeak.add_argument(
-        "--utterances", type=int, default=1000, help="training utterances in all (default: 1000)"
-    )
-    espeak.add_argument(
-        "--words", type=int, default=10, help="words or phrases per language (default: 10)"
-    )
-    espeak.add_argument("--seed", type=int, default=1)
-    espeak.add_argument("--workers", type=int, help="processes (default: one per core)")
-    espeak.add_argument("--list", action="store_true", help="show the languages and stop")
-
-    table = sources.add_parser("table", help="recordings listed in a tab-separated table")
-    table.add_argument("out", type=Path, help="data folder to make")
-    table.add_argument("--table", type=Path, required=True, help="such as corpus.tsv")
-    table.add_argument("--audio-root", type=Path, help="default: the table's folder")
+    corpora = parser.add_subparsers(dest="source", required=True, metavar="CORPUS")
+    for reader in READERS:
+        one = corpora.add_parser(reader.name, help=reader.summary, description=reader.summary)
+        is_espeak = reader is Espeak
+        one.add_argument("out", nargs="?" if is_espeak else None, type=Path,
+                         help="data folder to make")  # fmt: skip
+        reader.add_arguments(one)
+        options.add_options(one, chooses_languages=not is_espeak)
+        one.set_defaults(reader=reader)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the folder, or say that the same call has made it before.
 
     Raises:
-        UserError: see the readers; or the folder was made from something else.
+        UserError: see the readers; or an option is out of range, the folder holds another data
+            set, nothing is left to train on, or the disk is full.
     """
-    if args.source == "espeak":
-        return _espeak(args)
-    return _table(args)
-
-
-def _espeak(args: argparse.Namespace) -> int:
-    if args.list:
-        for language in spoken_languages.spoken_languages().values():
-            words = " ".join(spoken_languages.vocabulary(language)[:5])
-            name = languages.name_of(language.code)
-            sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
-        return 0
+    if getattr(args, "list", False):
+        return _list_spoken_languages()
     if args.out is None:
-        raise UserError("prepare espeak: name the data folder to make.")
-    if not 4 <= args.words <= 12 or args.utterances < 1:
-        raise UserError("prepare espeak: expected --words of 4 to 12 and --utterances above 0.")
-    chosen = spoken_languages.choose_languages(args.languages)
-    plan = spoken_corpus.plan_corpus(chosen, args.utterances, args.words, args.seed)
-    receipt = {"source": "espeak", "plan": spoken_corpus.fingerprint(plan)}
-    if _is_prepared(args.out, receipt):
+        raise UserError(f"prepare {args.source}: name the data folder to make.")
+    options.check(args)
+    is_espeak = args.reader is Espeak
+    choice = LanguageChoice() if is_espeak else choose(args.languages, args.languages_set)
+    missing = MissingParts(args.skip_missing)
+    reader = args.reader(args, choice, missing)
+    request = {
+        "reader": reader.name, "options": options.as_request(args), "source": reader.source()
+    }  # fmt: skip
+    folder = DataFolder(args.out, request)
+    if folder.is_prepared(args.overwrite):
+        sys.stdout.write(f"{args.out} is there already, made by the same command.\n")
         return 0
-    audio = args.out / "audio"
-    utterances: list[Utterance] = []
-    done = spoken_corpus.speak_corpus(plan, audio, args.workers)
-    for spoken in _with_progress(done, len(chosen), "languages"):
-        utterances += spoken
-    return _finish(args.out, utterances, audio, receipt)
+    rejected: list[Rejection] = []
+    candidates = _choose(reader, args, rejected)
+    _report_absent_languages(candidates, rejected, choice, reader)
+    folder.begin()
+    encoder = _units(args, candidates)
+    candidates = _label(candidates, encoder, args.dictionary, rejected)
+    utterances = _convert(candidates, args, rejected)
+    _require_training(utterances, rejected, args.out)
+    return _write(folder, utterances, encoder, reader, args, rejected)
 
 
-def _table(args: argparse.Namespace) -> int:
-    root = args.audio_root or args.table.parent
-    try:
-        status = args.table.stat()
-    except FileNotFoundError:
-        status = None  # the reader says it better
-    receipt = {
-        "source": str(args.table.resolve()),
-        "audio_root": str(root.resolve()),
-        "table_bytes": status.st_size if status else 0,
-        "table_modified": status.st_mtime if status else 0,
-    }
-    if _is_prepared(args.out, receipt):
-        return 0
-    rows = speech_table.read_speech_table(args.table, root)
-    utterances = list(_with_progress(rows, None, "utterances"))
-    for utterance in {u.language: u for u in utterances}.values():
-        languages.require_known(utterance.language, str(args.table))
-    return _finish(args.out, utterances, root, receipt)
+def _choose(
+    reader: Reader, args: argparse.Namespace, rejected: list[Rejection]
+) -> list[Candidate]:
+    items = with_progress(reader.recordings(), None, "utterances")
+    profile = args.text_profile or reader.text_profile
+    candidates = selection.normalise(items, profile, rejected)
+    require_decoders([c.recording.audio for c in candidates])
+    jobs = [candidate.job(not args.convert_ogg) for candidate in candidates]
+    candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
+    selection.assign_splits(candidates, args)
+    candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
+    for split in ("valid", "test"):
+        without = selection.languages_without(candidates, split)
+        if without:
+            logger.info(
+                "%d languages have nothing in %s: %s", len(without), split, " ".join(without)
+            )
+    return candidates
 
 
-def _finish(folder: Path, utterances: list[Utterance], root: Path, receipt: dict) -> int:
-    sizes = write_data_folder(folder, utterances, root)
-    (folder / RECEIPT).write_text(json.dumps(receipt), encoding="utf-8")
+def _report_absent_languages(candidates, rejected, choice: LanguageChoice, reader: Reader) -> None:
+    found = {c.recording.language for c in candidates} | {one.language for one in rejected}
+    absent = sorted(choice.wanted - found) if choice.wanted else []
+    if absent:
+        reader.missing.report(
+            f"{reader.audio_root} holds no utterance of {' '.join(absent)}", "download them"
+        )
+
+
+def _units(args: argparse.Namespace, candidates: list[Candidate]) -> units.Units:
+    if args.units == "characters":
+        return units.Characters()
+    if args.units == "graphemes":
+        return units.Graphemes()
+    model = args.out / units.SENTENCEPIECE_MODEL
+    if args.sentencepiece_model is not None:
+        if args.sentencepiece_model.resolve() != model.resolve():
+            model.write_bytes(args.sentencepiece_model.read_bytes())
+    else:
+        texts = [c.text for c in candidates if c.split == "train"]
+        units.train_sentencepiece(texts, args.vocabulary_size, model)
+    return units.Sentencepiece(model)
+
+
+def _label(
+    candidates: list[Candidate], encoder: units.Units, dictionary: Path | None,
+    rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
+    known = set(_symbols(dictionary)) if dictionary else None
+    kept = []
+    for candidate in candidates:
+        candidate.label = encoder.labels(candidate.text)
+        unknown = set(candidate.label.split()) - known if known is not None else ()
+        if unknown:
+            detail = " ".join(sorted(unknown))
+            rejected.append(candidate.reject(OUTSIDE_DICTIONARY, detail))
+        else:
+            kept.append(candidate)
+    return kept
+
+
+def _symbols(dictionary: Path) -> list[str]:
+    """Symbols of fairseq's dictionary format, ``symbol count`` a line."""
+    symbols = []
+    lines = dictionary.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        symbol, _, count = line.rstrip().rpartition(" ")
+        if not symbol or not count.isdigit():
+            raise UserError(
+                f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
+                "a count."
+            )
+        symbols.append(symbol)
+    return symbols
+
+
+def _convert(
+    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
+) -> list[Utterance]:
+    to_convert = [c for c in candidates if not c.n_samples]
+    jobs = [
+        c.job(not args.convert_ogg, _target(args.out, c.recording.language,
+                                            c.recording.utterance_id))
+        for c in to_convert
+    ]  # fmt: skip
+    results = audio_pool.convert(jobs, args.workers)
+    paths: dict[int, Path] = {}
+    dropped = set()
+    for candidate, job, result in zip(to_convert, jobs, results):
+        if result.error:
+            rejected.append(candidate.reject(result.error, result.detail))
+            dropped.add(id(candidate))
+        else:
+            candidate.n_samples = result.n_samples
+            paths[id(candidate)] = job.target
+    return [
+        Utterance(
+            path=paths.get(id(c), c.recording.audio),
+            n_samples=c.n_samples,
+            language=c.recording.language,
+            label=c.label,
+            utterance_id=" ".join(c.recording.utterance_id.split()),
+            split=c.split,
+            text=c.text,
+            speaker=" ".join(c.recording.speaker.split()),
+            corpus=" ".join(c.recording.corpus.split()),
+        )
+        for c in candidates
+        if id(c) not in dropped
+    ]
+
+
+def _target(out: Path, language: str, utterance_id: str) -> Path:
+    """Where a converted file goes: a name that any file system takes, one for each id."""
+    safe = re.sub(r"[^\w.\-]", "_", utterance_id)[:100]
+    if safe != utterance_id or safe.startswith("."):
+        safe = f"{safe.lstrip('.')}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:12]}"
+    return out / CONVERTED / language / f"{safe}.flac"
+
+
+def _require_training(utterances: list[Utterance], rejected: list[Rejection], out: Path) -> None:
+    if any(utterance.split == "train" for utterance in utterances):
+        return
+    write_rejected(out, rejected)
+    counts = count_rejected(rejected)
+    if counts:
+        reason, by_language = next(iter(counts.items()))
+        example = next(one for one in rejected if one.reason == reason)
+        why = (
+            f"{len(rejected)} were left out, most often because of: {reason} "
+            f"({sum(by_language.values())} times; first {example.where} {example.detail}".rstrip()
+            + f"); all are in {out / 'rejected.tsv'}"
+        )
+    else:
+        why = "the corpus has none in the languages that were asked for"
+    raise UserError(f"No utterance is left in the split 'train': {why}.")
+
+
+def _write(
+    folder: DataFolder, utterances: list[Utterance], encoder: units.Units, reader: Reader,
+    args: argparse.Namespace, rejected: list[Rejection],
+) -> int:  # fmt: skip
+    tokens = [f"[{code}]" for code in sorted({utterance.language for utterance in utterances})]
+    known = _symbols(args.dictionary) if args.dictionary else None
+    if args.language_tokens and known is not None and set(tokens) - set(known):
+        lacking = sorted(set(tokens) - set(known))
+        raise UserError(
+            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
+            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
+        )
+    root = _common_root([u.path for u in utterances], [reader.audio_root, args.out / CONVERTED])
+    sizes = write_data_folder(
+        args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
+        extra_symbols=tokens if args.language_tokens else (),
+    )  # fmt: skip
+    write_rejected(args.out, rejected)
+    rejected_counts = count_rejected(rejected)
+    covered = record.coverage(utterances, known)
+    folder.finish(
+        {
+            "reader": reader.name,
+            "text_profile": args.text_profile or reader.text_profile,
+            "units": args.units,
+            "versions": record.versions(),
+            "fingerprint": record.fingerprint(
+                utterances, args.out / f"dict.{encoder.label_type}.txt"
+            ),
+            "splits": sizes,
+            "languages": record.counts(utterances),
+            "coverage": covered,
+            "rejected": rejected_counts,
+            "skipped_parts": reader.missing.found,
+        }
+    )
+    sys.stdout.write(describe_rejected(rejected_counts))
+    uncovered = {code: share for code, share in covered.items() if share < 1}
+    if uncovered:
+        worst = sorted(uncovered.items(), key=lambda item: item[1])[:8]
+        sys.stdout.write(
+            f"{len(uncovered)} languages have symbols in valid or test that training lacks; share "
+            "of their units that training has: "
+            + ", ".join(f"{code} {share:.2%}" for code, share in worst) + "\n"
+        )  # fmt: skip
+    sys.stdout.write(_summary(args.out, utterances, sizes))
+    return 0
+
+
+def _common_root(paths: list[Path], candidates: list[Path]) -> Path:
+    """The first candidate that all audio lies below, else the deepest folder that has it all."""
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+    common = os.path.commonpath(sorted(folders))
+    for candidate in map(os.path.abspath, candidates):
+        if os.path.commonpath([common, candidate]) == candidate:
+            return Path(candidate)
+    return Path(common)
+
+
+def _summary(folder: Path, utterances: list[Utterance], sizes: dict[str, int]) -> str:
     seconds: Counter[str] = Counter()
     for utterance in utterances:
         if utterance.split == "train":
             seconds[utterance.language] += utterance.n_samples / SAMPLE_RATE
     most, least = seconds.most_common()[0], seconds.most_common()[-1]
-    sys.stdout.write(
+    return (
         f"{folder}: {len(seconds)} languages, "
         + ", ".join(f"{count} utterances to {split}" for split, count in sizes.items())
         + f"; {sum(seconds.values()) / 60:.1f} minutes of training speech, from {least[1]:.0f} s "
         f"({least[0]}) to {most[1]:.0f} s ({most[0]}).\n"
     )
+
+
+def _list_spoken_languages() -> int:
+    for language in spoken_languages.spoken_languages().values():
+        words = " ".join(spoken_languages.vocabulary(language)[:5])
+        name = languages.name_of(language.code)
+        sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
     return 0
-
-
-def _is_prepared(folder: Path, receipt: dict) -> bool:
-    path = folder / RECEIPT
-    if not path.exists():
-        if any(folder.glob("*.tsv")):
-            logger.info("%s holds an unfinished preparation: starting it again", folder)
-        return False
-    try:
-        same = json.loads(path.read_text(encoding="utf-8")) == receipt
-    except json.JSONDecodeError:
-        return False
-    if not same:
-        raise UserError(
-            f"{folder} was made from other options or another table: choose another folder, or "
-            f"delete {folder} to make it again."
-        )
-    sys.stdout.write(f"{folder} is there already, made by the same command.\n")
-    return True
-
-
-def _with_progress(items: Iterable, total: int | None, unit: str) -> Iterable:
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, unit=f" {unit}", leave=False, disable=not sys.stderr.isatty())

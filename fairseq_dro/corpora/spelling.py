@@ -1,4 +1,4 @@
-"""Text as a training target: lower case, NFC, letters, marks and inner apostrophes only."""
+"""Text as a training target: NFC, letters, marks and inner apostrophes only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ _APOSTROPHES = "'\u2019\u02bc\u02bb"  # typewriter, typographic, modifier letter
 
 
 def as_target_text(text: str) -> str:
-    """Reduce published text to what a CTC model is trained to write.
+    """Reduce published text to lower-case words; see :func:`as_words`."""
+    return as_words(unicodedata.normalize("NFC", text).lower())
+
+
+def as_words(text: str) -> str:
+    """Keep letters, marks and apostrophes inside words; NFC, single spaces.
 
     Digits, punctuation and format characters (such as the zero-width joiners of Persian and
-    Malayalam) become word boundaries or vanish; an apostrophe stays inside a word only.
+    Malayalam) become word boundaries or vanish.
     """
     kept = []
-    for character in unicodedata.normalize("NFC", text).lower():
+    for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
         if character in _APOSTROPHES:
             kept.append("'")

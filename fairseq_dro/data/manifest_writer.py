@@ -1,5 +1,7 @@
 """Write a data folder: ``{split}.tsv``, ``.ltr``, ``.lang``, ``.utt`` and ``dict.ltr.txt``.
 
+``{split}.wrd`` (words), ``.speaker`` and ``.corpus`` are written where they are known.
+
 The counterpart of :mod:`fairseq_dro.data.manifest`; ``manifests/README.md`` shows the format.
 """
 
@@ -26,6 +28,8 @@ class Utterance:
         language: ISO 639-3.
         label: target units separated by spaces, such as ``h i | y o u |``.
         split: ``train``, ``valid`` or ``test``.
+        text: words separated by spaces; empty where only the label is known.
+        speaker, corpus: empty where unknown.
     """
 
     path: Path
@@ -34,10 +38,19 @@ class Utterance:
     label: str
     utterance_id: str
     split: str
+    text: str = ""
+    speaker: str = ""
+    corpus: str = ""
 
 
 def write_data_folder(
-    folder: str | Path, utterances: Iterable[Utterance], root: str | Path, label_type: str = "ltr"
+    folder: str | Path,
+    utterances: Iterable[Utterance],
+    root: str | Path,
+    label_type: str = "ltr",
+    *,
+    dictionary: str | Path | None = None,
+    extra_symbols: Sequence[str] = (),
 ) -> dict[str, int]:
     """Write all splits and their dictionary.
 
@@ -45,6 +58,10 @@ def write_data_folder(
     symbols that training lacks come last, with count 0, and are never learnt. The audio stays
     where it is; ``root`` is written as an absolute path, which every path must lie below.
     Utterances keep their order within a split.
+
+    Args:
+        dictionary: a dictionary to copy instead of making one.
+        extra_symbols: symbols to append where the dictionary made lacks them, with count 0.
 
     Returns:
         The number of utterances per split.
@@ -64,10 +81,13 @@ def write_data_folder(
     folder.mkdir(parents=True, exist_ok=True)
     for split, lines in splits.items():
         _write_split(folder, split, lines, root, label_type)
-    everywhere = {symbol for lines in splits.values() for u in lines for symbol in u.label.split()}
-    write_dictionary(
-        folder / f"dict.{label_type}.txt", [u.label for u in splits["train"]], sorted(everywhere)
-    )
+    path = folder / f"dict.{label_type}.txt"
+    if dictionary is not None:
+        _write_lines(path, Path(dictionary).read_text(encoding="utf-8").splitlines())
+    else:
+        units = {unit for lines in splits.values() for u in lines for unit in u.label.split()}
+        training = [utterance.label for utterance in splits["train"]]
+        write_dictionary(path, training, [*sorted(units), *extra_symbols])
     return {split: len(lines) for split, lines in splits.items()}
 
 
@@ -113,6 +133,13 @@ def _write_split(
     _write_lines(folder / f"{split}.{label_type}", [u.label for u in utterances])
     _write_lines(folder / f"{split}.lang", [u.language for u in utterances])
     _write_lines(folder / f"{split}.utt", [u.utterance_id for u in utterances])
+    for suffix, field in (("wrd", "text"), ("speaker", "speaker"), ("corpus", "corpus")):
+        known = [getattr(utterance, field) for utterance in utterances]
+        path = folder / f"{split}.{suffix}"
+        if any(known):
+            _write_lines(path, known)
+        else:
+            path.unlink(missing_ok=True)  # of an earlier preparation
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -1,0 +1,207 @@
+"""One audio file: what its header says, and its 16 kHz mono FLAC where it needs one.
+
+16 kHz mono PCM and FLAC are used where they lie, and so is 16 kHz mono Ogg (Opus, Vorbis), whose
+samples can be counted and sought, unless it is asked otherwise. Everything else is decoded by
+soundfile, mixed to one channel, resampled by soxr and written as 16-bit FLAC. Functions here run in
+worker processes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import soundfile
+
+from fairseq_dro.corpora.recording import ParquetAudio
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE
+from fairseq_dro.errors import UserError
+
+MISSING = "audio file missing"
+UNREADABLE = "audio cannot be read"
+EMPTY = "audio is empty"
+OUTSIDE = "offset and duration are outside the file"
+CUT = "audio is shorter than its header says"
+
+_UNFIT_FOR_A_MANIFEST = "\t\n\r"
+_CUT_SECONDS = 0.1  # a header and its audio may differ by an encoder's last frame
+
+
+@dataclass(frozen=True, slots=True)
+class AudioJob:
+    """What is to be read.
+
+    Attributes:
+        target: where the converted file goes; None to read the header only.
+        keep_ogg: 16 kHz mono Ogg stays where it is.
+    """
+
+    audio: Path | ParquetAudio
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+    target: Path | None = None
+    keep_ogg: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AudioResult:
+    """What was found.
+
+    Attributes:
+        seconds: duration, of the part that is meant; 0 where there is an error.
+        n_samples: of the file as it stands or was converted, at 16 kHz; 0 where it must be
+            converted first.
+        error: a reason from this module, or empty.
+    """
+
+    seconds: float = 0.0
+    n_samples: int = 0
+    error: str = ""
+    detail: str = ""
+
+
+def probe_all(jobs: Sequence[AudioJob]) -> list[AudioResult]:
+    """Read the headers; never raises because of a file."""
+    return [_guarded(_probe, job) for job in jobs]
+
+
+def convert_all(jobs: Sequence[AudioJob]) -> list[AudioResult]:
+    """Write the target of each job, unless a whole one is there already.
+
+    Raises:
+        UserError: a file cannot be written, as when the disk is full.
+    """
+    return [_guarded(_convert, job) for job in jobs]
+
+
+def require_decoders(audio: Sequence[Path | ParquetAudio]) -> None:
+    """soundfile can decode MP3 if any file is MP3.
+
+    Raises:
+        UserError: it cannot; the sentence says what to install.
+    """
+    mp3 = next((a for a in audio if isinstance(a, Path) and a.suffix.lower() == ".mp3"), None)
+    if mp3 is not None and "MP3" not in soundfile.available_formats():
+        raise UserError(
+            f"{mp3} cannot be decoded: libsndfile {soundfile.__libsndfile_version__} reads no MP3, "
+            "which needs 1.1 or newer: type `pip install --upgrade soundfile` (0.12 or newer "
+            "carries one)."
+        )
+
+
+def _guarded(function, job: AudioJob) -> AudioResult:
+    if isinstance(job.audio, Path) and not job.audio.is_file():
+        return AudioResult(error=MISSING, detail=str(job.audio))
+    try:
+        return function(job)
+    except (soundfile.LibsndfileError, OSError, EOFError) as error:
+        return AudioResult(error=UNREADABLE, detail=f"{job.audio}: {error}".replace("\n", " "))
+
+
+def _open(audio: Path | ParquetAudio) -> soundfile.SoundFile:
+    if isinstance(audio, Path):
+        return soundfile.SoundFile(str(audio))
+    return soundfile.SoundFile(io.BytesIO(_row_group(audio.path, audio.row_group)[audio.row]))
+
+
+@lru_cache(maxsize=1)
+def _row_group(path: Path, group: int) -> list[bytes]:
+    """The encoded audio of one row group; one is kept, so jobs come in the order of the file."""
+    from fairseq_dro.corpora.ml_superb_parquet import open_parquet
+
+    table = open_parquet(path).read_row_group(group, columns=["audio"])
+    return [audio["bytes"] or b"" for audio in table.column("audio").to_pylist()]
+
+
+def _probe(job: AudioJob) -> AudioResult:
+    with _open(job.audio) as file:
+        seconds = file.frames / file.samplerate
+        n_samples = file.frames if _is_used_in_place(file, job) else 0
+    if seconds == 0:
+        return AudioResult(error=EMPTY, detail=str(job.audio))
+    if job.start_seconds or job.duration_seconds is not None:
+        end = job.start_seconds + (job.duration_seconds or seconds - job.start_seconds)
+        # Half a sample of the lowest rate is rounding, not a mistake
+        if end > seconds + 1e-4 or end <= job.start_seconds:
+            detail = f"{job.start_seconds:g} s to {end:g} s of {seconds:.3f} s in {job.audio}"
+            return AudioResult(error=OUTSIDE, detail=detail)
+        seconds = end - job.start_seconds
+    return AudioResult(seconds, n_samples)
+
+
+def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
+    if not isinstance(job.audio, Path) or job.start_seconds or job.duration_seconds is not None:
+        return False
+    if file.samplerate != SAMPLE_RATE or file.channels != 1:
+        return False
+    name = str(job.audio)
+    if name != name.strip() or any(character in name for character in _UNFIT_FOR_A_MANIFEST):
+        return False
+    return file.subtype.startswith("PCM_") or (job.keep_ogg and file.format == "OGG")
+
+
+def _convert(job: AudioJob) -> AudioResult:
+    assert job.target is not None
+    done = _already_converted(job)
+    if done:
+        return AudioResult(done / SAMPLE_RATE, done)
+    import numpy as np
+    import soxr
+
+    with _open(job.audio) as file:
+        rate, estimated = file.samplerate, file.format in ("MP3", "OGG")
+        start = round(job.start_seconds * rate)
+        n_frames = file.frames - start
+        if job.duration_seconds is not None:
+            n_frames = min(n_frames, round(job.duration_seconds * rate))
+        file.seek(start)
+        samples = file.read(n_frames, dtype="float32", always_2d=True)  # [T, channels]
+    if not len(samples):
+        return AudioResult(error=EMPTY, detail=str(job.audio))
+    if not estimated and len(samples) < n_frames - _CUT_SECONDS * rate:
+        detail = f"{len(samples) / rate:.2f} s of {n_frames / rate:.2f} s in {job.audio}"
+        return AudioResult(error=CUT, detail=detail)
+    mono = samples.mean(axis=1)
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE)
+    if not len(mono):
+        return AudioResult(error=EMPTY, detail=str(job.audio))
+    encoded = io.BytesIO()
+    soundfile.write(
+        encoded, np.clip(mono, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16"
+    )
+    _write_whole(job.target, encoded.getbuffer())
+    return AudioResult(len(mono) / SAMPLE_RATE, len(mono))
+
+
+def _already_converted(job: AudioJob) -> int:
+    """Samples of a target that an earlier, killed call has written whole; 0 if there is none."""
+    assert job.target is not None
+    source = job.audio if isinstance(job.audio, Path) else job.audio.path
+    try:
+        if job.target.stat().st_mtime_ns < source.stat().st_mtime_ns:
+            return 0
+        with soundfile.SoundFile(str(job.target)) as file:
+            return file.frames if file.samplerate == SAMPLE_RATE and file.channels == 1 else 0
+    except (OSError, soundfile.LibsndfileError):
+        return 0
+
+
+def _write_whole(target: Path, data: memoryview) -> None:
+    """Write a file that is whole or absent under its name, whenever the process is killed."""
+    partial = target.with_name(target.name + ".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as stream:
+            stream.write(data)
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{target} cannot be written ({error.strerror}): make room or choose another folder; "
+            "the same command goes on where it stopped."
+        ) from None

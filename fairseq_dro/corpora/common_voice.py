@@ -1,0 +1,123 @@
+"""Common Voice: one folder a locale, tab-separated tables and MP3 clips.
+
+Layout as lhotse's ``lhotse/recipes/commonvoice.py`` reads it::
+
+    <root>/<locale>/{train,dev,test,validated}.tsv    columns client_id, path, sentence and others
+    <root>/<locale>/clips/<path>
+
+Nothing is quoted in these tables: a quotation mark is a part of the sentence. Early releases leave
+``.mp3`` out of ``path``. ``client_id`` is the speaker. The official splits use each sentence once
+and leave most clips of a large locale out; ``--validated`` takes ``validated.tsv`` instead and
+makes splits by hash.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fairseq_dro.corpora.reader import Reader, describe_files, lines_of, require_folder
+from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.errors import UserError
+
+COLUMNS = ("client_id", "path", "sentence")
+NO_ROW = "clip that no table names"
+
+
+class CommonVoice(Reader):
+    name = "common-voice"
+    summary = "Common Voice's locale folders"
+
+    def __init__(self, args, languages, missing) -> None:
+        super().__init__(args, languages, missing)
+        self.audio_root = require_folder(
+            args.root, "an unpacked release, such as cv-corpus-17.0-2024-03-15 with folders like de"
+        )
+        is_locale = (self.audio_root / "clips").is_dir()
+        self._locales = [self.audio_root] if is_locale else sorted(
+            path for path in self.audio_root.iterdir()
+            if path.is_dir() and (any(path.glob("*.tsv")) or (path / "clips").is_dir())
+        )  # fmt: skip
+        if not self._locales:
+            raise UserError(
+                f"{self.audio_root} holds no locale: expected folders such as de with train.tsv "
+                "and clips in them; unpack the release's archives there."
+            )
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--root", type=Path, required=True, help="an unpacked release, or one locale of it"
+        )
+        parser.add_argument(
+            "--validated", action="store_true",
+            help="take validated.tsv and make splits by hash, instead of the official splits",
+        )  # fmt: skip
+
+    def source(self) -> dict[str, Any]:
+        return describe_files([p for f in self._locales for p in f.glob("*.tsv")])
+
+    def recordings(self) -> Iterator[Recording | Rejection]:
+        for folder in self._locales:
+            locale = folder.resolve().name
+            code = self.languages.code_of(locale, "common_voice", str(folder))
+            if self.languages.takes(code):
+                yield from self._locale(folder, locale, code)
+
+    def _locale(self, folder: Path, locale: str, code: str) -> Iterator[Recording | Rejection]:
+        if not (folder / "clips").is_dir():
+            self.missing.report(f"{folder} lacks the folder clips", "unpack the locale again")
+            return
+        tables = {"train.tsv": "train", "dev.tsv": "valid", "test.tsv": "test"}
+        for name, split in ({"validated.tsv": None} if self.args.validated else tables).items():
+            if not (folder / name).is_file():
+                self.missing.report(f"{folder} lacks {name}", "unpack the locale again")
+                continue
+            for where, row in _rows(folder / name):
+                clip = _clip_name(row["path"])
+                yield Recording(
+                    utterance_id=Path(clip).stem,
+                    language=code,
+                    text=row["sentence"],
+                    audio=folder / "clips" / clip,
+                    where=where,
+                    split=split,
+                    speaker=row["client_id"],
+                    corpus="commonvoice",
+                )
+        named = {
+            _clip_name(row["path"])
+            for table in folder.glob("*.tsv")
+            if "path" in next(lines_of(table), (1, ""))[1].split("\t")
+            for _, row in _rows(table, ("path",))
+        }
+        for clip in sorted(path.name for path in (folder / "clips").iterdir()):
+            if clip not in named:
+                yield Rejection(Path(clip).stem, code, "", NO_ROW, str(folder / "clips" / clip))
+
+
+def _clip_name(path: str) -> str:
+    return path if Path(path).suffix else f"{path}.mp3"
+
+
+def _rows(
+    table: Path, needed: tuple[str, ...] = COLUMNS
+) -> Iterator[tuple[str, dict[str, str]]]:
+    lines = lines_of(table)
+    header = next(lines, (1, ""))[1].split("\t")
+    for column in needed:
+        if column not in header:
+            raise UserError(
+                f"{table}:1 has no column {column!r}: expected {', '.join(needed)} among its "
+                f"columns, found {', '.join(header)}."
+            )
+    for number, line in lines:
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise UserError(
+                f"{table}:{number} has {len(fields)} fields: expected {len(header)}, as in line 1; "
+                "unpack the locale again."
+            )
+        yield f"{table}:{number}", dict(zip(header, fields))

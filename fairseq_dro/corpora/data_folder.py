@@ -1,0 +1,121 @@
+"""The folder that is made: what it was made from, and whether it may be written.
+
+``dataset.json`` is written last, ``preparing.json`` before the first file: so a folder says whether
+it is whole, unfinished, or somebody else's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fairseq_dro.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+RECORD = "dataset.json"
+UNFINISHED = "preparing.json"
+CONVERTED = "converted"
+"""Folder of the audio that had to be converted."""
+
+_SUFFIXES = ("tsv", "ltr", "spm", "wrd", "lang", "utt", "speaker", "corpus")
+_OURS = (
+    RECORD, UNFINISHED, "prepared.json", "rejected.tsv", "sentencepiece.model",
+    *(f"{split}.{suffix}" for split in ("train", "valid", "test") for suffix in _SUFFIXES),
+    *(f"dict.{label_type}.txt" for label_type in ("ltr", "spm")),
+)  # fmt: skip
+
+
+class DataFolder:
+    """A folder in the making.
+
+    Args:
+        request: reader, options and source, as they go into ``dataset.json``.
+    """
+
+    def __init__(self, path: Path, request: dict[str, Any]) -> None:
+        self.path = path
+        self._request = json.loads(json.dumps(request))  # as it will be read back
+
+    def is_prepared(self, overwrite: bool) -> bool:
+        """Whether the same call has made it before; False: it is to be made.
+
+        Raises:
+            UserError: it holds another data set and ``overwrite`` is not given.
+        """
+        for name in (RECORD, UNFINISHED):
+            made_from = self._read(name)
+            if made_from is None:
+                continue
+            different = _differences(made_from, self._request)
+            if different and not overwrite:
+                raise UserError(
+                    f"{self.path} was made from other options or another corpus "
+                    f"({', '.join(different)}): choose another folder, or replace it by "
+                    "--overwrite."
+                )
+            if different:
+                self._clear()
+                return False
+            if name == RECORD:
+                return not overwrite
+            logger.info("%s holds an unfinished preparation: going on", self.path)
+            return False
+        present = [name for name in _OURS if (self.path / name).exists()]
+        if present and not overwrite:
+            raise UserError(
+                f"{self.path} holds another data set ({present[0]}, and no {RECORD} that says what "
+                "it was made from): choose another folder, or replace it by --overwrite."
+            )
+        if present:
+            self._clear()
+        return False
+
+    def begin(self) -> None:
+        """Mark it as unfinished.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / RECORD).unlink(missing_ok=True)
+            _write_json(self.path / UNFINISHED, {"request": self._request})
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}): choose another folder."
+            ) from None
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Write ``dataset.json``."""
+        _write_json(self.path / RECORD, {**record, "request": self._request})
+        (self.path / UNFINISHED).unlink(missing_ok=True)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))["request"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _clear(self) -> None:
+        """Remove what an earlier preparation wrote, and nothing else."""
+        for name in _OURS:
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / CONVERTED, ignore_errors=True)
+
+
+def _differences(made_from: dict[str, Any], request: dict[str, Any]) -> list[str]:
+    flat = [{**made.get("options", {}), **made} for made in (made_from, request)]
+    keys = sorted((flat[0].keys() | flat[1].keys()) - {"options"})
+    return [key for key in keys if flat[0].get(key) != flat[1].get(key)]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, path)

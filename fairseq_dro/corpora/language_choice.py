@@ -1,0 +1,110 @@
+"""Which languages of a corpus are wanted, and what the corpus calls them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_dro import languages
+from fairseq_dro.errors import UserError
+
+_CODES = re.compile(r"[a-z]{3}(,[a-z]{3})*,?")
+_SET_FOLDERS = (
+    Path("manifests"),
+    Path(__file__).parents[2] / "manifests",
+    Path(__file__).parents[1] / "language_sets",  # where an installation has them
+)
+
+
+@dataclass
+class LanguageChoice:
+    """The languages to take.
+
+    Attributes:
+        wanted: ISO 639-3 codes; all that the corpus has when None.
+        own_table: a further language table in the columns of ``languages.tsv``.
+    """
+
+    wanted: frozenset[str] | None = None
+    own_table: Path | None = None
+    _translated: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def code_of(self, name: str, corpus: str, where: str) -> str:
+        """ISO 639-3 code of a language as ``corpus`` calls it.
+
+        Args:
+            corpus: a name of the column ``corpus_names``, such as ``fleurs``.
+
+        Raises:
+            UserError: nobody knows the name; it says the nearest languages.
+        """
+        key = (corpus, name)
+        if key not in self._translated:
+            known = languages.of_corpus(corpus, name, self.own_table)
+            if known is None:
+                try:
+                    known = languages.require_known(name, where, self.own_table)
+                except UserError as error:
+                    raise UserError(
+                        f"{error}; a language that is not in the table is added by a table of your "
+                        "own: --languages FILE"
+                    ) from None
+            self._translated[key] = known.code
+        return self._translated[key]
+
+    def takes(self, code: str) -> bool:
+        """Whether a language is wanted."""
+        return self.wanted is None or code in self.wanted
+
+
+def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice:
+    """From ``--languages`` (codes such as ``deu,kat``, or a table's file) and ``--languages-set``.
+
+    Raises:
+        UserError: an unknown code, a file or a set that does not exist.
+    """
+    own_table, wanted = None, None
+    if languages_option is not None:
+        if Path(languages_option).is_file():
+            own_table = Path(languages_option)
+            languages.known_languages(own_table)  # says now what is wrong with it
+        elif _CODES.fullmatch(languages_option):
+            wanted = frozenset(filter(None, languages_option.split(",")))
+            for code in sorted(wanted):
+                languages.require_known(code, "--languages")
+        else:
+            raise UserError(
+                f"--languages {languages_option!r} is neither a file nor codes: expected a table "
+                "in the columns of languages.tsv, or ISO 639-3 codes such as deu,kat."
+            )
+    if set_name is not None:
+        chosen = frozenset(read_set(set_name, own_table))
+        wanted = chosen if wanted is None else wanted & chosen
+    return LanguageChoice(wanted, own_table)
+
+
+def read_set(name: str, own_table: Path | None = None) -> list[str]:
+    """Codes of a language set: a name such as ``fleurs_102``, or the path of such a file.
+
+    Raises:
+        UserError: there is no such set, or a line of it is no known code.
+    """
+    path = Path(name)
+    if not path.is_file():
+        candidates = [folder / f"{name}.txt" for folder in _SET_FOLDERS]
+        found = [candidate for candidate in candidates if candidate.is_file()]
+        if not found:
+            known = {file.stem for folder in _SET_FOLDERS for file in folder.glob("*.txt")}
+            raise UserError(
+                f"--languages-set {name!r} is neither a file nor a set: expected one of "
+                f"{', '.join(sorted(known)) or 'the files of manifests/'}."
+            )
+        path = found[0]
+    codes: dict[str, None] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            code = line.split("\t")[0].strip()
+            languages.require_known(code, f"{path}:{number}", own_table)
+            codes[code] = None
+    return list(codes)

@@ -1,0 +1,116 @@
+"""ML-SUPERB 2.0 as it is distributed in Parquet files (``espnet/ml_superb_hf``).
+
+Layout as in ESPnet's ``egs3/voxlingua107/lid/src/ml_superb2_prepare.py`` and
+``egs2/ml_superb2/asr1/local/download.py``: ``<root>/data/{train,dev,dev_dialect}-*.parquet`` with
+the columns ``id``, ``text`` (which starts with ``[iso]``), ``language`` and ``audio``, a struct of
+``bytes`` and ``path``. As there, an utterance of ``dev_dialect`` whose id starts with
+``ms_speech_`` has its language in its id. There is no test split: ``dev`` becomes ``valid``, and
+``dev_dialect`` becomes ``test`` (which no loader says; ``--dialects-as`` says otherwise). The
+reader does not drop the Norwegian utterances that newer loaders leave out.
+
+Files are read one row group at a time, and the audio only when it is converted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fairseq_dro.corpora.reader import Reader, describe_files, require_folder
+from fairseq_dro.corpora.recording import ParquetAudio, Recording, Rejection
+from fairseq_dro.errors import UserError
+from fairseq_dro.scoring.text import split_language_token
+
+COLUMNS = ("id", "text", "language", "audio")
+
+
+class MlSuperbParquet(Reader):
+    name = "ml-superb-parquet"
+    summary = "ML-SUPERB 2.0's Parquet files"
+    text_profile = "ml_superb"
+    longest_seconds = {"train": 20.0, "valid": 20.0}
+
+    def __init__(self, args, languages, missing) -> None:
+        super().__init__(args, languages, missing)
+        self.audio_root = require_folder(args.root, "Parquet files, such as data/train-*.parquet")
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--root", type=Path, required=True, help="folder with data/*.parquet")
+        parser.add_argument(
+            "--dialects-as", choices=("test", "valid", "none"), default="test",
+            help="the split that dev_dialect becomes (default: test)",
+        )  # fmt: skip
+
+    def source(self) -> dict[str, Any]:
+        return describe_files(self._files("*"))
+
+    def recordings(self) -> Iterator[Recording | Rejection]:
+        splits = {"train": "train", "dev": "valid", "dev_dialect": self.args.dialects_as}
+        for published, split in splits.items():
+            if split == "none":
+                continue
+            files = self._files(published)
+            if not files:
+                self.missing.report(
+                    f"{self.audio_root} lacks {published}-*.parquet", "download these files"
+                )
+            for path in files:
+                yield from self._file(path, published, split)
+
+    def _files(self, published: str) -> list[Path]:
+        found = {
+            path
+            for folder in (self.audio_root, self.audio_root / "data")
+            for path in folder.glob(f"{published}-*.parquet")
+        }
+        return sorted(found)
+
+    def _file(self, path: Path, published: str, split: str) -> Iterator[Recording]:
+        parquet = open_parquet(path)
+        for column in COLUMNS:
+            if column not in parquet.schema_arrow.names:
+                raise UserError(
+                    f"{path} has no column {column!r}: expected {', '.join(COLUMNS)}, found "
+                    f"{', '.join(parquet.schema_arrow.names)}."
+                )
+        for group in range(parquet.metadata.num_row_groups):
+            table = parquet.read_row_group(group, columns=["id", "text", "language"])
+            for row, values in enumerate(table.to_pylist()):
+                where = f"{path}:{group}:{row}"
+                utterance_id, language = values["id"], values["language"].strip()
+                if published == "dev_dialect" and utterance_id.startswith("ms_speech_"):
+                    language = utterance_id.split("_")[2]
+                code = self.languages.code_of(language, "ml_superb", where)
+                if self.languages.takes(code):
+                    yield Recording(
+                        utterance_id=utterance_id,
+                        language=code,
+                        text=split_language_token(values["text"])[1],
+                        audio=ParquetAudio(path, group, row),
+                        where=where,
+                        split=split,
+                    )
+
+
+def open_parquet(path: Path):
+    """A ``pyarrow.parquet.ParquetFile``.
+
+    Raises:
+        UserError: pyarrow is not installed, or the file is not Parquet.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            f"{path} cannot be read because pyarrow is not installed: type `pip install pyarrow`."
+        ) from None
+    try:
+        return parquet.ParquetFile(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read as Parquet ({error}): download it again."
+        ) from None

@@ -1,0 +1,137 @@
+"""Options that every reader of ``fairseq-dro prepare`` shares."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fairseq_dro.corpora.audio_pool import default_workers
+from fairseq_dro.corpora.text_profiles import PROFILES
+from fairseq_dro.errors import UserError
+
+UNITS = ("characters", "graphemes", "sentencepiece")
+NO_INFLUENCE = ("workers", "overwrite", "command", "run", "reader", "out", "list")
+"""Arguments that do not change what is prepared."""
+
+
+def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> None:
+    """Add them.
+
+    Args:
+        chooses_languages: False for a reader with a ``--languages`` of its own.
+    """
+    if chooses_languages:
+        parser.add_argument(
+            "--languages", metavar="FILE|CODES",
+            help="a language table of your own (columns of languages.tsv), or codes: deu,kat",
+        )  # fmt: skip
+        parser.add_argument(
+            "--languages-set", metavar="NAME|FILE",
+            help="only the languages of a set of manifests/, such as fleurs_102",
+        )  # fmt: skip
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="go on where the corpus lacks a part"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace another data set in OUT")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes (default: one per core)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+
+    text = parser.add_argument_group("text and units")
+    text.add_argument(
+        "--text-profile", choices=sorted(PROFILES), help="rule for the text; default: the corpus's"
+    )
+    text.add_argument("--units", choices=UNITS, default="characters")
+    text.add_argument(
+        "--vocabulary-size", type=int, default=1000, help="of a new sentencepiece model"
+    )
+    text.add_argument("--sentencepiece-model", type=Path, help="use this one, train none")
+    text.add_argument(
+        "--dictionary", type=Path,
+        help="use this dictionary; utterances with symbols outside it are rejected",
+    )  # fmt: skip
+    text.add_argument(
+        "--language-tokens", action="store_true",
+        help="append [iso] of each language to the dictionary, for task.language_token=true",
+    )  # fmt: skip
+
+    choice = parser.add_argument_group("which utterances, in which split (seconds of audio)")
+    choice.add_argument(
+        "--splits", choices=("corpus", "hash"), default="corpus",
+        help="hash makes new ones; so it is anyway where the corpus has none",
+    )  # fmt: skip
+    choice.add_argument(
+        "--split-by", choices=("speaker", "text"), default="speaker",
+        help="by hash: keep speakers and equal texts on one side (default), or texts only",
+    )  # fmt: skip
+    for split in ("valid", "test"):
+        choice.add_argument(f"--{split}-seconds", type=float, help="of each language, by hash")
+        choice.add_argument(
+            f"--{split}-fraction", type=float, default=0.1,
+            help="of each language's seconds, by hash (default: 0.1)",
+        )  # fmt: skip
+    choice.add_argument("--min-seconds", type=float, default=0.0, help="reject what is shorter")
+    choice.add_argument(
+        "--max-seconds", type=float,
+        help="reject what is longer, in train and valid; default: the corpus's own rule",
+    )  # fmt: skip
+    choice.add_argument(
+        "--max-seconds-per-language", type=float, help="of training audio, drawn by hash"
+    )
+    choice.add_argument(
+        "--few-shot", type=int, metavar="N", help="training utterances of few-shot languages"
+    )
+    choice.add_argument(
+        "--few-shot-languages", default="few_shot_20", metavar="SET|CODES",
+        help="which languages --few-shot is about (default: few_shot_20)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--convert-ogg", action="store_true",
+        help="write 16 kHz mono Ogg as FLAC too, instead of using it where it lies",
+    )  # fmt: skip
+
+
+def check(args: argparse.Namespace) -> None:
+    """Values are in range.
+
+    Raises:
+        UserError: with the option's name.
+    """
+    for name in ("valid_fraction", "test_fraction"):
+        if not 0 <= getattr(args, name) <= 0.5:
+            raise UserError(f"{_option(name)}: expected 0 to 0.5, found {getattr(args, name):g}.")
+    for name in (
+        "valid_seconds", "test_seconds", "min_seconds", "max_seconds", "max_seconds_per_language",
+        "few_shot",
+    ):  # fmt: skip
+        value = getattr(args, name)
+        if value is not None and not value >= 0:
+            raise UserError(f"{_option(name)}: expected 0 or more, found {value:g}.")
+    for name in ("workers", "vocabulary_size"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UserError(f"{_option(name)}: expected 1 or more, found {getattr(args, name)}.")
+    for name in ("dictionary", "sentencepiece_model"):
+        path = getattr(args, name)
+        if path is not None and not path.is_file():
+            raise UserError(f"{_option(name)}: {path} does not exist.")
+    if args.sentencepiece_model is not None and args.units != "sentencepiece":
+        raise UserError("--sentencepiece-model needs --units sentencepiece.")
+    if args.units == "sentencepiece" and args.dictionary and not args.sentencepiece_model:
+        raise UserError(
+            "--dictionary with --units sentencepiece needs the model that the dictionary was made "
+            "with: add --sentencepiece-model."
+        )
+
+
+def as_request(args: argparse.Namespace) -> dict[str, object]:
+    """The options that decide what is prepared, for JSON; paths are absolute."""
+    return {
+        name: str(value.resolve()) if isinstance(value, Path) else value
+        for name, value in sorted(vars(args).items())
+        if name not in NO_INFLUENCE
+    }
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,20 @@
+"""The readers of ``fairseq-dro prepare``: a new one is a class of its own and a line here."""
+
+from __future__ import annotations
+
+from fairseq_dro.corpora.common_voice import CommonVoice
+from fairseq_dro.corpora.espeak_reader import Espeak
+from fairseq_dro.corpora.fleurs import Fleurs
+from fairseq_dro.corpora.ml_superb import MlSuperb
+from fairseq_dro.corpora.ml_superb_parquet import MlSuperbParquet
+from fairseq_dro.corpora.reader import Reader
+from fairseq_dro.corpora.table import Table
+
+READERS: tuple[type[Reader], ...] = (
+    Espeak,
+    Table,
+    MlSuperb,
+    MlSuperbParquet,
+    CommonVoice,
+    Fleurs,
+)

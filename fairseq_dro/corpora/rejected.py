@@ -1,0 +1,51 @@
+"""``rejected.tsv``: each utterance that was left out, and why; and the counts of it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_dro.corpora.recording import Rejection
+
+FILE = "rejected.tsv"
+HEADER = "utterance\tsplit\tlanguage\treason\twhere\tdetail"
+MOST_LANGUAGES_NAMED = 8
+
+
+def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
+    """Write the file, with only its header where nothing was left out."""
+    lines = [HEADER]
+    for one in rejected:
+        fields = (
+            one.utterance_id, one.split, one.language, one.reason, one.where, one.detail
+        )  # fmt: skip
+        lines.append("\t".join(" ".join(field.split()) for field in fields))
+    partial = folder / (FILE + ".partial")
+    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    os.replace(partial, folder / FILE)
+
+
+def count_rejected(rejected: Sequence[Rejection]) -> dict[str, dict[str, int]]:
+    """Counts by reason, the most frequent first, then by language."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in rejected:
+        counts[one.reason][one.language or "?"] += 1
+    by_total = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {reason: dict(languages.most_common()) for reason, languages in by_total}
+
+
+def describe_rejected(counts: dict[str, dict[str, int]]) -> str:
+    """The counts as indented lines; empty where nothing was left out."""
+    lines = []
+    for reason, languages in counts.items():
+        named = [f"{code} {n}" for code, n in list(languages.items())[:MOST_LANGUAGES_NAMED]]
+        more = len(languages) - len(named)
+        if more > 0:
+            named.append(f"{more} languages more")
+        lines.append(f"  {sum(languages.values()):7d}  {reason} ({', '.join(named)})")
+    total = sum(sum(languages.values()) for languages in counts.values())
+    if not total:
+        return ""
+    return f"{total} left out, each with its reason in {FILE}:\n" + "\n".join(lines) + "\n"

@@ -1,0 +1,160 @@
+"""From recordings to the utterances that are kept: text, length, split, number; with reasons."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_dro.corpora import splits
+from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
+from fairseq_dro.corpora.language_choice import read_set
+from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.text_profiles import PROFILES
+from fairseq_dro.corpora.units import WORD_BOUNDARY
+
+SAME_ID = "id that another utterance has"
+NO_TEXT = "text is empty"
+NO_TEXT_LEFT = "text is empty after normalisation"
+HOLDS_BOUNDARY = "text holds |, which stands between words"
+TOO_SHORT = "shorter than --min-seconds"
+TOO_LONG = "longer than allowed"
+TOO_MANY = "over --max-seconds-per-language"
+NOT_FEW_SHOT = "not drawn for --few-shot"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A recording on its way into the folder.
+
+    Attributes:
+        n_samples: of audio that is used in place; 0 where it is to be converted.
+    """
+
+    recording: Recording
+    text: str
+    split: str = ""
+    seconds: float = 0.0
+    n_samples: int = 0
+    label: str = ""
+
+    def reject(self, reason: str, detail: str = "") -> Rejection:
+        one = self.recording
+        return Rejection(
+            one.utterance_id, one.language, self.split, reason, one.where, detail
+        )  # fmt: skip
+
+    def job(self, keep_ogg: bool, target: Path | None = None) -> AudioJob:
+        one = self.recording
+        return AudioJob(one.audio, one.start_seconds, one.duration_seconds, target, keep_ogg)
+
+
+def normalise(
+    items: Iterable[Recording | Rejection], profile: str, rejected: list[Rejection]
+) -> list[Candidate]:
+    """Utterances whose id is new and whose text is of use, in the order of the corpus."""
+    rule = PROFILES[profile]
+    first: dict[str, str] = {}
+    candidates = []
+    for item in items:
+        if isinstance(item, Rejection):
+            rejected.append(item)
+            continue
+        text = rule(item.text)
+        if item.utterance_id in first:
+            detail = f"first at {first[item.utterance_id]}"
+            rejected.append(Rejection.of(item, SAME_ID, detail))
+        elif not text:
+            rejected.append(Rejection.of(item, NO_TEXT_LEFT if item.text.strip() else NO_TEXT,
+                                         item.text))  # fmt: skip
+        elif WORD_BOUNDARY in text:
+            rejected.append(Rejection.of(item, HOLDS_BOUNDARY, text))
+        else:
+            candidates.append(Candidate(item, text, item.split or ""))
+        first.setdefault(item.utterance_id, item.where)
+    return candidates
+
+
+def with_audio(
+    candidates: list[Candidate], results: Iterable[AudioResult], rejected: list[Rejection]
+) -> list[Candidate]:
+    """Those whose audio is of use, with its length."""
+    kept = []
+    for candidate, result in zip(candidates, results):
+        if result.error:
+            rejected.append(candidate.reject(result.error, result.detail))
+        else:
+            candidate.seconds, candidate.n_samples = result.seconds, result.n_samples
+            kept.append(candidate)
+    return kept
+
+
+def assign_splits(candidates: list[Candidate], args: argparse.Namespace) -> None:
+    """Give each utterance a split, where the corpus has none or other ones are asked for."""
+    chosen = [c for c in candidates if args.splits == "hash" or not c.split]
+    items = [
+        splits.Item(c.recording.utterance_id, c.recording.language, c.text, c.recording.speaker,
+                    c.seconds)  # fmt: skip
+        for c in chosen
+    ]
+    valid = splits.Share(args.valid_seconds, args.valid_fraction)
+    test = splits.Share(args.test_seconds, args.test_fraction)
+    by_hash = splits.split_by_hash(items, valid, test, args.seed, args.split_by == "speaker")
+    for candidate, split in zip(chosen, by_hash):
+        candidate.split = split
+
+
+def select(
+    candidates: list[Candidate], longest_seconds: dict[str, float], args: argparse.Namespace,
+    rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
+    """Apply the bounds on length, the few-shot choice and the bound on hours, in this order."""
+    if args.max_seconds is not None:
+        longest_seconds = {"train": args.max_seconds, "valid": args.max_seconds}
+    kept = []
+    for candidate in candidates:
+        longest = longest_seconds.get(candidate.split, float("inf"))
+        if candidate.seconds < args.min_seconds:
+            rejected.append(candidate.reject(TOO_SHORT, f"{candidate.seconds:.2f} s"))
+        elif candidate.seconds > longest:
+            detail = f"{candidate.seconds:.2f} s of at most {longest:g} s"
+            rejected.append(candidate.reject(TOO_LONG, detail))
+        else:
+            kept.append(candidate)
+    if args.few_shot is not None:
+        option = args.few_shot_languages
+        codes = option.split(",") if len(option) == 3 or "," in option else read_set(option)
+        kept = _keep_of_training(
+            kept, NOT_FEW_SHOT, rejected,
+            lambda ids, languages, _: splits.few_shot(
+                ids, languages, set(codes), args.few_shot, args.seed
+            ),
+        )  # fmt: skip
+    if args.max_seconds_per_language is not None:
+        kept = _keep_of_training(
+            kept, TOO_MANY, rejected,
+            lambda ids, languages, seconds: splits.within_seconds(
+                ids, languages, seconds, args.max_seconds_per_language, args.seed
+            ),
+        )  # fmt: skip
+    return kept
+
+
+def languages_without(candidates: list[Candidate], split: str) -> list[str]:
+    """Languages that have training audio and nothing in ``split``."""
+    found = Counter((c.recording.language, c.split) for c in candidates)
+    return sorted({code for code, s in found if s == "train" and not found[code, split]})
+
+
+def _keep_of_training(candidates, reason, rejected, choose) -> list[Candidate]:
+    training = [c for c in candidates if c.split == "train"]
+    stays = choose(
+        [c.recording.utterance_id for c in training],
+        [c.recording.language for c in training],
+        [c.seconds for c in training],
+    )
+    dropped = {id(c) for c, stay in zip(training, stays) if not stay}
+    rejected.extend(c.reject(reason) for c in training if id(c) in dropped)
+    return [c for c in candidates if id(c) not in dropped]

@@ -1,0 +1,134 @@
+"""Splits by hash, few-shot choice and a bound on hours: pure functions of ids and durations.
+
+Everything is chosen in the order of a hash of (seed, id), so a choice does not depend on the order
+of the corpus, and adding utterances moves few of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+MOST_HELD_OUT = 0.5  # of a language's seconds, for valid and test together
+OVERSHOOT = 1.5  # a side may grow to this multiple of what was asked, for a speaker is not cut
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of each language a split gets: seconds, or a fraction of the language's seconds."""
+
+    seconds: float | None = None
+    fraction: float = 0.0
+
+    def of(self, language_seconds: float) -> float:
+        """Seconds that are asked for."""
+        asked = self.fraction * language_seconds if self.seconds is None else self.seconds
+        return min(asked, language_seconds)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An utterance without a split; ``speaker`` is empty where unknown."""
+
+    utterance_id: str
+    language: str
+    text: str
+    speaker: str
+    seconds: float
+
+
+def hash_order(key: str, seed: int) -> bytes:
+    """Where an id stands in the order in which things are chosen."""
+    return hashlib.blake2b(f"{seed}\t{key}".encode(), digest_size=8).digest()
+
+
+def split_by_hash(
+    items: Sequence[Item], valid: Share, test: Share, seed: int, by_speaker: bool = True
+) -> list[str]:
+    """``train``, ``valid`` or ``test`` for each item, per language.
+
+    Utterances of one speaker or with one text are on one side: they are taken together, in an order
+    by hash, for test until it has its share, then for valid. What would make a side larger than
+    ``OVERSHOOT`` times its share is passed over, so a side can stay empty, as it must for a
+    language with one speaker. A speaker's name means one person within a language only.
+
+    Args:
+        by_speaker: False keeps only equal texts together.
+    """
+    by_language: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        by_language[item.language].append(index)
+    splits = ["train"] * len(items)
+    for indices in by_language.values():
+        seconds = sum(items[index].seconds for index in indices)
+        bound = MOST_HELD_OUT * seconds
+        groups = _kept_together(items, indices, seed, by_speaker)
+        for split, share in (("test", test), ("valid", valid)):
+            asked, taken, left = min(share.of(seconds), bound), 0.0, []
+            for group in groups:
+                size = sum(items[index].seconds for index in group)
+                if taken < asked and taken + size <= min(OVERSHOOT * asked, bound):
+                    taken += size
+                    for index in group:
+                        splits[index] = split
+                else:
+                    left.append(group)
+            groups, bound = left, bound - taken
+    return splits
+
+
+def _kept_together(
+    items: Sequence[Item], indices: Iterable[int], seed: int, by_speaker: bool
+) -> list[list[int]]:
+    """Groups that share a speaker or a text, directly or through others, in an order by hash."""
+    root: dict[int, int] = {}
+
+    def find(index: int) -> int:
+        while root[index] != index:
+            root[index] = root[root[index]]
+            index = root[index]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index in indices:
+        root[index] = index
+        keys = [("text", items[index].text)]
+        if by_speaker and items[index].speaker:
+            keys.append(("speaker", items[index].speaker))
+        for key in keys:
+            other = first.setdefault(key, index)
+            root[find(index)] = find(other)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index in root:
+        groups[find(index)].append(index)
+    place = {index: hash_order(items[index].utterance_id, seed) for index in root}
+    return sorted(groups.values(), key=lambda group: min(place[index] for index in group))
+
+
+def few_shot(
+    ids: Sequence[str], languages: Sequence[str], chosen: Collection[str], n_each: int, seed: int
+) -> list[bool]:
+    """Which training utterances stay when each language of ``chosen`` keeps ``n_each``."""
+    return _first_by_hash(ids, languages, seed, lambda language: n_each, chosen, [1.0] * len(ids))
+
+
+def within_seconds(
+    ids: Sequence[str], languages: Sequence[str], seconds: Sequence[float], most: float, seed: int
+) -> list[bool]:
+    """Which training utterances stay when a language has at most ``most`` seconds of them."""
+    return _first_by_hash(ids, languages, seed, lambda language: most, set(languages), seconds)
+
+
+def _first_by_hash(ids, languages, seed, bound_of, chosen, sizes) -> list[bool]:
+    taken: Mapping[str, float] = defaultdict(float)
+    stays = [True] * len(ids)
+    for index in sorted(range(len(ids)), key=lambda i: hash_order(ids[i], seed)):
+        language = languages[index]
+        if language not in chosen:
+            continue
+        stays[index] = taken[language] + sizes[index] <= bound_of(language)
+        if stays[index]:
+            taken[language] += sizes[index]
+    return stays

@@ -1,0 +1,98 @@
+"""Target units of a text: characters, grapheme clusters or sentencepiece units."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from fairseq_dro.corpora.spelling import as_letters
+from fairseq_dro.errors import UserError
+
+WORD_BOUNDARY = "|"
+SENTENCEPIECE_MODEL = "sentencepiece.model"
+MOST_SENTENCES = 1_000_000  # that a sentencepiece model is trained on, drawn evenly
+
+
+class Units(ABC):
+    """How a text becomes a line of labels.
+
+    Attributes:
+        label_type: suffix of the label files and of the dictionary.
+    """
+
+    label_type: ClassVar[str] = "ltr"
+
+    @abstractmethod
+    def labels(self, text: str) -> str:
+        """Units separated by spaces."""
+
+
+class Characters(Units):
+    """Code points; words end in ``|``, as fairseq's post-processing ``letter`` wants it."""
+
+    def labels(self, text: str) -> str:
+        return as_letters(text)
+
+
+class Graphemes(Units):
+    """Extended grapheme clusters of Unicode: a letter with its marks is one unit."""
+
+    def labels(self, text: str) -> str:
+        import regex
+
+        return " ".join(" ".join(regex.findall(r"\X", word)) + " |" for word in text.split())
+
+
+class Sentencepiece(Units):
+    """Units of a sentencepiece model; the label files are called ``.spm``.
+
+    Raises:
+        UserError: there is no such model.
+    """
+
+    label_type = "spm"
+
+    def __init__(self, model: Path) -> None:
+        import sentencepiece
+
+        if not model.is_file():
+            raise UserError(f"{model} does not exist: expected a sentencepiece model.")
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"{model} is no sentencepiece model ({error}).") from None
+
+    def labels(self, text: str) -> str:
+        return " ".join(self._processor.encode(text, out_type=str))
+
+
+def train_sentencepiece(texts: Sequence[str], n_units: int, model: Path) -> None:
+    """Train a unigram model on texts and write it; the same texts give the same model.
+
+    Raises:
+        UserError: the texts do not make that many units.
+    """
+    import io
+
+    import sentencepiece
+
+    step = max(1, -(-len(texts) // MOST_SENTENCES))
+    written = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts[::step]), model_writer=written, vocab_size=n_units,
+            model_type="unigram", character_coverage=1.0, normalization_rule_name="identity",
+            bos_id=-1, eos_id=-1, pad_id=-1, num_threads=1, minloglevel=2,
+        )  # fmt: skip
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"--vocabulary-size {n_units} does not suit these texts ({str(error).strip()}): choose "
+            "another, above the number of characters and below that of all pieces."
+        ) from None
+    model.parent.mkdir(parents=True, exist_ok=True)
+    partial = model.with_name(model.name + ".partial")
+    partial.write_bytes(written.getvalue())
+    os.replace(partial, model)
