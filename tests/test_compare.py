@@ -17,7 +17,8 @@ from fairseq_dro.report.comparison_figure import draw_comparison, highlighted
 from fairseq_dro.report.comparison_text import notes, side_by_side, summary
 from fairseq_dro.report.difference_figure import draw_differences
 from fairseq_dro.report.pareto_figure import draw_pareto, pareto_front
-from fairseq_dro.scoring.levelling import GapVerdict
+from fairseq_dro.scoring.levelling import GapVerdict, gap_change
+from fairseq_dro.scoring.paired import Difference
 from fairseq_dro.scoring.records import format_line
 from fairseq_dro.scoring.utterances import score_utterance
 from tests.compared_runs import noisy_texts, plant_config, plant_run, utterances, write_records
@@ -450,6 +451,47 @@ def test_a_gap_that_closes_by_making_the_best_worse_is_told_from_one_that_helps(
     assert change.from_below + change.from_above == pytest.approx(-float(gap.estimate))
     if verdict is GapVerdict.FROM_ABOVE:
         assert "levelling down" in summary(comparison, one)
+
+
+def moved(low: float, high: float) -> Difference:
+    """A difference of which only the interval matters."""
+    unknown = np.float64("nan")
+    ends = np.float64((low + high) / 2), np.float64(low), np.float64(high)
+    return Difference(*ends, p=unknown, standard_error=unknown, training_share=unknown)
+
+
+@pytest.mark.parametrize(
+    "gap, worst, best, verdict",
+    [
+        (moved(-3, -1), moved(-3, -1), moved(-1, 1), GapVerdict.FROM_BELOW),
+        (moved(-3, -1), moved(-3, 1), moved(-1, 1), GapVerdict.CLOSED),
+        (moved(-3, -1), moved(-3, 1), moved(1, 3), GapVerdict.FROM_ABOVE),
+        (moved(-3, -1), moved(1, 3), moved(3, 5), GapVerdict.FROM_ABOVE),
+        (moved(-3, -1), moved(-3, -1), moved(1, 3), GapVerdict.FROM_BOTH),
+        (moved(-3, -1), moved(-5, -3), moved(-3, -1), GapVerdict.FROM_BELOW),
+        (moved(-3, 1), moved(-3, -1), moved(1, 3), GapVerdict.NOT_SHOWN),
+        (moved(1, 3), moved(-3, -1), moved(-9, -5), GapVerdict.WIDENED),
+    ],
+)
+def test_a_gap_closed_from_where_a_move_is_shown(gap, worst, best, verdict):
+    change = gap_change(gap, worst, best)
+    assert change.verdict is verdict
+    assert (change.from_below, change.from_above) == (-worst.estimate, best.estimate)
+
+
+def test_a_verdict_is_corrected_for_the_number_of_languages(tmp_path):
+    errors = [3, 3, 2, 4, 5, 3, 1, 6, 3, 2]
+    fewer = [2, 3, 1, 3, 5, 1, 1, 5, 3, 0]
+    for n_others, verdict in ((0, Verdict.BETTER), (9, Verdict.SAME)):
+        runs = []
+        for name, mine in (("erm", errors), ("ctc_dro", fewer)):
+            texts = {"deu": utterances("deu", 10, mine)}
+            for code in ("afr", "amh", "arb", "ben", "ell", "fra", "hin", "kat", "rus")[:n_others]:
+                texts[code] = utterances(code, 10, errors)
+            runs.append(plant_run(tmp_path / f"{n_others}" / name, texts))
+        (one,) = compared(*runs).differences
+        p = one.by_group.p[list(one.codes).index("deu")]
+        assert 0.005 < p < 0.05 and one.verdicts["deu"] is verdict
 
 
 # --- pictures ---
