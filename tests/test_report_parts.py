@@ -23,10 +23,13 @@ from fairseq_dro.report.figures.group_weights import (
 )
 from fairseq_dro.report.figures.style import canvas, svg_of
 from fairseq_dro.report.markdown import escaped
+from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.rank_correlation import spearman
 from fairseq_dro.report.training_log import read_training_log
 from fairseq_dro.report.training_run import read_training_run
-from tests.planted_runs import many_languages, plant_training, write_log
+from fairseq_dro.report.verdicts import SAME, verdicts
+from fairseq_dro.scoring.paired import difference_by_language
+from tests.planted_runs import many_languages, plant_decoding, plant_training, write_log
 
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
 
@@ -152,6 +155,7 @@ def test_the_commit_is_that_of_the_package_and_of_no_other_checkout(tmp_path):
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
     (tmp_path / "__init__.py").write_text("a = 1\n")
     assert provenance.git_commit(tmp_path) is None  # not tracked: a copy below another checkout
     git("add", "__init__.py")
@@ -170,6 +174,18 @@ def test_settings_differ_by_value_and_not_by_spelling(tmp_path):
     found = configuration.differences(there, here, only_known_to_first=True)
     assert found == [("criterion.smoothing", "0.5", "1")]
     assert ("criterion.y", "", "2") in configuration.differences(there, here)
+
+
+def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
+    cer = dict.fromkeys(many_languages(40), 0.3)
+    runs = [
+        read_training_run(plant_decoding(tmp_path / name, cer, n_utterances=20, seed=seed))
+        for name, seed in (("a", 5), ("b", 6))
+    ]
+    decoded = [[DecodedRun(run.name, run.utterances)] for run in runs]
+    p = difference_by_language(pair(decoded).characters, 0, 1).p
+    assert (p < 0.05).any()  # without a correction some would be called so
+    assert set(verdicts(runs[1], runs[0], by_corpus=False).values()) == {SAME}
 
 
 def test_entropy_of_equal_weights_counts_the_languages():
