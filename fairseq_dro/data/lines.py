@@ -80,13 +80,17 @@ class TextLines(SequenceOfStrings):
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), 1 << 16):
-            part = slice(first, first + (1 << 16))
-            for start, end in zip(self.starts[part].tolist(), self.ends[part].tolist()):
-                yield self.data[start:end].decode().strip()
+            for line in self.bytes_of_slice(slice(first, first + (1 << 16))):
+                yield line.decode().strip()
 
     def bytes_of(self, index: int) -> bytes:
         """One line as it stands in the file."""
         return self.data[self.starts[index] : self.ends[index]]
+
+    def bytes_of_slice(self, part: slice) -> list[bytes]:
+        """Lines as they stand in the file."""
+        pairs = zip(self.starts[part].tolist(), self.ends[part].tolist())
+        return [self.data[start:end] for start, end in pairs]
 
     def chunks(self, at_most_bytes: int = CHUNK_BYTES) -> Iterator[tuple[int, int]]:
         """(first line, last line + 1) of stretches of about so many bytes; at least one line."""
@@ -112,18 +116,19 @@ class Categories(SequenceOfStrings):
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Categories:
-        """Of any strings; of `TextLines` without making a string of each line."""
-        if isinstance(lines, TextLines):
-            starts, ends, data = lines.starts.tolist(), lines.ends.tolist(), lines.data
-            keys: list[Any] = [data[start:end] for start, end in zip(starts, ends)]
-        else:
-            keys = list(lines)
-        different = list(dict.fromkeys(keys))
-        number = {key: code for code, key in enumerate(different)}
-        codes = np.fromiter(map(number.__getitem__, keys), np.int32, len(keys))
-        if not isinstance(lines, TextLines):
-            return cls(different, codes)
-        names = [key.decode().strip() for key in different]
+        """Of any strings; of `TextLines` without keeping a string of each line."""
+        number: dict[Any, int] = {}
+        codes = np.empty(len(lines), dtype=np.int32)
+        is_text = isinstance(lines, TextLines)
+        for first in range(0, len(lines), 1 << 16):
+            part = slice(first, first + (1 << 16))
+            keys = lines.bytes_of_slice(part) if is_text else lines[part]
+            for key in dict.fromkeys(keys):
+                number.setdefault(key, len(number))
+            codes[part] = np.fromiter(map(number.__getitem__, keys), np.int32, len(keys))
+        if not is_text:
+            return cls(list(number), codes)
+        names = [key.decode().strip() for key in number]
         if len(set(names)) < len(names):  # they differed in white space beyond ASCII
             merged = cls.of(names)
             return cls(merged.names, merged.codes[codes])

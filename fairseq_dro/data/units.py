@@ -82,6 +82,8 @@ class UnitNumbers:
     @staticmethod
     def is_in(mask: np.ndarray, units: np.ndarray) -> np.ndarray:
         """[U] bool; a unit met first after the mask was made is not in it."""
+        if units.max(initial=0) < len(mask):
+            return mask[units]
         return mask[np.minimum(units, len(mask) - 1)] & (units < len(mask))
 
     def chunks(self, lines: TextLines, at_most_bytes: int = CHUNK_BYTES) -> Iterator[UnitChunk]:
@@ -115,9 +117,12 @@ def _is_blank(codes: np.ndarray) -> np.ndarray:
 
 
 def _alternating(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Units and line starts where one character and one blank take turns; else None."""
+    """Units and line starts where one character and one blank or newline take turns; else None."""
     units, blanks = codes[::2], codes[1::2]
-    if len(codes) % 2 == 0 or not _is_blank(blanks).all() or _is_blank(units).any():
+    is_newline = blanks == ord("\n")
+    if len(codes) % 2 == 0 or not (is_newline | (blanks == ord(" "))).all():
         return None
-    starts = np.concatenate([[0], np.flatnonzero(blanks == ord("\n")) + 1, [len(units)]])
+    if _is_blank(units).any():
+        return None
+    starts = np.concatenate([[0], np.flatnonzero(is_newline) + 1, [len(units)]])
     return units, starts
