@@ -298,6 +298,13 @@ def test_arguments_that_name_no_two_arms_are_refused(two_runs, capsys, arguments
     assert message in error_of(typed, capsys)
 
 
+def test_a_folder_that_cannot_be_written_is_named(two_runs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    said = error_of([*map(str, two_runs), "--out", str(out)], capsys)
+    assert f"{out} cannot be written" in said
+
+
 # --- arms of several seeds ---
 
 

@@ -113,12 +113,13 @@ def _series(history: Sequence[Mapping[str, Any]], criterion: str) -> list[float]
 def _value(record: Mapping[str, Any], criterion: str) -> float:
     """A criterion's number at one validation; NaN where the line does not tell."""
     known = record.get("loss_nats" if criterion == "loss" else criterion)
-    if known is not None:
+    if isinstance(known, (int, float)):
         return float(known)
     over_groups: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "mean_cer": disparity.mean, "worst_cer": disparity.worst, "cvar_cer": disparity.cvar,
     }  # fmt: skip
-    rates = [row["cer"] for row in record["languages"].values() if row.get("cer") is not None]
+    rows = [row for row in record["languages"].values() if isinstance(row, Mapping)]
+    rates = [row["cer"] for row in rows if isinstance(row.get("cer"), (int, float))]
     if criterion not in over_groups or not rates:
         return math.nan
     return float(over_groups[criterion](np.array(rates)))

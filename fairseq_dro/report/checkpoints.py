@@ -105,7 +105,7 @@ def _choice_rows(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> l
 
 def _notes(training_run: TrainingRun, found: Sequence[Choice]) -> list[str]:
     rows = training_run.validations[-1]["languages"].values()
-    n_utterances = sum(int(row.get("n_utterances") or 0) for row in rows)
+    n_utterances = sum(int(row.get("n_utterances") or 0) for row in rows if isinstance(row, dict))
     notes = [
         f"Validation split {training_run.subset or 'valid'}"
         + (f" ({n_utterances} utterances)" if n_utterances else "")

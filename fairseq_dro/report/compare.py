@@ -71,7 +71,13 @@ def run(args: argparse.Namespace) -> int:
     text = _text(comparison, args.title)
     sys.stdout.write(text)
     if args.out is not None:
-        for path in _write(comparison, text, args.out):
+        try:
+            written = _write(comparison, text, args.out)
+        except OSError as error:
+            raise UserError(
+                f"{args.out} cannot be written ({error.strerror}): choose another --out."
+            ) from None
+        for path in written:
             sys.stdout.write(f"written: {os.path.abspath(path)}\n")
     return 0
 
