@@ -168,6 +168,15 @@ def test_the_jackknife_variance_is_that_of_the_rate() -> None:
     assert np.isnan(jackknife_variance(Block(np.array([1]), np.array([9]))))
 
 
+def test_the_interval_of_a_small_rate_reaches_further_up_than_down() -> None:
+    draw = np.random.default_rng(4)
+    up = down = 0.0
+    for seed in range(40):
+        (one,) = language_intervals(_utterances(draw, np.array([0.05]), 20), seed).values()
+        up, down = up + one.high - one.value, down + one.value - one.low
+    assert up > 1.3 * down > 0
+
+
 def test_speakers_as_blocks_widen_the_interval() -> None:
     draw = np.random.default_rng(3)
     speaker = np.repeat(np.arange(20), 30)

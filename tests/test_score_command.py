@@ -126,7 +126,7 @@ def test_rates_are_there_by_language_corpus_and_speaker_with_intervals(
 
 
 def test_several_processes_and_one_give_the_same_bytes(tmp_path: Path) -> None:
-    _record_file(tmp_path / "r.jsonl", _records(6_000))  # three chunks
+    _record_file(tmp_path / "r.jsonl", _records(9_000))  # five chunks, more than wait at once
     outputs = set()
     for jobs in ("1", "2"):
         command = [sys.executable, "-m", "fairseq_dro.cli", "score", "r.jsonl", "--json",

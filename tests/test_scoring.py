@@ -343,7 +343,8 @@ def test_merged_scores_of_parts_are_those_of_the_whole() -> None:
     draw = random.Random(1)
     records = [
         score_utterance(
-            "ab cd", draw.choice(["ab cd", "", "[deu] abcd", "x"]), id=str(i), seconds=0.1 * i,
+            "[deu] ab cd", draw.choice(["ab cd", "", "[deu] abcd", "[fra] x"]), id=str(i),
+            seconds=0.1 * i,
             language=draw.choice(["deu", "fra", None]), speaker=draw.choice([None, "a", "b", "c"]),
             corpus=draw.choice([None, "mls"]),
         )

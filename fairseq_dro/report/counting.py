@@ -29,7 +29,7 @@ from fairseq_dro.scoring.records import Record, parse_line
 from fairseq_dro.scoring.text import normalize, split_language_token
 
 CHUNK = 2_000  # utterances
-_WAITING = 3  # chunks a process, read ahead
+_WAITING = 2  # chunks a process, read ahead
 
 
 class Source(Protocol):
