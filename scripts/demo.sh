@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to two fine-tuned models scored per language: ERM, then CTC-DRO, side by side.
+# From nothing to two fine-tuned models scored per language, ERM and CTC-DRO, and a report on them.
 #   bash scripts/demo.sh                             synthetic speech, six languages, six scripts
 #   bash scripts/demo.sh --languages 100             a hundred languages (or codes: deu,kat)
 #   bash scripts/demo.sh --corpus FOLDER             real speech listed in FOLDER/corpus.tsv
@@ -103,4 +103,7 @@ done
 say "comparison"
 "$bin/fairseq-dro" compare "$out/erm" "$out/ctc_dro" --out "$out/comparison" --data "$out/data" \
     --title "ERM and CTC-DRO, $updates updates, seed $seed"
+
+say "report"
+"$bin/fairseq-dro" report "$out/ctc_dro" --baseline "$out/erm" --out "$out/report"
 say "done in $((SECONDS - started)) s"

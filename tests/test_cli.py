@@ -63,6 +63,8 @@ def test_the_demo_goes_through_and_asked_again_repeats_only_the_comparison(tmp_p
     assert "kat Georgian" in said and "comparison.png" in said and "done in" in said
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.pt")}
     assert len([path for path in written if path.name == "checkpoint_last.pt"]) == 2
+    page = (tmp_path / "demo/report/report.html").read_text()
+    assert "Georgian" in page and 'src="http' not in page and 'href="http' not in page
     again = demo(tmp_path / "demo", *options)
     assert "training" not in again and "decoding" not in again and "kat Georgian" in again
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.pt")}
