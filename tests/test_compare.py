@@ -464,7 +464,7 @@ def moved(low: float, high: float) -> Difference:
     """A difference of which only the interval matters."""
     unknown = np.float64("nan")
     ends = np.float64((low + high) / 2), np.float64(low), np.float64(high)
-    return Difference(*ends, p=unknown, standard_error=unknown, training_share=unknown)
+    return Difference(*ends, *[unknown] * 4)
 
 
 @pytest.mark.parametrize(
@@ -484,6 +484,23 @@ def test_a_gap_closed_from_where_a_move_is_shown(gap, worst, best, verdict):
     change = gap_change(gap, worst, best)
     assert change.verdict is verdict
     assert (change.from_below, change.from_above) == (-worst.estimate, best.estimate)
+
+
+def test_a_level_field_against_one_outlier_is_called_doubtful(tmp_path):
+    codes = [f"a{letter}{other}" for letter in "abcde" for other in "abcdef"]
+    outlier = dict(zip(codes, [0.5, *np.linspace(0.1, 0.3, 29)]))
+    level = dict(zip(codes, [0.5] * 20 + [0.3] * 10))
+    runs = []
+    for name, rates in (("outlier", outlier), ("level", level)):
+        texts = noisy_texts(rates, 8, np.random.default_rng(len(name)))
+        runs.append(plant_run(tmp_path / name, texts))
+    for first, second, doubtful in ((0, 1, True), (0, 0, False)):
+        copy = plant_run(
+            tmp_path / "copy", noisy_texts((outlier, level)[second], 8, np.random.default_rng(7))
+        )
+        comparison = compared(runs[first], copy)
+        said = " ".join(notes(comparison, comparison.differences[0]))
+        assert ("Doubtful here" in said) is doubtful
 
 
 def test_a_verdict_is_corrected_for_the_number_of_languages(tmp_path):

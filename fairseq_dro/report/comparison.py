@@ -232,6 +232,7 @@ def _record(one: paired.Difference) -> dict[str, float | None]:
         "p": _number(one.p),
         "standard_error": _number(one.standard_error),
         "training_share": _number(one.training_share),
+        "correction": _number(one.correction),
     }
 
 

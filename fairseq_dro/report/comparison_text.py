@@ -216,6 +216,17 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
+    doubtful = [
+        _NAMES[name]
+        for name, value in one.measures.items()
+        if name not in _redundant(len(one.codes)) and abs(value.correction) > value.standard_error
+    ]
+    if doubtful:
+        said.append(
+            f"Doubtful here: {', '.join(doubtful)}. Languages that are nearly equal in one arm and "
+            "not in the other look further apart than they are, so the interval of such a number "
+            "holds the truth in less than 95 % of cases."
+        )
     left_out = [_NAMES[name] for name in _redundant(len(one.codes))]
     if left_out:
         said.append(

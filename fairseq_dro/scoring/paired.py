@@ -29,7 +29,10 @@ language and the other many nearly equal ones, the observed difference is biased
 a part of that bias, b: all of it where rates lie apart, sqrt(2) - 1 of it where languages tie
 (their spread is then all noise, sigma, and that of a replicate sqrt(2) sigma). So an interval is
 stretched to reach both the plain estimate and the one corrected by b / (sqrt(2) - 1), and p is the
-largest on the way. What this leaves uncovered is measured in ``scripts/benchmark_paired.py``.
+largest on the way. What this leaves uncovered is measured in ``scripts/benchmark_paired.py``: with
+one outlier against half of 40 languages level at the same worst, nominal 95 % intervals of the
+worst cover 88 % (the percentile interval 25 %), with 143 languages 84 % (12 %), and those of the
+worst tenth 72 % (0 %). Between equal arms all sizes are 5 % or less.
 """
 
 from __future__ import annotations
@@ -93,6 +96,9 @@ class Difference:
         p: two-sided, uncorrected for the number of comparisons.
         standard_error: of test sampling and training together.
         training_share: of the variance, that between seeds; NaN where no arm has two runs.
+        correction: what the estimate, and one end of its interval, is at most moved by because the
+            number is not smooth; 0 for a single language. Where it is larger than the standard
+            error the interval covers too rarely (see the head of this file).
     """
 
     estimate: np.ndarray
@@ -101,6 +107,7 @@ class Difference:
     p: np.ndarray
     standard_error: np.ndarray
     training_share: np.ndarray
+    correction: np.ndarray
 
     def at(self, index: int) -> Difference:
         """One of them."""
@@ -270,6 +277,7 @@ def _difference(
         p=student_t.two_sided_p(statistic, degrees),
         standard_error=standard_error,
         training_share=share if has_seeds else np.full_like(variance, np.nan),
+        correction=corrected - estimate,
     )
 
 
