@@ -37,6 +37,7 @@ def test_a_collapse_that_is_over_is_told_as_past():
         path_of((100, 0.25), (2000, 0.4)),
         path_of((100, 0.25), (1000, 0.9), (1100, 0.3)),  # a thirtieth of the run
         [(0, {"deu": 0.6, "fra": 0.4})],  # of two languages one always has half
+        [(0, {"deu": 1.0})],
     ],
 )
 def test_q_that_no_language_holds_for_long_is_no_alarm(path):
@@ -105,6 +106,13 @@ def test_few_utterances_and_single_speakers_are_named():
     assert [alarm.kind for alarm in found] == ["too few test utterances", "few test speakers"]
     assert "Georgian (kat) (19)" in found[0].sentence and "Georgian (kat) (1)" in found[1].sentence
     assert alarms.too_few_utterances({"deu": 20}, {}) == []
+
+
+def test_languages_without_references_are_named():
+    assert only(alarms.without_references(["kat", "deu"])).startswith(
+        "All references of German (deu), Georgian (kat) are empty"
+    )
+    assert alarms.without_references([]) == []
 
 
 def test_many_names_are_cut_short():

@@ -159,7 +159,7 @@ def test_several_validation_splits_are_kept_apart_and_the_first_is_shown(six):
 
 def test_a_run_without_alarms_says_what_was_looked_at(two_runs, tmp_path, capsys):
     source, _ = report(two_runs[1], "--out", tmp_path)
-    assert "Nothing found: q is not held by one language" in Page(source).says
+    assert "Nothing found: every language was drawn" in Page(source).says
     assert capsys.readouterr().out.startswith("written:")
 
 
@@ -332,6 +332,42 @@ def test_a_split_without_languages_is_one_group(tmp_path):
     path = run / "decode_test" / "utterances.jsonl"
     path.write_text(path.read_text(encoding="utf-8").replace('"deu"', "null"))
     assert "| all " in report(run)[1]
+
+
+def without_text(run: Path, codes: tuple[str, ...]) -> None:
+    path = run / "decode_test" / "utterances.jsonl"
+    records = [json.loads(line) for line in open(path, encoding="utf-8")]
+    for record in records:
+        if record["language"] in codes:
+            record.update(reference="", hypothesis="ab", insertions=2, word_insertions=1)
+            empty = ("substitutions", "deletions", "reference_characters")
+            words = ("word_substitutions", "word_deletions", "reference_words")
+            record.update(dict.fromkeys([*empty, *words], 0))
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def test_a_language_without_references_has_no_rate_and_is_named(tmp_path):
+    runs = [plant_decoding(tmp_path / name, {"deu": 0.2, "kat": 0.3}) for name in "ab"]
+    for run in runs:
+        without_text(run, ("deu",))
+    markdown = report(runs[0], "--baseline", runs[1])[1]
+    assert "All references of German (deu) are empty" in markdown
+    assert re.search(r"\| deu German +\| +30 \| +– \|", markdown)
+    without_text(runs[0], ("deu", "kat"))
+    assert "No error rate: all references of the split are empty" in report(runs[0])[1]
+
+
+def test_one_language_and_one_utterance_are_enough_for_a_page(tmp_path):
+    run = plant_training(tmp_path / "run", ["deu"])
+    plant_decoding(run, {"deu": 0.3}, n_utterances=1)
+    markdown = report(run)[1]
+    assert "mean CER" in markdown and "standard deviation" not in markdown
+    assert "q collapsed" not in markdown
+
+
+def test_what_was_not_looked_at_is_not_called_fine(tmp_path):
+    text = Page(report(plant_training(tmp_path / "run", SIX))[0]).says
+    assert "Nothing found: q is not held" in text and "test splits are large" not in text
 
 
 def test_a_baseline_on_other_utterances_is_refused(two_runs, tmp_path, capsys):

@@ -34,7 +34,7 @@ def q_collapsed(path: Sequence[tuple[int, Mapping[str, float]]], last_update: in
         path: (update, q by language) by ascending update; q keeps its value until the next.
         last_update: where the run stands.
     """
-    if not path:
+    if not path or len(path[0][1]) < 2:
         return []
     share = min(0.9, max(COLLAPSE_SHARE, 2 / len(path[0][1])))
     ends = [update for update, _ in path[1:]] + [max(last_update, path[-1][0])]
@@ -195,6 +195,19 @@ def worst_within_null_band(code: str, worst: float, low: float, high: float) -> 
             f"that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): if all "
             "languages were equally hard, some language would look as bad as this. Do not call it "
             "worst.",
+        )
+    ]
+
+
+def without_references(groups: Sequence[str]) -> list[Alarm]:
+    """Languages of the test split whose references are all empty."""
+    if not groups:
+        return []
+    return [
+        Alarm(
+            "no reference text",
+            f"All references of {_listed(sorted(groups))} are empty: there is no error rate, and "
+            "no mean or worst takes note of it.",
         )
     ]
 

@@ -126,11 +126,11 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
 
 def _subtitle(data: ReportData) -> str:
     run = data.run
-    parts = [run.objective] if run.objective != run.name else []
-    parts.append(f"{len(data.codes)} languages")
-    planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
-    parts.append(f"{run.updates:,}{planned} updates")
-    parts.append(run.state())
+    parts = [run.objective] if run.objective not in ("", run.name) else []
+    parts.append(f"{len(data.codes)} language{'s' if len(data.codes) != 1 else ''}")
+    if run.updates:
+        planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
+        parts += [f"{run.updates:,}{planned} updates", run.state()]
     if data.baselines:
         parts.append("against " + ", ".join(other.name for other in data.baselines))
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

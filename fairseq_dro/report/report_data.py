@@ -52,8 +52,8 @@ class ReportData:
     def codes(self) -> list[str]:
         """Groups by falling CER: of the test split, else of the last validation."""
         rates = self.test_cer() or self.validation_cer()
-        weights = {group: -1.0 for group in self.run.final_q}
-        rates = {**weights, **rates}
+        known = [*self.run.final_q, *(self.scores.groups if self.scores else ())]
+        rates = {**dict.fromkeys(known, -1.0), **rates}
         return sorted(rates, key=lambda code: (-rates[code], code))
 
     @cached_property

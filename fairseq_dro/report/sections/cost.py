@@ -11,7 +11,7 @@ def cost_section(data: ReportData) -> Section:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
-        ("state", [run.state() for run in data.runs]),
+        ("state", [run.state() if run.updates else MISSING for run in data.runs]),
         ("updates", [_updates(run) for run in data.runs]),
         ("epochs", [_epochs(run) for run in data.runs]),
         ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"

@@ -33,5 +33,6 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
             " Grey band: where the highest CER of the run would lie if all its languages were "
             "equally hard."
         )
-    pictures = draw_forest(data.codes, data.short_labels, series, band)
+    codes = [code for code in data.codes if code in data.scores.estimates]
+    pictures = draw_forest(codes, data.short_labels, series, band)
     return Figure(pictures, caption, alt=caption, width=375 if len(pictures) > 1 else 440)

@@ -57,6 +57,8 @@ def headline_section(data: ReportData) -> Section:
         columns.append(Column(f"{data.run.name} if all were alike", help_text))
     rows = []
     for key, (title, help_) in _NAMES.items():
+        if n_languages == 1 and key != "mean":
+            continue  # nothing is unequal
         if key.startswith("worst_") and n_languages <= WORST_K:
             continue  # it is the mean
         if key == "cvar_10" and n_languages <= 10:
@@ -73,7 +75,8 @@ def headline_section(data: ReportData) -> Section:
         section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
     else:
         section.blocks.append(table)
-    section.blocks += _notes(n_languages)
+    if n_languages > 1:
+        section.blocks += _notes(n_languages)
     return section
 
 

@@ -59,8 +59,10 @@ def _table(data: ReportData) -> Table:
     q = data.run.final_q if data.run.moved_q else {}
     with_lid = scores.all.n_with_token > 0
     columns = [Column("language", numeric=False)]
+    in_hours = split is not None and max(split.seconds.values()) > 36_000
+    unit, unit_seconds = ("h", 3600) if in_hours else ("min", 60)
     if split is not None:
-        columns.append(Column("train min", "minutes of training speech"))
+        columns.append(Column(f"train {unit}", "training speech"))
     columns += [
         Column("test utt.", "utterances of the test split"), Column("CER %"), Column("WER %"),
         Column("S %"), Column("D %"), Column("I %"),
@@ -91,7 +93,7 @@ def _table(data: ReportData) -> Table:
         row = [Cell(data.labels[code])]
         if split is not None:
             seconds = split.seconds.get(code)
-            row.append(number_cell(None if seconds is None else seconds / 60, ",.1f"))
+            row.append(number_cell(None if seconds is None else seconds / unit_seconds, ",.1f"))
         row += [
             number_cell(score.n_utterances),
             rate_cell(score.cer, estimate and estimate.low, estimate and estimate.high),

@@ -12,11 +12,19 @@ from fairseq_dro.report.verdicts import WORSE
 def warnings_section(data: ReportData) -> Section:
     """What must be known before the numbers are read; says so if nothing was found."""
     found = [*_of_scores(data), *_of_training(data)]
-    none = (
-        "Nothing found: q is not held by one language, every language was drawn, none got worse "
-        "while the mean fell, the worst language stands out of chance, and test splits are large "
-        "enough."
-    )
+    looked_at = []
+    if data.run.moved_q:
+        looked_at.append("q is not held by one language")
+    if data.run.validations:
+        looked_at.append("every language was drawn")
+        looked_at.append("none got clearly worse in training while the mean fell")
+    if data.scores is not None:
+        looked_at.append("test splits are large enough")
+    if data.scores is not None and data.scores.null_band is not None:
+        looked_at.append("the worst language stands out of chance")
+    if any(data.verdicts):
+        looked_at.append("no language is shown to be worse than in a baseline while the mean fell")
+    none = f"Nothing found: {', '.join(looked_at)}." if looked_at else "Nothing could be checked."
     return Section("alarms", "Before you read on", [Notices([tuple(a) for a in found], none)])
 
 
@@ -43,7 +51,9 @@ def _of_scores(data: ReportData) -> list[Alarm]:
         return []
     counts = {code: score.n_utterances for code, score in scores.groups.items()}
     empty = {code: score.n_empty for code, score in scores.groups.items()}
-    found = alarms.says_nothing(empty, counts)
+    unrated = [code for code, score in scores.groups.items() if not score.characters]
+    found = alarms.without_references(unrated)
+    found += alarms.says_nothing(empty, counts)
     if data.constant_guess:
         found += alarms.not_better_than_a_guess(scores.cer, data.constant_guess)
     silent = sum(empty.values()) > alarms.EMPTY_SHARE * scores.all.n_utterances
