@@ -70,12 +70,14 @@ def test_over_the_epochs_each_utterance_of_a_language_comes_equally_often(sampli
             np.concatenate(planner.plan(n_samples, groups, epoch=epoch).batches),
             minlength=len(groups),
         )
-        for epoch in range(1, 31)
+        for epoch in range(1, 41)
     )
     for g in range(4):
         of_group = seen[groups == g]
-        # 30 epochs of chance: a binomial's standard deviation is at most the root of the mean
-        assert np.abs(of_group - of_group.mean()).max() < 4.5 * np.sqrt(of_group.mean())
+        # in whole passes; the last, broken one of an epoch moves an utterance by one at most, so
+        # by 0.5 sqrt(epochs) on average; small languages end it inside of a batch as well
+        allowed = 4.2 * 0.5 * np.sqrt(40) if g > 1 else 0.1 * of_group.mean()
+        assert np.abs(of_group - of_group.mean()).max() < allowed
 
 
 @settings(deadline=None, max_examples=40)

@@ -56,6 +56,12 @@ class SortedGroups:
         names, starts = np.unique(groups[order], return_index=True)
         return cls(order, n_samples[order], np.append(starts, len(order)), names)
 
+    def only(self, chosen: np.ndarray) -> SortedGroups:
+        """The groups that a [G] mask chooses."""
+        kept = np.repeat(chosen, self.sizes)
+        starts = np.concatenate(([0], np.cumsum(self.sizes[chosen])))
+        return SortedGroups(self.order[kept], self.lengths[kept], starts, self.names[chosen])
+
     @property
     def sizes(self) -> np.ndarray:
         """[G] utterances of each group."""

@@ -13,8 +13,9 @@ How it works
     2. Which utterances they hold. Under ``proportional`` each group is sorted by length, with a
        little noise so that batches differ between epochs, and cut where sums are even and padding
        is small (``partition``); each utterance comes exactly once. Else each group is passed over
-       as often as its turns ask for, in full batches (``full_batches``). Like sums are what
-       CTC-DRO needs (Bartelds et al. 2025, section 4.1: length-matched batches).
+       as often as its turns ask for; batches of a group with little audio go on from one pass
+       into the next, so that they are full (``full_batches``). Like sums are what CTC-DRO needs
+       (Bartelds et al. 2025, section 4.1: length-matched batches).
     3. In which order they come (``batch_order``): every group evenly over the epoch, or in
        rounds; within that at random, but with batches of like cost in one update.
 """
@@ -28,7 +29,7 @@ import numpy as np
 
 from fairseq_dro.data import batch_counts, partition
 from fairseq_dro.data.batch_order import spread_turns, take_turns, turns_in_rounds
-from fairseq_dro.data.full_batches import full_batch_samples, full_batches
+from fairseq_dro.data.full_batches import ENOUGH_BATCHES, full_batch_samples, full_batches
 from fairseq_dro.data.partition import SortedGroups
 
 
@@ -150,6 +151,19 @@ class BatchPlanner:
         rng: np.random.Generator,
     ) -> list[np.ndarray]:
         counts = batch_counts.to_multiple(counts, corpus.audio, corpus.sizes, multiple_of)
+        order, lengths, cuts = self._cut(corpus, counts, rng)
+        wanted = -(-(len(cuts) - 1) // multiple_of) * multiple_of  # bounds can have added some
+        cuts = partition.split_until(lengths, cuts, wanted)
+        group = np.searchsorted(corpus.starts, cuts[:-1], side="right") - 1
+        cost = partition.longest_of_batches(lengths, cuts) * np.diff(cuts)
+        turns = spread_turns(np.bincount(group, minlength=len(counts)), rng)
+        chosen = take_turns(turns, group, cost, multiple_of, rng)
+        return _pieces(order, cuts, chosen)
+
+    def _cut(
+        self, corpus: SortedGroups, counts: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One pass over every group: [N] utterances, [N] their lengths, [B + 1] cuts."""
         mixed = corpus.mixed(counts, self.length_noise, rng)
         lengths = corpus.lengths[mixed]
         cuts = partition.cut(
@@ -158,15 +172,7 @@ class BatchPlanner:
         cuts = partition.split_beyond_bounds(
             lengths, cuts, self.max_padded_samples, self.max_utterances
         )
-        wanted = -(-(len(cuts) - 1) // multiple_of) * multiple_of  # bounds can have added some
-        cuts = partition.split_until(lengths, cuts, wanted)
-        order = corpus.order[mixed]
-        group = np.searchsorted(corpus.starts, cuts[:-1], side="right") - 1
-        cost = partition.longest_of_batches(lengths, cuts) * np.diff(cuts)
-        turns = spread_turns(np.bincount(group, minlength=len(counts)), rng)
-        chosen = take_turns(turns, group, cost, multiple_of, rng)
-        begins, ends = cuts[chosen].tolist(), cuts[chosen + 1].tolist()
-        return [order[begin:end] for begin, end in zip(begins, ends)]
+        return corpus.order[mixed], lengths, cuts
 
     def _sampled(
         self,
@@ -188,24 +194,49 @@ class BatchPlanner:
         else:
             drawn = self._tempered(corpus, total)
             turns = spread_turns(drawn, rng)
-        batches: list[np.ndarray] = []
-        for group, needed in enumerate(drawn.tolist()):
-            span = slice(corpus.starts[group], corpus.starts[group + 1])
-            alone = SortedGroups(
-                corpus.order[span], corpus.lengths[span], np.array([0, corpus.sizes[group]]),
-                corpus.names[group : group + 1],
-            )
-            batches += full_batches(
+        in_passes = counts >= ENOUGH_BATCHES
+        of_group = self._whole_passes(corpus, counts, np.where(in_passes, drawn, 0), rng)
+        for group in np.flatnonzero(~in_passes):
+            alone = corpus.only(np.arange(n_groups) == group)
+            of_group[group] = full_batches(
                 lambda alone=alone, n=counts[group : group + 1]: alone.order[
                     alone.mixed(n, self.length_noise, rng)
                 ],
-                n_samples, self.batch_samples, needed, rng,
+                n_samples, self.batch_samples, int(drawn[group]), rng,
                 max_padded_samples=self.max_padded_samples, max_utterances=self.max_utterances,
             )
+        batches = [batch for of_one in of_group for batch in of_one]
         cost = np.array([len(batch) * int(n_samples[batch].max()) for batch in batches])
         group_of_batch = np.repeat(np.arange(n_groups), drawn)
         chosen = take_turns(turns, group_of_batch, cost, multiple_of, rng, rounds)
         return [batches[i] for i in chosen]
+
+    def _whole_passes(
+        self,
+        corpus: SortedGroups,
+        counts: np.ndarray,
+        needed: np.ndarray,
+        rng: np.random.Generator,
+    ) -> list[list[np.ndarray]]:
+        """``needed`` [G] batches of each group: all of each pass, and of the last one some."""
+        of_group: list[list[np.ndarray]] = [[] for _ in needed]
+        missing = needed.copy()
+        while (missing > 0).any():
+            at_work = np.flatnonzero(missing > 0)
+            part = corpus.only(missing > 0)
+            order, _, cuts = self._cut(part, counts[at_work], rng)
+            first = np.searchsorted(cuts, part.starts)  # [groups at work + 1]
+            for group, begin, end in zip(at_work, first[:-1], first[1:]):
+                taken = begin + rng.permutation(end - begin)[: missing[group]]
+                of_group[group] += _pieces(order, cuts, taken)
+            missing[at_work] -= np.minimum(np.diff(first), missing[at_work])
+        return of_group
+
+
+def _pieces(order: np.ndarray, cuts: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:
+    """The ``chosen`` of the batches that ``cuts`` [B + 1] make of ``order``."""
+    begins, ends = cuts[chosen].tolist(), cuts[chosen + 1].tolist()
+    return [order[begin:end] for begin, end in zip(begins, ends)]
 
 
 @dataclass(frozen=True)
