@@ -115,7 +115,7 @@ def test_a_languages_interval_holds_its_true_rate_in_95_of_100_data_sets(
 @pytest.mark.parametrize("spread", [0.0, 0.05])
 def test_disparity_intervals_hold_the_truth_in_95_of_100_data_sets(spread: float) -> None:
     draw = np.random.default_rng(8)
-    n_data_sets, hits = 150, {}
+    n_data_sets, hits = 300, {}
     for seed in range(n_data_sets):
         true = np.clip(draw.normal(0.25, spread, 17), 0.02, 1.0)
         blocks = _utterances(draw, true, 60)
@@ -124,9 +124,9 @@ def test_disparity_intervals_hold_the_truth_in_95_of_100_data_sets(spread: float
             held = one.low - 1e-9 <= disparity.MEASURES[name](true) <= one.high + 1e-9
             hits[name] = hits.get(name, 0) + held
     for name, count in hits.items():
-        # less three standard errors of 150 data sets: the script with more is the sharper check;
+        # less three standard errors of 300 data sets: the script with more is the sharper check;
         # with no spread an end at 0 cannot be missed, and more than 95 % is right
-        assert count / n_data_sets >= 0.90, name
+        assert count / n_data_sets >= 0.91, name
 
 
 def test_equal_languages_show_the_band_that_no_difference_gives() -> None:

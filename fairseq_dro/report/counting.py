@@ -24,6 +24,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.report.text_files import read_column, read_pairs
 from fairseq_dro.scoring.convention import Convention
+from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.records import Record, parse_line
 from fairseq_dro.scoring.text import normalize, split_language_token
@@ -98,8 +99,6 @@ class TextFiles:
             raise UserError(f"{self.reference} holds no text: name a file of references.")
 
     def records(self, chunk: list[_Texts]) -> Iterator[Record]:
-        from fairseq_dro.scoring.edits import EditCounts
-
         for id, reference, hypothesis, language, speaker, corpus in chunk:
             target, reference = split_language_token(reference)
             predicted, hypothesis = split_language_token(hypothesis)

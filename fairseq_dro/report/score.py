@@ -13,8 +13,12 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
+
+if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
+    from fairseq_dro.report.counting import Source
 
 SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
 
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _source(args: argparse.Namespace):
+def _source(args: argparse.Namespace) -> tuple[Source, str]:
     """Where utterances come from, and a headline."""
     from fairseq_dro.report.counting import RecordFiles, TextFiles
     from fairseq_dro.report.record_file import find_records
