@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -170,17 +171,18 @@ def _owner(module: str, attribute: str) -> tuple[Any, str]:
     return owner, name
 
 
-def sigterm_to_all_processes_after_three_updates() -> None:
-    """As Slurm sends it: to the training process and to its loader processes."""
-    updates = 0
+def sigterm_to_all_processes_in_the_first_saving() -> None:
+    """As Slurm sends it, from outside: to the training process and to its loader processes."""
+    sent = False
 
-    def step() -> None:
-        nonlocal updates
-        updates += 1
-        if updates == 3:
-            os.killpg(0, signal.SIGTERM)
+    def send(*_: Any) -> None:
+        nonlocal sent
+        if not sent:
+            sent = True
+            kill = ["kill", "-TERM", "--", f"-{os.getpgid(0)}"]
+            subprocess.run(kill, check=True, start_new_session=True)
 
-    _after("fairseq.trainer", "Trainer.train_step", step)
+    _before("torch._C", "PyTorchFileWriter.write_record", send)
 
 
 def one_pretended_gpu() -> None:
