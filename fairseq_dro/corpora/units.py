@@ -88,9 +88,9 @@ def train_sentencepiece(texts: Sequence[str], n_units: int, model: Path) -> None
             bos_id=-1, eos_id=-1, pad_id=-1, num_threads=1, minloglevel=2,
         )  # fmt: skip
     except (RuntimeError, OSError) as error:
+        reason = str(error).strip().rpartition("] ")[2]  # what precedes is its own source line
         raise UserError(
-            f"--vocabulary-size {n_units} does not suit these texts ({str(error).strip()}): choose "
-            "another, above the number of characters and below that of all pieces."
+            f"--vocabulary-size {n_units} does not suit these texts ({reason}): choose another."
         ) from None
     model.parent.mkdir(parents=True, exist_ok=True)
     partial = model.with_name(model.name + ".partial")

@@ -1,0 +1,233 @@
+"""Audio is used where it lies or converted once; a kill, a bad file, a full disk spoil nothing."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from fairseq_dro.cli import main
+from fairseq_dro.corpora import audio_pool
+from fairseq_dro.corpora.audio_files import AudioJob, convert_all, probe_all
+from fairseq_dro.data.manifest import read_manifest
+from tests.corpus_trees import rejected, tone, write_audio, write_lines
+
+ALL_TRAINING = ("--valid-fraction", "0", "--test-fraction", "0")
+
+
+def table_of(folder: Path, files: list[str]) -> Path:
+    rows = [f"{file}\twort {chr(97 + n % 26)}\tdeu\n" for n, file in enumerate(files)]
+    return write_lines(folder / "t.tsv", ["path\ttext\tlanguage\n", *rows])
+
+
+def prepare(out: Path, table: Path, *options: str) -> int:
+    return main(["prepare", "table", str(out), "--table", str(table), *ALL_TRAINING, *options])
+
+
+def is_used_in_place(path: Path, **how) -> bool:
+    (result,) = probe_all([AudioJob(path, **how)])
+    assert result.error == "" and result.seconds > 0
+    return result.n_samples > 0
+
+
+def test_only_16_khz_mono_pcm_and_flac_and_ogg_is_used_where_it_lies(tmp_path):
+    kinds = {
+        "a.wav": {}, "b.flac": {}, "c.wav": {"subtype": "PCM_24"},
+        "d.ogg": {"format": "OGG", "subtype": "VORBIS"},
+    }  # fmt: skip
+    for name, how in kinds.items():
+        assert is_used_in_place(write_audio(tmp_path / name, **how)), name
+    assert not is_used_in_place(tmp_path / "d.ogg", keep_ogg=False)
+    assert not is_used_in_place(write_audio(tmp_path / "e.wav", rate=8000))
+    assert not is_used_in_place(write_audio(tmp_path / "f.wav", channels=2))
+    assert not is_used_in_place(write_audio(tmp_path / "g.wav", subtype="FLOAT"))
+    assert not is_used_in_place(write_audio(tmp_path / "h.mp3", format="MP3"))
+    # a manifest is lines and tabs: such a name cannot stand in it
+    assert not is_used_in_place(write_audio(tmp_path / "i\tj.wav"))
+    assert not is_used_in_place(tmp_path / "a.wav", start_seconds=0.5)
+
+
+@pytest.mark.parametrize("rate, channels", [(48_000, 2), (8_000, 1), (16_000, 2), (44_100, 1)])
+def test_converted_audio_is_what_soxr_makes_of_the_mean_of_the_channels(tmp_path, rate, channels):
+    left = tone(0.7, rate)[:, 0]
+    samples = np.stack([left, 0.5 * left[::-1]][:channels], axis=1)
+    soundfile.write(tmp_path / "a.wav", samples, rate, subtype="PCM_16")
+    (result,) = convert_all([AudioJob(tmp_path / "a.wav", target=tmp_path / "x" / "a.flac")])
+    converted, converted_rate = soundfile.read(tmp_path / "x" / "a.flac")
+    assert (converted_rate, converted.ndim, len(converted)) == (16_000, 1, result.n_samples)
+    expected = soxr.resample(samples.mean(axis=1), rate, 16_000)
+    assert len(expected) == len(converted)
+    assert np.abs(expected - converted).max() < 2 / 32768  # 16 bits, twice
+
+
+def test_a_segment_is_the_part_of_the_file_that_was_asked_for(tmp_path):
+    ramp = np.linspace(-0.9, 0.9, 32_000)
+    soundfile.write(tmp_path / "a.wav", ramp, 16_000)
+    job = AudioJob(tmp_path / "a.wav", 0.25, 0.5, tmp_path / "a.flac")
+    assert convert_all([job])[0].n_samples == 8000
+    part, _ = soundfile.read(tmp_path / "a.flac")
+    assert np.abs(part - ramp[4000:12_000]).max() < 2 / 32768
+    (outside,) = probe_all([AudioJob(tmp_path / "a.wav", 1.8, 0.5)])
+    assert outside.error == "offset and duration are outside the file"
+
+
+def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_on(
+    tmp_path, capsys
+):
+    write_audio(tmp_path / "good.wav")
+    write_audio(tmp_path / "slow.wav", rate=8000)
+    write_audio(tmp_path / "cut.flac", 3.0, 44_100)
+    data = (tmp_path / "cut.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(data[: len(data) // 3])
+    (tmp_path / "noise.wav").write_bytes(b"RIFF, but no audio")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    (tmp_path / "folder.wav").mkdir()
+    files = ["good", "slow", "noise", "empty", "none", "folder"]
+    table = table_of(tmp_path, [f"{name}.wav" for name in files] + ["cut.flac"])
+    assert prepare(tmp_path / "out", table) == 0
+    assert read_manifest(tmp_path / "out", "train").utterance_ids == ["good", "slow"]
+    found = {row["utterance"]: row["reason"] for row in rejected(tmp_path / "out")}
+    assert found.pop("cut") in ("audio cannot be read", "audio is shorter than its header says")
+    assert found == {
+        "noise": "audio cannot be read", "empty": "audio is empty",
+        "none": "audio file missing", "folder": "audio file missing",
+    }  # fmt: skip
+    said = capsys.readouterr().out
+    assert "5 left out" in said and "audio file missing (deu 2)" in said
+
+
+def test_a_wrong_audio_root_is_told_with_the_reason_and_the_first_file(tmp_path, capsys):
+    table = table_of(tmp_path, ["a.wav", "b.wav"])
+    assert prepare(tmp_path / "out", table) == 2
+    said = capsys.readouterr().err
+    assert "No utterance is left in the split 'train': 2 were left out" in said
+    assert "audio file missing (2 times" in said and "a.wav" in said
+    assert len(rejected(tmp_path / "out")) == 2
+
+
+def test_mp3_without_a_decoder_says_what_to_install(tmp_path, capsys, monkeypatch):
+    write_audio(tmp_path / "a.mp3", format="MP3")
+    formats = {name: what for name, what in soundfile.available_formats().items() if name != "MP3"}
+    monkeypatch.setattr(soundfile, "available_formats", lambda: formats)
+    assert prepare(tmp_path / "out", table_of(tmp_path, ["a.mp3"])) == 2
+    assert "pip install --upgrade soundfile" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_ends_in_one_sentence_and_the_same_command_goes_on(tmp_path, capsys):
+    """The kernel refuses what is larger than RLIMIT_FSIZE, as it does on a full disk."""
+    write_audio(tmp_path / "small.wav", 0.05, 8000)
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, 48_000)
+    soundfile.write(tmp_path / "large.wav", noise, 8000)
+    table = table_of(tmp_path, ["small.wav", "large.wav"])
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limit[1]))
+        assert prepare(tmp_path / "out", table) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    said = capsys.readouterr().err
+    assert "large.flac cannot be written (File too large): make room" in said
+    converted = tmp_path / "out" / "converted" / "deu"
+    assert [path.name for path in converted.iterdir()] == ["small.flac"]
+    assert not (tmp_path / "out" / "train.tsv").exists()
+    made = (converted / "small.flac").stat().st_mtime_ns
+    assert prepare(tmp_path / "out", table) == 0
+    assert (converted / "small.flac").stat().st_mtime_ns == made
+    assert len(read_manifest(tmp_path / "out", "train")) == 2
+
+
+def test_a_killed_conversion_leaves_whole_files_only_and_goes_on_where_it_was(tmp_path):
+    files = [f"{number:03d}.wav" for number in range(160)]
+    for file in files:
+        write_audio(tmp_path / file, 2.0, 44_100)
+    table = table_of(tmp_path, files)
+    converted = tmp_path / "out" / "converted" / "deu"
+    command = [
+        sys.executable, "-m", "fairseq_dro.cli", "prepare", "table", str(tmp_path / "out"),
+        "--table", str(table), "--workers", "2", *ALL_TRAINING,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(converted.glob("*.flac"))) < 20 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()  # only the command: its workers must end by themselves
+    process.wait()
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _group_lives(process.pid)
+    whole = {path: path.stat().st_mtime_ns for path in converted.glob("*.flac")}
+    assert 20 <= len(whole) < len(files)
+    assert all(soundfile.info(path).frames == 32_000 for path in whole)
+    assert not (tmp_path / "out" / "train.tsv").exists()
+    (converted / "159.flac.partial").write_bytes(b"half")  # what a kill in mid-write leaves
+
+    assert prepare(tmp_path / "out", table, "--workers", "1") == 0
+    assert {path: path.stat().st_mtime_ns for path in whole} == whole
+    manifest = read_manifest(tmp_path / "out", "train")
+    assert manifest.n_samples.tolist() == [32_000] * len(files)
+    assert manifest.paths == [f"deu/{number:03d}.flac" for number in range(160)]
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_half_converted_or_outdated_file_does_not_count_as_done(tmp_path):
+    source = write_audio(tmp_path / "a.wav", 1.0, 8000)
+    target = tmp_path / "a.flac"
+    job = AudioJob(source, target=target)
+    assert convert_all([job])[0].n_samples == 16_000
+    whole = target.read_bytes()
+    target.write_bytes(b"fLaC")
+    assert convert_all([job])[0].n_samples == 16_000 and target.read_bytes() == whole
+    write_audio(source, 2.0, 8000)
+    os.utime(source, (time.time() + 10, time.time() + 10))
+    assert convert_all([job])[0].n_samples == 32_000
+
+
+def test_the_order_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio_pool, "HEADERS_PER_CHUNK", 3)
+    files = [write_audio(tmp_path / f"{n}.wav", 0.1 + 0.01 * n) for n in range(20)]
+    jobs = [AudioJob(path) for path in files]
+    alone, together = audio_pool.probe(jobs, 1), audio_pool.probe(jobs, 2)
+    assert alone == together
+    assert [result.n_samples for result in alone] == [1600 + 160 * n for n in range(20)]
+
+
+def test_a_worker_that_is_killed_is_told_in_one_sentence(tmp_path, monkeypatch):
+    from fairseq_dro.errors import UserError
+
+    with pytest.raises(UserError, match="was killed, perhaps for its memory: lower --workers"):
+        list(audio_pool._in_processes(_die, [[], []], 2))
+
+
+def _die(_jobs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_two_ids_that_look_alike_on_disk_get_two_files(tmp_path):
+    for name in ("a", "b", "c"):
+        write_audio(tmp_path / f"{name}.wav", 0.2, 8000)
+    rows = ["x/y", "x_y", "../../x"]
+    lines = [f"{n}.wav\twort {n}\tdeu\t{one}\n" for n, one in zip("abc", rows)]
+    table = write_lines(tmp_path / "t.tsv", ["path\ttext\tlanguage\tid\n", *lines])
+    assert prepare(tmp_path / "out", table) == 0
+    manifest = read_manifest(tmp_path / "out", "train")
+    assert len(set(manifest.paths)) == 3
+    assert all(manifest.audio_path(i).is_file() for i in range(3))
+    converted = tmp_path / "out" / "converted" / "deu"
+    assert len(list(converted.iterdir())) == 3

@@ -1,0 +1,255 @@
+"""What a prepared folder holds and says, and when it may be written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fairseq.data import Dictionary
+
+from fairseq_dro.cli import main
+from fairseq_dro.data.manifest import read_manifest
+from tests.corpus_trees import rejected, write_audio, write_lines
+
+ROWS = [
+    ("a", "train", "deu", "ja nein", "s1"), ("b", "train", "deu", "ja ja", "s2"),
+    ("c", "dev", "deu", "jo", "s3"), ("d", "test", "deu", "nein", "s4"),
+    ("e", "train", "ell", "ναι", ""), ("f", "dev", "ell", "ναι", ""),
+    ("g", "test", "ell", "ναι", ""),
+]  # fmt: skip
+HEADER = "path\tsplit\tlanguage\ttext\tspeaker\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    for name, *_ in ROWS:
+        write_audio(tmp_path / "corpus" / f"{name}.wav", 0.5)
+    return write_table(tmp_path / "corpus" / "t.tsv", ROWS)
+
+
+def write_table(path: Path, rows) -> Path:
+    lines = ["\t".join((f"{name}.wav", *rest)) + "\n" for name, *rest in rows]
+    return write_lines(path, [HEADER, *lines])
+
+
+def prepare(out: Path, table: Path, *options: object) -> int:
+    return main(["prepare", "table", str(out), "--table", str(table), *map(str, options)])
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_file_has_one_line_an_utterance_in_one_order(tmp_path, table):
+    assert prepare(tmp_path / "out", table) == 0
+    out = tmp_path / "out"
+    assert lines(out / "train.tsv") == [
+        str(tmp_path / "corpus"), "a.wav\t8000", "b.wav\t8000", "e.wav\t8000"
+    ]  # fmt: skip
+    assert lines(out / "train.ltr") == ["j a | n e i n |", "j a | j a |", "ν α ι |"]
+    assert lines(out / "train.wrd") == ["ja nein", "ja ja", "ναι"]
+    assert lines(out / "train.lang") == ["deu", "deu", "ell"]
+    assert lines(out / "train.utt") == ["a", "b", "e"]
+    assert lines(out / "train.speaker") == ["s1", "s2", ""]
+    assert not (out / "train.corpus").exists() and not (out / "preparing.json").exists()
+    assert not list(out.rglob("*.partial"))
+    assert read_manifest(out, "valid").speakers == ["s3", ""]
+
+
+def test_the_record_says_what_was_made_from_what_and_by_whom(tmp_path, table):
+    assert prepare(tmp_path / "out", table) == 0
+    made = record(tmp_path / "out")
+    assert made["reader"] == "table" and made["units"] == "characters"
+    assert made["splits"] == {"train": 3, "valid": 2, "test": 2}
+    assert made["languages"]["deu"]["train"] == {"utterances": 2, "seconds": 1.0}
+    assert made["coverage"] == {"deu": pytest.approx(7 / 8), "ell": 1.0}
+    assert {"fairseq_dro", "soundfile", "libsndfile", "soxr", "unicode"} <= made["versions"].keys()
+    assert made["request"]["options"]["units"] == "characters" and len(made["fingerprint"]) == 64
+
+
+def test_the_fingerprint_changes_with_a_text_and_not_with_the_place(tmp_path, table):
+    assert prepare(tmp_path / "out", table) == 0
+    moved = tmp_path / "moved"
+    table.parent.rename(moved)
+    assert prepare(tmp_path / "out2", moved / "t.tsv") == 0
+    assert record(tmp_path / "out2")["fingerprint"] == record(tmp_path / "out")["fingerprint"]
+    write_table(moved / "t.tsv", [(*row[:3], row[3].replace("jo", "ja"), row[4]) for row in ROWS])
+    assert prepare(tmp_path / "out3", moved / "t.tsv") == 0
+    assert record(tmp_path / "out3")["fingerprint"] != record(tmp_path / "out")["fingerprint"]
+
+
+def test_symbols_are_ordered_by_count_then_code_point_and_what_training_lacks_comes_last(tmp_path, table):
+    assert prepare(tmp_path / "out", table, "--language-tokens") == 0
+    assert lines(tmp_path / "out" / "dict.ltr.txt") == [
+        "| 5", "a 3", "j 3", "n 2", "e 1", "i 1", "α 1", "ι 1", "ν 1", "[deu] 0", "[ell] 0", "o 0"
+    ]  # fmt: skip
+    loaded = Dictionary.load(str(tmp_path / "out" / "dict.ltr.txt"))
+    assert loaded.index("[ell]") == len(loaded) - 2
+
+
+def test_a_dictionary_is_reused_and_what_it_lacks_is_left_out(tmp_path, table, capsys):
+    own = write_lines(tmp_path / "dict.txt", ["j 9\n", "a 8\n", "n 7\n", "e 6\n", "i 5\n", "| 4\n"])
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 0
+    assert lines(tmp_path / "out" / "dict.ltr.txt") == lines(own)
+    found = {(r["utterance"], r["detail"]) for r in rejected(tmp_path / "out")}
+    assert found == {("c", "o"), ("e", "α ι ν"), ("f", "α ι ν"), ("g", "α ι ν")}
+    assert "symbol outside the dictionary (ell 3, deu 1)" in capsys.readouterr().out
+    assert prepare(tmp_path / "o2", table, "--dictionary", own, "--language-tokens") == 2
+    assert "lacks the language tokens [deu]: add a line" in capsys.readouterr().err
+    write_lines(own, ["j 9\n", "a\n"])
+    assert prepare(tmp_path / "o3", table, "--dictionary", own) == 2
+    assert "dict.txt:2 is no line of a dictionary" in capsys.readouterr().err
+
+
+def test_texts_and_ids_that_are_of_no_use_are_left_out_with_their_reasons(tmp_path, table):
+    rows = [*ROWS, ("a", "train", "deu", "noch einmal", ""), ("b", "test", "deu", "5 - 6", ""),
+            ("c", "train", "ell", "", "")]  # fmt: skip
+    write_lines(table, ["id\t" + HEADER] + [
+        "\t".join((f"u{n}" if n != 7 else "u0", f"{row[0]}.wav", *row[1:])) + "\n"
+        for n, row in enumerate(rows)
+    ])  # fmt: skip
+    assert prepare(tmp_path / "out", table) == 0
+    found = rejected(tmp_path / "out")
+    assert [(r["utterance"], r["split"], r["reason"]) for r in found] == [
+        ("u0", "train", "id that another utterance has"),
+        ("u8", "test", "text is empty after normalisation"),
+        ("u9", "train", "text is empty"),
+    ]
+    assert found[0]["detail"] == f"first at {table}:2" and found[1]["where"] == f"{table}:10"
+    assert record(tmp_path / "out")["rejected"] == {
+        "id that another utterance has": {"deu": 1}, "text is empty": {"ell": 1},
+        "text is empty after normalisation": {"deu": 1},
+    }  # fmt: skip
+    assert "u0" in lines(tmp_path / "out" / "train.utt")
+    kept = sum(record(tmp_path / "out")["splits"].values())
+    assert kept + len(found) == len(rows)  # nothing gets lost
+
+
+def test_a_bar_in_a_text_is_not_taken_for_the_end_of_a_word(tmp_path, table):
+    write_table(table, [*ROWS[:-1], ("g", "test", "ell", "a|b", "")])
+    assert prepare(tmp_path / "out", table, "--text-profile", "as_is") == 0
+    (row,) = rejected(tmp_path / "out")
+    assert row["reason"] == "text holds |, which stands between words"
+
+
+def test_a_folder_with_another_data_set_is_left_alone_without_overwrite(tmp_path, table, capsys):
+    out = tmp_path / "out"
+    write_lines(out / "train.tsv", ["/somewhere\n"])
+    write_lines(out / "notes.txt", ["mine\n"])
+    assert prepare(out, table) == 2
+    assert "holds another data set (train.tsv" in capsys.readouterr().err
+    assert lines(out / "train.tsv") == ["/somewhere"]
+    assert prepare(out, table, "--overwrite") == 0
+    assert prepare(out, table, "--units", "graphemes") == 2
+    said = capsys.readouterr().err
+    assert "other options or another corpus (units)" in said and "--overwrite" in said
+    write_audio(out / "converted" / "deu" / "old.flac")
+    assert prepare(out, table, "--units", "graphemes", "--overwrite") == 0
+    assert record(out)["units"] == "graphemes" and not (out / "converted").exists()
+    assert lines(out / "notes.txt") == ["mine"]
+
+
+def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):
+    assert prepare(tmp_path / "out", table) == 0
+    assert prepare(tmp_path / "out", table) == 0
+    assert "there already" in capsys.readouterr().out
+    write_table(table, ROWS[:-1])
+    assert prepare(tmp_path / "out", table) == 2
+    assert "(source)" in capsys.readouterr().err
+
+
+def test_another_number_of_workers_is_the_same_command(tmp_path, table, capsys):
+    assert prepare(tmp_path / "out", table, "--workers", 1) == 0
+    assert prepare(tmp_path / "out", table, "--workers", 2) == 0
+    assert "there already" in capsys.readouterr().out
+
+
+def test_an_unfinished_folder_goes_on_under_the_same_command_only(tmp_path, table, capsys):
+    out = tmp_path / "out"
+    assert prepare(out, table) == 0
+    made = record(out)
+    (out / "dataset.json").unlink()
+    write_lines(out / "preparing.json", [json.dumps({"request": made["request"]})])
+    (out / "train.ltr").unlink()
+    assert prepare(out, table, "--seed", 5) == 2
+    assert "(seed)" in capsys.readouterr().err
+    assert prepare(out, table) == 0
+    assert record(out) == made and (out / "train.ltr").exists()
+
+
+def test_sentencepiece_units_have_files_of_their_own_and_a_model_to_reuse(tmp_path, table):
+    call = ["--units", "sentencepiece", "--vocabulary-size", 10]
+    assert prepare(tmp_path / "out", table, *call) == 0
+    out = tmp_path / "out"
+    symbols = {line.split()[0] for line in lines(out / "dict.spm.txt")}
+    assert symbols >= set(" ".join(lines(out / "train.spm")).split())
+    joined = [line.replace(" ", "").replace("\u2581", " ") for line in lines(out / "train.spm")]
+    assert [line.strip() for line in joined] == lines(out / "train.wrd")
+    assert not (out / "train.ltr").exists()
+    again = tmp_path / "again"
+    reuse = ["--units", "sentencepiece", "--sentencepiece-model", out / "sentencepiece.model"]
+    assert prepare(again, table, *reuse, "--dictionary", out / "dict.spm.txt") == 0
+    assert lines(again / "train.spm") == lines(out / "train.spm")
+
+
+def test_the_corpus_splits_can_be_replaced_and_training_bounded(tmp_path, table):
+    out = tmp_path / "out"
+    call = ["--splits", "hash", "--valid-seconds", 0, "--test-seconds", 0]
+    assert prepare(out, table, *call, "--max-seconds-per-language", 1.0) == 0
+    assert record(out)["languages"] == {
+        "deu": {"train": {"utterances": 2, "seconds": 1.0}},
+        "ell": {"train": {"utterances": 2, "seconds": 1.0}},
+    }
+    assert {r["reason"] for r in rejected(out)} == {"over --max-seconds-per-language"}
+    few = tmp_path / "few"
+    assert prepare(few, table, *call, "--few-shot", 1, "--few-shot-languages", "ell,nld") == 0
+    assert record(few)["splits"] == {"train": 5}
+    assert prepare(tmp_path / "short", table, "--min-seconds", 0.6) == 2
+
+
+def test_only_the_languages_of_a_set_or_a_list_are_taken(tmp_path, table, capsys):
+    assert prepare(tmp_path / "a", table, "--languages", "ell") == 0
+    assert set(record(tmp_path / "a")["languages"]) == {"ell"}
+    own_set = write_lines(tmp_path / "mine.txt", ["# mine\n", "ell\tel\n", "fra\n"])
+    assert prepare(tmp_path / "b", table, "--languages-set", own_set) == 2
+    assert "holds no utterance of fra" in capsys.readouterr().err
+    assert prepare(tmp_path / "b", table, "--languages-set", own_set, "--skip-missing") == 0
+    assert set(record(tmp_path / "b")["languages"]) == {"ell"}
+    assert prepare(tmp_path / "c", table, "--languages-set", "six") == 2
+    assert "expected one of" in (said := capsys.readouterr().err) and "six_languages" in said
+    assert prepare(tmp_path / "c", table, "--languages", "xyz") == 2
+    assert "'xyz' is not an ISO 639-3 code" in capsys.readouterr().err
+    assert prepare(tmp_path / "c", table, "--languages", "no such file") == 2
+    assert "is neither a file nor codes" in capsys.readouterr().err
+
+
+def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
+    write_table(table, [(*row[:2], row[2].replace("ell", "qqa"), *row[3:]) for row in ROWS])
+    header = "code\tname\tfamily\tscript\tscored_without_spaces\tother_codes\n"
+    own = write_lines(tmp_path / "own.tsv", [header, "qqa\tOurs\tIsolate\tGrek\tno\t\n"])
+    assert prepare(tmp_path / "out", table) == 2
+    assert prepare(tmp_path / "out", table, "--languages", own) == 0
+    assert lines(tmp_path / "out" / "train.lang") == ["deu", "deu", "qqa"]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--valid-fraction", "0.9"], "--valid-fraction: expected 0 to 0.5"),
+        (["--max-seconds", "-1"], "--max-seconds: expected 0 or more"),
+        (["--workers", "0"], "--workers: expected 1 or more"),
+        (["--dictionary", "none.txt"], "--dictionary: none.txt does not exist"),
+        (["--sentencepiece-model", "{table}"], "needs --units sentencepiece"),
+        (["--units", "sentencepiece", "--dictionary", "{table}"], "add --sentencepiece-model"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(tmp_path, table, capsys, options, message):
+    options = [option.format(table=table) for option in options]
+    assert prepare(tmp_path / "out", table, *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
