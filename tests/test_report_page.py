@@ -295,6 +295,41 @@ def test_another_folder_of_results_must_be_there(two_runs, tmp_path, capsys):
     assert "decode_worst/utterances.jsonl does not exist" in capsys.readouterr().err
 
 
+def test_what_the_run_recorded_of_itself_is_what_the_page_says(tmp_path):
+    run = plant_training(tmp_path / "run", SIX)
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "demo.yaml").write_text("criterion: {smoothing: 1.0}\ncommon: {seed: 1}\n")
+    command = ["/venv/bin/fairseq-hydra-train", "--config-dir", "recipes", "common.seed=1"]
+    start = {
+        "started": "2026-01-02T03:04:05+00:00", "command": command, "folder": str(tmp_path),
+        "versions": {"torch": "9.9.9"}, "git": {"commit": "abc123", "changed": True},
+        "devices": ["H"], "data": {"folder": "/gone", "splits": {
+            "train": {"utterances": 5, "sha256": "f" * 64}}},
+    }  # fmt: skip
+    with open(run / "run.jsonl", "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(start) + "\n" + '{"started": "cut by a ki')
+    text = Page(report(run)[0]).says
+    assert "fairseq-hydra-train --config-dir recipes common.seed=1" in text
+    assert "/venv/bin" not in text and "torch 9.9.9" in text
+    assert "abc123, with changes that were not committed" in text
+    assert f"5 utterances, SHA-256 {'f' * 16}" in text and "devices H" in text
+    assert "recipe demo" in text and "criterion.smoothing 1 0.5" in text
+    assert " now " not in text.split("Where it comes from")[1]
+
+
+def test_a_run_whose_recipe_is_named_is_compared_with_it(tmp_path, capsys):
+    run = plant_training(tmp_path / "run", SIX)
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("optimization: {max_update: 1000, lr: [2e-3]}\n")
+    assert "All settings are those of the recipe mine.yaml" not in report(run)[1]
+    markdown = report(run, "--recipe", recipe)[1]
+    assert "| criterion.objective |" in markdown and "optimization.lr" not in markdown
+    recipe.write_text("- a list\n")
+    assert main(["report", str(run), "--recipe", str(recipe)]) == 2
+    assert "mine.yaml is no recipe" in capsys.readouterr().err
+
+
 def test_a_language_in_two_corpora_is_two_groups(tmp_path):
     groups = ["deu/fleurs", "deu/mls", "kat/fleurs"]
     run = plant_decoding(tmp_path / "run", {"deu": 0.2, "kat": 0.4})

@@ -51,7 +51,8 @@ def _command(run: TrainingRun) -> tuple[str, bool]:
     """What was typed, and whether that was recorded or is put together."""
     recorded = next((s["command"] for s in reversed(run.starts) if s.get("command")), None)
     if recorded:
-        return shlex.join(str(part) for part in recorded), True
+        program, *options = (str(part) for part in recorded)
+        return shlex.join([Path(program).name, *options]), True
     if not run.overrides:
         return "", False
     name = (run.hydra.get("job") or {}).get("config_name")
