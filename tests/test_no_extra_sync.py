@@ -77,8 +77,8 @@ class Optimizer:
 
 
 @pytest.fixture(scope="module")
-def task(tiny_data):
-    task = make_task(tiny_data)
+def task(tiny_data, tmp_path_factory):
+    task = make_task(tiny_data, history_dir=str(tmp_path_factory.mktemp("history")))
     task.load_dataset("train")
     return task
 
@@ -109,9 +109,8 @@ def waits_of_an_update(step_class, task, model, criterion, samples) -> list[str]
     ("objective", "micro_batches"), [("erm", 1), ("ctc_dro", 1), ("group_dro", 4), ("ctc_dro", 4)]
 )
 def test_an_update_waits_no_more_often_than_stock_ctc(
-    task, model, samples, objective, micro_batches, tmp_path, monkeypatch
+    task, model, samples, objective, micro_batches
 ):
-    monkeypatch.chdir(tmp_path)  # moves of q are logged in the current folder
     samples = samples[:micro_batches]
     stock = waits_of_an_update(AudioFinetuningTask, task, model, stock_ctc(task).train(), samples)
     ours = group_dro_ctc(task, objective=objective, update_when="every_update").train()
@@ -132,11 +131,16 @@ PLANTED: dict[str, Callable[[torch.Tensor], Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def honest_waits(task, model, samples) -> Counter[str]:
+    criterion = group_dro_ctc(task).train()
+    return Counter(waits_of_an_update(type(task), task, model, criterion, samples[:1]))
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_wait_that_is_planted_into_the_criterion_is_seen(
-    task, model, samples, name, tmp_path, monkeypatch
+    task, model, samples, honest_waits, name, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
     criterion = group_dro_ctc(task).train()
     honest = criterion._loss_weights
 
@@ -146,7 +150,4 @@ def test_a_wait_that_is_planted_into_the_criterion_is_seen(
 
     monkeypatch.setattr(criterion, "_loss_weights", waiting)
     planted = waits_of_an_update(type(task), task, model, criterion, samples[:1])
-    honest_waits = waits_of_an_update(
-        type(task), task, model, group_dro_ctc(task).train(), samples[:1]
-    )
-    assert Counter(planted) - Counter(honest_waits) == {name: 1}
+    assert Counter(planted) - honest_waits == {name: 1}
