@@ -83,7 +83,7 @@ def test_the_fingerprint_changes_with_a_text_and_not_with_the_place(tmp_path, ta
     assert record(tmp_path / "out3")["fingerprint"] != record(tmp_path / "out")["fingerprint"]
 
 
-def test_symbols_are_ordered_by_count_then_code_point_and_what_training_lacks_comes_last(tmp_path, table):
+def test_symbols_are_ordered_by_count_then_code_point_the_unlearnt_last(tmp_path, table):
     assert prepare(tmp_path / "out", table, "--language-tokens") == 0
     assert lines(tmp_path / "out" / "dict.ltr.txt") == [
         "| 5", "a 3", "j 3", "n 2", "e 1", "i 1", "α 1", "ι 1", "ν 1", "[deu] 0", "[ell] 0", "o 0"

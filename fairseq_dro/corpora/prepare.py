@@ -231,7 +231,7 @@ def _write(
             f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
             f"`{lacking[0]} 0` for each, or leave --language-tokens out."
         )
-    root = _common_root([u.path for u in utterances], [reader.audio_root, args.out / CONVERTED])
+    root = _common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
         extra_symbols=tokens if args.language_tokens else (),
