@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairseq_dro.errors import UserError
-from tests.in_process import make_task
+from tests.changed_data import change_lines, copy_of
+from tests.in_process import group_dro_ctc, make_task
 
 
-def iterator(data, *, n_workers: int = 1, worker: int = 0, epoch: int = 1, **options):
+def iterator(
+    data, *, n_workers: int = 1, worker: int = 0, epoch: int = 1, with_q: bool = False, **options
+):
     task = make_task(data, **{"batch_seconds": 4.0, "audio_checks_per_language": 0} | options)
+    if with_q:
+        group_dro_ctc(task)
     task.load_dataset("train")
     return task.get_batch_iterator(
         task.dataset("train"), max_tokens=640_000, epoch=epoch,
@@ -58,25 +62,6 @@ def resumed(itr, state, *, accept: bool = True):
     itr.accept_changed_data = accept
     itr.load_state_dict(state)
     return itr
-
-
-def copy_of(data: Path, folder: Path) -> Path:
-    """The files of a data folder to change; the audio stays where it is."""
-    folder.mkdir()
-    for path in data.glob("*.*"):
-        shutil.copy(path, folder)
-    return folder
-
-
-def change_lines(data: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
-    """Apply ``change`` to the rows of the training split: tsv, ltr and lang line of each."""
-    files = [data / f"train.{suffix}" for suffix in ("tsv", "ltr", "lang")]
-    tsv, *others = [path.read_text().splitlines() for path in files]
-    rows = change([list(row) for row in zip(tsv[1:], *others, strict=True)])
-    for path, lines in zip(files, zip(*rows)):
-        head = [tsv[0]] if path.suffix == ".tsv" else []
-        path.write_text("".join(f"{line}\n" for line in [*head, *lines]))
-    return data
 
 
 def test_another_number_of_workers_is_refused_also_between_epochs(tiny_data):
@@ -202,6 +187,54 @@ def test_a_checkpoint_of_another_task_inside_an_epoch_is_refused_or_begins_it_ag
     with pytest.raises(UserError, match="another task planned"):
         resumed(iterator(tiny_data), stock, accept=False)
     assert drawn(resumed(iterator(tiny_data), stock)) == drawn(iterator(tiny_data))
+
+
+def test_q_is_mapped_by_name_when_languages_changed(tiny_data, tmp_path, caplog):
+    """ell is gone, nld is new and starts at the mean weight, and q sums to 1 again."""
+    def change(rows):
+        rows = [row for row in rows if row[2] != "ell"]
+        return [[*row[:2], "nld" if i < 9 else row[2]] for i, row in enumerate(rows)]
+
+    changed = change_lines(copy_of(tiny_data, tmp_path / "data"), change)
+    first = iterator(tiny_data, with_q=True)
+    first.group_state.q = np.array([0.5, 0.3, 0.2])
+    first.group_state.pending_loss = np.array([11.0, 22.0, 0.0])
+    first.group_state.pending_count = np.array([1.0, 2.0, 0.0])
+    drawn(first, 5)
+    with pytest.raises(UserError, match="ell had 42 utterances and is gone.*nld is new, with 9"):
+        resumed(iterator(changed, with_q=True), first.state_dict(), accept=False)
+    second = resumed(iterator(changed, with_q=True), first.state_dict()).group_state
+    assert second.groups == ("deu", "fra", "nld")
+    np.testing.assert_allclose(second.q, np.array([0.5, 0.2, 0.35]) / 1.05)
+    assert second.pending_loss.tolist() == [11.0, 0.0, 0.0]
+    assert "nld is new: it starts at the mean weight, q = 0.3333" in caplog.text
+    assert "ell is gone, and its weight, q = 0.3, with it" in caplog.text
+
+
+def test_q_is_mapped_by_name_when_the_order_of_languages_changed(tiny_data, caplog):
+    first = iterator(tiny_data, with_q=True)
+    first.group_state.q = np.array([0.5, 0.3, 0.2])
+    begun = drawn(first, 5)
+    state = first.state_dict()
+    for name, values in state["group_dro"].items():
+        if isinstance(values, list):
+            state["group_dro"][name] = values[::-1]
+    match = "order of the groups was fra, ell, deu and is deu, ell, fra.*accept_changed_data=true"
+    with pytest.raises(UserError, match=match):
+        resumed(iterator(tiny_data, with_q=True), state, accept=False)
+    second = resumed(iterator(tiny_data, with_q=True), state)
+    assert second.group_state.q.tolist() == [0.5, 0.3, 0.2]
+    assert begun + drawn(second) == drawn(iterator(tiny_data, with_q=True))
+
+
+def test_accepting_changes_where_there_are_none_changes_nothing(tiny_data, caplog):
+    first = iterator(tiny_data, with_q=True)
+    first.group_state.q = np.array([0.1, 0.2, 0.7])
+    begun = drawn(first, 5)
+    second = resumed(iterator(tiny_data, with_q=True), first.state_dict())
+    assert second.group_state.q.tolist() == [0.1, 0.2, 0.7]
+    assert begun + drawn(second) == drawn(iterator(tiny_data, with_q=True))
+    assert "accept_changed_data" not in caplog.text
 
 
 def test_a_changed_dictionary_is_refused_also_between_epochs(tiny_data, tmp_path):

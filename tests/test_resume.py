@@ -13,6 +13,7 @@ import pytest
 
 from fairseq_dro.report.history import read_records
 from tests import run_preparations, training_trace
+from tests.changed_data import change_lines, copy_of
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import Moment, at
 from tests.stock_commands import environment, run, train_command
@@ -262,3 +263,39 @@ def test_stock_fairseq_trains_a_finished_run_further(
     command_server.run(command, tmp_path)
     run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
     assert load(tmp_path / LAST)["optimizer_history"][-1]["num_updates"] == 4
+
+
+def test_changed_languages_and_workers_are_refused_and_accepted_when_told(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
+    """ell goes, nld comes, and a second worker with them; then the option is left out again."""
+    def change(rows: list[list[str]]) -> list[list[str]]:
+        rows = [row for row in rows if row[2] != "ell"]
+        return [[*row[:2], "nld" if i < 3 else row[2]] for i, row in enumerate(rows)]
+
+    data, folder = copy_of(tiny_data, tmp_path / "data"), tmp_path / "run"
+    gloo = {key: NOISY[key] for key in NOISY if key.startswith("distributed_training")}
+
+    def go_on(workers: int, max_update: int, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = train_command(
+            data, tiny_checkpoint, **gloo, **options, optimization__max_update=max_update,
+            distributed_training__distributed_world_size=workers, criterion__step_size=0.002,
+        )
+        return command_server.run(command, folder, workers=workers, check=False)
+
+    assert go_on(1, 8).returncode == 0
+    before = load(folder / LAST)["extra_state"]["train_iterator"]
+    for split in ("train", "valid"):
+        change_lines(data, change, split)
+    refused = go_on(2, 10)
+    assert refused.returncode == 2
+    for words in ("ell had 42 utterances and is gone", "nld is new, with 3 utterances",
+                  "number of workers was 1 and is 2", "task.accept_changed_data=true"):
+        assert words in refused.stdout
+    assert go_on(2, 10, task__accept_changed_data="true").returncode == 0
+    after = load(folder / LAST)["extra_state"]["train_iterator"]["group_dro"]
+    assert after["groups"] == ["deu", "fra", "nld"]
+    assert after["n_moves"] >= before["group_dro"]["n_moves"] > 0
+    assert sum(after["q"]) == pytest.approx(1, abs=1e-12)
+    assert go_on(2, 12).returncode == 0
+    assert load(folder / LAST)["optimizer_history"][-1]["num_updates"] == 12
