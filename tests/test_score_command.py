@@ -245,6 +245,19 @@ def test_profile_unit_and_alignment_change_what_is_counted(tmp_path: Path, score
     assert score(*pair, "--alignment", "sclite")["all"]["insertions"] == 1
 
 
+def test_the_table_says_by_which_rules_it_counts(tmp_path: Path, capsys) -> None:
+    path = str(_record_file(tmp_path / "r.jsonl", _records(6)))
+    notes = {
+        ("--profile", "ml_superb"): "the mean over utterances",
+        ("--unit", "grapheme"): "A character is a grapheme cluster",
+        ("--alignment", "sclite"): "counted as sclite does",
+    }
+    for options in notes:
+        assert cli.main(["score", path, *options, *QUICK]) == 0
+        printed = capsys.readouterr().out
+        assert [note in printed for note in notes.values()] == [o == options for o in notes]
+
+
 def test_few_shot_languages_can_be_named(tmp_path: Path, score) -> None:
     path = _record_file(tmp_path / "r.jsonl", _records())
     options = ("--profile", "ml_superb", "--few-shot")

@@ -56,13 +56,29 @@ def _languages(scores: dict[str, Any]) -> str:
     if scores["worst"]:
         rows.append((f"**worst**, {scores['worst']['language']}", scores["worst"]))
     rows.append(("**all together**", scores["all"]))
-    notes = ["CER and WER count errors against reference characters and words; S, D, I: characters "
-             "substituted, deleted, inserted."]  # fmt: skip
+    notes = [_counting_note(scores.get("convention", {}))]
     if any(row.get("cer_low") is not None for row in languages.values()):
         notes.append(_interval_note(languages))
     if not languages:
         notes.append("The utterances carry no language, so they are scored together.")
     return "\n".join([_rates_table("language", rows), "", *notes])
+
+
+def _counting_note(convention: dict[str, str]) -> str:
+    note = (
+        "CER and WER count errors against reference characters and words; S, D, I: characters "
+        "substituted, deleted, inserted."
+    )
+    if convention.get("profile") == "ml_superb":
+        note += (
+            " As in ML-SUPERB, texts are upper-cased, without punctuation, and CER is the mean "
+            "over utterances, each with the same weight."
+        )
+    if convention.get("unit") == "grapheme":
+        note += " A character is a grapheme cluster."
+    if convention.get("alignment") == "sclite":
+        note += " Errors are counted as sclite does (substitutions cost 4, the others 3)."
+    return note
 
 
 def _interval_note(languages: dict[str, Any]) -> str:
