@@ -148,7 +148,7 @@ def test_each_language_has_its_verdict_and_its_change_of_rank(six):
         if line.startswith("| ") and line.split("|")[1].split()[:1] and "→" in line
     }
     assert rows["deu"][-2:] == ["worse", "6 → 1"] and rows["kat"][-2] == "better"
-    assert re.search(r"Against erm: [345] languages better, 1 worse", six[1])
+    assert re.search(r"Against erm: [345] of 6 languages better, 1 worse", six[1])
 
 
 def test_several_validation_splits_are_kept_apart_and_the_first_is_shown(six):

@@ -35,11 +35,16 @@ def languages_section(data: ReportData) -> Section:
         if verdict:
             counts = Counter(verdict.values())
             text = (
-                f"Against {run.name}: {counts[BETTER]} languages better, {counts[WORSE]} worse, "
-                f"of {counts[SAME]} no difference is shown. This is about these two models; what "
-                "another seed would give is not known (fairseq-dro compare takes several)."
+                f"Against {run.name}: {counts[BETTER]} of {len(verdict)} languages better, "
+                f"{counts[WORSE]} worse, {counts[SAME]} without a difference that is shown."
             )
             section.blocks.append(Paragraph(text))
+    if any(data.verdicts):
+        text = (
+            "This is about these models; what other seeds would give is not known (fairseq-dro "
+            "compare takes several)."
+        )
+        section.blocks.append(Paragraph(text, small=True))
     section.blocks.append(_table(data))
     section.blocks.append(
         Paragraph(
