@@ -14,14 +14,15 @@ from tests.in_process import group_dro_ctc, make_task
 
 
 def iterator(
-    data, *, n_workers: int = 1, worker: int = 0, epoch: int = 1, with_q: bool = False, **options
+    data, *, n_workers: int = 1, worker: int = 0, epoch: int = 1, with_q: bool = False,
+    max_tokens: int = 640_000, **options,
 ):
     task = make_task(data, **{"batch_seconds": 4.0, "audio_checks_per_language": 0} | options)
     if with_q:
         group_dro_ctc(task)
     task.load_dataset("train")
     return task.get_batch_iterator(
-        task.dataset("train"), max_tokens=640_000, epoch=epoch,
+        task.dataset("train"), max_tokens=max_tokens, epoch=epoch,
         num_shards=n_workers, shard_id=worker,
     )
 
@@ -93,8 +94,9 @@ def test_a_position_inside_the_new_updates_begins_the_epoch_again(tiny_data, cap
     "change, names",
     [
         ({"update_freq": [5]}, r"workers_x_micro_batches was 1 and is 5"),
-        ({"batch_seconds": 3.0}, r"n_batches was \d+ and is \d+"),
-        ({"length_noise": 0.2}, r"checksum_of_batches was \d+ and is \d+"),
+        ({"batch_seconds": 3.0}, r"task.batch_seconds \(in samples\) was 64000.0 and is 48000.0"),
+        ({"length_noise": 0.2}, r"task.length_noise was 0.02 and is 0.2"),
+        ({"group_sampling": "uniform"}, "task.group_sampling was proportional and is uniform"),
     ],
 )
 def test_an_epoch_planned_otherwise_is_refused_with_both_values(tiny_data, caplog, change, names):
@@ -105,6 +107,25 @@ def test_an_epoch_planned_otherwise_is_refused_with_both_values(tiny_data, caplo
     second = resumed(iterator(tiny_data, **change), first.state_dict())
     assert drawn(second) == drawn(iterator(tiny_data, **change))
     assert "begun again" in caplog.text
+
+
+def test_a_bound_that_changes_no_batch_may_change(tiny_data):
+    """As dataset.max_tokens after a GPU ran out of memory."""
+    first = iterator(tiny_data)
+    begun = drawn(first, 2)
+    second = resumed(iterator(tiny_data, max_tokens=320_000), first.state_dict(), accept=False)
+    assert begun + drawn(second) == drawn(iterator(tiny_data))
+    with pytest.raises(UserError, match="dataset.max_tokens was 640000 and is 64000"):
+        resumed(iterator(tiny_data, max_tokens=64_000), first.state_dict(), accept=False)
+
+
+def test_an_epoch_that_another_version_of_the_planner_planned_is_refused(tiny_data):
+    first = iterator(tiny_data)
+    drawn(first, 2)
+    state = first.state_dict()
+    state["plan"]["checksum_of_batches"] += 1
+    with pytest.raises(UserError, match=r"checksum_of_batches was \d+ and is \d+"):
+        resumed(iterator(tiny_data), state, accept=False)
 
 
 def test_batch_options_may_change_between_epochs(tiny_data):

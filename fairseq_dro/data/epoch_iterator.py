@@ -27,6 +27,7 @@ from fairseq.data.iterators import EpochBatchIterator
 
 from fairseq_dro.data.fingerprint import Fingerprint
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
+from fairseq_dro.data.planner import BatchPlanner
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 
@@ -42,6 +43,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         group_state: what to save and restore beside the position; None with a criterion that
             keeps no such state.
         units: symbols of the target dictionary: output unit i of the model means ``units[i]``.
+        planner: what planned them, so that a changed option can be named.
         accept_changed_data: go on although what the checkpoint was trained on has changed.
     """
 
@@ -53,6 +55,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         multiple_of: int,
         group_state: GroupDroState | None,
         units: Sequence[str],
+        planner: BatchPlanner | None = None,
         accept_changed_data: bool = False,
         **options: Any,
     ) -> None:
@@ -66,6 +69,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         )
         self.group_state = group_state
         self.units_checksum = zlib.crc32("\n".join(units).encode())
+        self.planner = planner
         self.accept_changed_data = accept_changed_data
         self.replan(batches, multiple_of)
 
@@ -80,6 +84,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["plan"] = self._plan_identity()
+        state["batch_options"] = self._batch_options()
         state["data"] = self.fingerprint.state_dict()
         state["units_checksum"] = self.units_checksum
         if self.group_state is not None:
@@ -117,6 +122,12 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             "n_batches": len(self.frozen_batches),
             "checksum_of_batches": self._checksum_of_batches,
         }
+
+    def _batch_options(self) -> dict[str, Any]:
+        if self.planner is None:
+            return {}
+        options = {option: getattr(self.planner, name) for name, option in _OPTION_OF.items()}
+        return options | {"task.group_sampling": self.planner.sampling.value}
 
     # --- resuming ---
 
@@ -165,12 +176,12 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
                 f"the number of workers was {plan['workers']} and is {now['workers']}"
             )
         if begun:
-            keys = ["workers_x_micro_batches"]
-            if not changes:
-                keys += ["n_batches", "checksum_of_batches"]
-            changes += [
-                f"{key} was {plan[key]} and is {now[key]}" for key in keys if plan[key] != now[key]
-            ]
+            changes += _changed_values(plan, now, ["workers_x_micro_batches"])
+            other_batches = _changed_values(plan, now, ["n_batches", "checksum_of_batches"])
+            if other_batches:  # an option that changes none, as a bound may, is not worth a word
+                options = state.get("batch_options", {})
+                changes += _changed_values(options, self._batch_options(), list(options))
+                changes = changes or other_batches
         return changes
 
     def _refusal(self, changes: list[str]) -> str:
@@ -224,6 +235,24 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         for name, weight in zip(saved["groups"], saved["q"]):
             if name not in q:
                 logger.warning("%s is gone, and its weight, q = %.4g, with it", name, weight)
+
+
+_OPTION_OF = {
+    "batch_samples": "task.batch_seconds (in samples)",
+    "max_padded_samples": "dataset.max_tokens",
+    "max_utterances": "dataset.batch_size",
+    "temperature": "task.sampling_temperature",
+    "length_noise": "task.length_noise",
+    "seed": "common.seed",
+}
+"""Field of ``BatchPlanner`` -> what the user sets; ``sampling`` is an enumeration, see there."""
+
+
+def _changed_values(then: dict[str, Any], now: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    return [
+        f"{key} was {then[key]} and is {now[key]}" for key in keys
+        if key in now and then[key] != now[key]
+    ]
 
 
 def _changes_of_groups(then: Sequence[str], now: Sequence[str], is_explained: bool) -> list[str]:

@@ -296,7 +296,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
                 dataset, plan.batches, multiple_of=plan.multiple_of, group_state=self.group_state,
                 units=self.target_dictionary.symbols, seed=seed, num_shards=num_shards,
                 shard_id=shard_id, num_workers=num_workers, epoch=epoch,
-                buffer_size=data_buffer_size,
+                buffer_size=data_buffer_size, planner=planner,
                 accept_changed_data=self.cfg.accept_changed_data,
             )
         return self._planned
