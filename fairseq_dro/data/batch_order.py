@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+ROUNDS = 3
+"""How often the levels of updates are made anew from the batches that they got."""
+
 
 def spread_turns(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """[B] group of each turn, where each group's turns are spread evenly over the epoch.
@@ -61,10 +64,10 @@ def take_turns(
 
     Workers wait for the slowest of them at each update. Every update gets a random level between
     cheap and expensive, and each group gives it the batch that stands at this level among the
-    group's own. So an update holds the groups that the turns say, levels come in random order,
-    and yet its batches resemble each other in cost. (Sorting all batches by cost instead would
-    leave no worker idle, but gather the same languages, those with sparse lengths, in the same
-    updates.) Within an update, whose gradient is one sum, the most expensive batch comes first,
+    group's own; then the cost of its most expensive batch is the update's level, ``ROUNDS`` times.
+    So an update holds the groups that the turns say, levels come in random order, and yet its
+    batches resemble each other in cost. (Sorting all batches by cost instead would leave no worker
+    idle, but gather the same languages, those with sparse lengths, in the same updates.) Within an update, whose gradient is one sum, the most expensive batch comes first,
     so that each step of its workers has neighbours in cost, however many workers there are.
 
     Args:
@@ -75,9 +78,13 @@ def take_turns(
         round_of_turn: [B] ascending; batches change places within their round only.
     """
     update = np.arange(len(turns)) // multiple_of
-    level = rng.permutation(int(update[-1]) + 1)[update]
+    first_of_update = np.arange(0, len(turns), multiple_of)
+    level = rng.permutation(len(first_of_update))
+    by_cost = np.lexsort((cost, groups))
     chosen = np.empty(len(turns), dtype=np.int64)
-    chosen[np.lexsort((level, turns))] = np.lexsort((cost, groups))
+    for _ in range(1 + ROUNDS):
+        chosen[np.lexsort((level[update], turns))] = by_cost
+        level = np.maximum.reduceat(cost[chosen], first_of_update)
     keys = (-cost[chosen], update)
     if round_of_turn is not None:
         keys = (-cost[chosen], round_of_turn, update)
