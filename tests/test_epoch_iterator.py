@@ -193,6 +193,15 @@ def test_a_corrected_transcript_goes_on_at_the_same_batch(tiny_data, tmp_path):
     assert begun + drawn(second) == drawn(iterator(tiny_data))
 
 
+def test_a_refusal_names_a_dozen_groups_and_counts_the_others(tiny_data):
+    first = iterator(tiny_data)
+    drawn(first)
+    state = first.state_dict()
+    state["data"]["groups"] = {f"x{i:02d}": [5, 0] for i in range(20)}
+    with pytest.raises(UserError, match="deu is new.*x08 had 5 utterances and is gone; 11 more"):
+        resumed(iterator(tiny_data), state, accept=False)
+
+
 def test_a_data_folder_may_move(tiny_data, tmp_path):
     first = iterator(tiny_data)
     drawn(first, 5)

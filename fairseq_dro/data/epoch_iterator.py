@@ -161,7 +161,10 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         """A clause for each change, with both values."""
         changes = []
         if "data" in state:
-            changes += self.fingerprint.changes_since(Fingerprint.from_state_dict(state["data"]))
+            of_data = self.fingerprint.changes_since(Fingerprint.from_state_dict(state["data"]))
+            changes += of_data[:_NAMED]
+            if len(of_data) > _NAMED:
+                changes.append(f"{len(of_data) - _NAMED} more groups changed")
         then = state.get("group_dro", {}).get("groups")
         if then is not None and self.group_state is not None:
             changes += _changes_of_groups(then, self.group_state.groups, is_explained=bool(changes))
@@ -236,6 +239,9 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             if name not in q:
                 logger.warning("%s is gone, and its weight, q = %.4g, with it", name, weight)
 
+
+_NAMED = 12
+"""So many changed groups are named in a message."""
 
 _OPTION_OF = {
     "batch_samples": "task.batch_seconds (in samples)",
