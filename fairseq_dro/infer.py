@@ -126,6 +126,7 @@ def run_worker(
     cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None
 ) -> None:
     """One worker's share; the first one scores and writes."""
+    source = _source(cfg, state)
     with CollectingProcessor(cfg, state) as processor:
         for sample in processor:
             processor.process_sample(sample)
@@ -134,7 +135,7 @@ def run_worker(
     if not distributed_utils.is_master(cfg.distributed_training):
         return
     scores = sum_up(one.scored for one in decoded)
-    record = summarise(scores)
+    record = {**summarise(scores), "decoded": source}
     table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
     if cfg.decoding.results_path is not None:
         write_results(
@@ -144,6 +145,19 @@ def run_worker(
         logger.info("results are in %s", cfg.decoding.results_path)
     sys.stdout.write(table)
     sys.stdout.flush()
+
+
+def _source(cfg: DictConfig, state: dict[str, Any] | None) -> dict[str, Any]:
+    """What ``scores.json`` says of where its hypotheses came from.
+
+    ``update`` is null where the checkpoint is in several files or read by spawned workers.
+    """
+    history = (state or {}).get("optimizer_history") or [{}]
+    return {
+        "checkpoint": [Path(path).name for path in options.checkpoint_paths(cfg)],
+        "update": history[-1].get("num_updates"),
+        "split": cfg.dataset.gen_subset,
+    }
 
 
 def typed_options(cfg: DictConfig) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -154,6 +155,22 @@ def test_decoded_checkpoints_stand_side_by_side_with_their_paired_differences(tm
     assert second.numbers["mean"] == pytest.approx(0.2)
     worst = second.differences["worst"]
     assert worst.estimate == pytest.approx(-0.3) and worst.low < -0.3 < worst.high < 0
+
+
+def test_a_folder_that_holds_another_checkpoint_is_not_taken_for_the_choice(tmp_path, capsys):
+    """The run went on after decoding, and the criterion now chooses a later update."""
+    plant_history(tmp_path, records())
+    plant_decoded(tmp_path)
+    touch(tmp_path, "checkpoint_1_300.pt")
+    for update, test in ((300, "30.0"), (200, "")):
+        scores = tmp_path / "decode_test_worst_cer" / "scores.json"
+        scores.write_text(json.dumps({"format": 1, "decoded": {"update": update}}))
+        assert main(["checkpoints", str(tmp_path)]) == 0
+        said = capsys.readouterr().out
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines()]
+        assert next(row for row in rows if row[0] == "worst_cer")[-1] == test
+        assert next(row for row in rows if row[0] == "decode_test_worst_cer")[1] == str(update)
+        assert ("checkpoint_1_300.pt" in said) is (update != 300)
 
 
 def test_the_command_prints_choices_commands_and_test_numbers(tmp_path, capsys):

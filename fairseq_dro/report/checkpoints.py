@@ -90,7 +90,7 @@ def _choice_rows(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> l
     header += [f"{name} there" for name in rates] + ["on test"]
     rows = []
     for one in found:
-        tested = test_value(decoded, one.criterion)
+        tested = test_value(decoded, one)
         values = (one.value, one.expected, one.luck, one.wobble)
         rows.append(
             [
@@ -130,13 +130,14 @@ def _commands(
     training_run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
-    done = {one.criterion for one in decoded}
+    from fairseq_dro.report.decoded_choices import decoded_of
+
     by_update: dict[int, list[Choice]] = {}
     for one in found:
         by_update.setdefault(one.update, []).append(one)
     commands = []
     for update, chosen in by_update.items():
-        if any(one.criterion in done for one in chosen):
+        if any(decoded_of(decoded, one) is not None for one in chosen):
             continue
         path = next((one.path for one in chosen if one.path is not None), None)
         if path is None:
@@ -155,12 +156,12 @@ def _commands(
 
 def _decoded_rows(decoded: Sequence[DecodedChoice]) -> list[list[str]]:
     names = ["mean", "worst", "cvar_10", "micro"]
-    header = ["decoded folder"]
+    header = ["decoded folder", "update"]
     for name in names:
         header += [_NAMES[name]] + ([f"{_NAMES[name]}, difference"] if len(decoded) > 1 else [])
     rows = []
     for one in decoded:
-        row = [one.folder]
+        row = [one.folder, "" if one.update is None else str(one.update)]
         for name in names:
             told = _number("", one.numbers[name])
             row.append(f"{told} ({one.worst_group})" if name == "worst" else told)

@@ -7,12 +7,14 @@ folder ``decode_test*`` with records is taken.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.report.checkpoint_choice import CRITERIA
+from fairseq_dro.report.checkpoint_choice import CRITERIA, Choice
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.record_file import RECORDS_FILE, read_records
 from fairseq_dro.report.training_run import TrainingRun
@@ -28,12 +30,14 @@ class DecodedChoice:
 
     Attributes:
         criterion: that its name ends with, empty where it ends with none.
+        update: of the checkpoint that was decoded; None where its ``scores.json`` does not say.
         numbers: ``NUMBERS`` and ``micro``.
         differences: of these from the first folder's, on the same utterances; empty for the first.
     """
 
     folder: str
     criterion: str
+    update: int | None
     numbers: Mapping[str, float]
     worst_group: str
     differences: Mapping[str, paired.Difference]
@@ -66,17 +70,39 @@ def decoded_choices(run: TrainingRun) -> list[DecodedChoice]:
         )
         worst = blocks.languages[int(np.argmax(rates))]
         decoded.append(
-            DecodedChoice(place.name, _criterion(place.name), numbers, worst, differences)
-        )
+            DecodedChoice(
+                place.name, _criterion(place.name), _update(place / "scores.json"), numbers, worst,
+                differences,
+            )
+        )  # fmt: skip
     return decoded
 
 
-def test_value(decoded: Sequence[DecodedChoice], criterion: str) -> float | None:
-    """The test number of what a criterion chose, by itself; None where it was not decoded."""
+def decoded_of(decoded: Sequence[DecodedChoice], choice: Choice) -> DecodedChoice | None:
+    """The folder that holds what a criterion chose, None where it was not decoded.
+
+    By the update that the folder says; of one that says none, by its name.
+    """
     for one in decoded:
-        if one.criterion == criterion and criterion in _NUMBER_OF:
-            return one.numbers[_NUMBER_OF[criterion]]
-    return None
+        if one.update == choice.update:
+            return one
+    named = (one for one in decoded if one.update is None and one.criterion == choice.criterion)
+    return next(named, None)
+
+
+def test_value(decoded: Sequence[DecodedChoice], choice: Choice) -> float | None:
+    """The test number of what a criterion chose, by itself; None where it was not decoded."""
+    one = decoded_of(decoded, choice)
+    name = _NUMBER_OF.get(choice.criterion)
+    return None if one is None or name is None else one.numbers[name]
+
+
+def _update(scores: Path) -> int | None:
+    try:
+        update = json.loads(scores.read_text(encoding="utf-8"))["decoded"]["update"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return update if isinstance(update, int) else None
 
 
 def _criterion(folder: str) -> str:

@@ -41,7 +41,7 @@ def _choices(
     columns = [Column("lowest", "checkpoint.best_checkpoint_metric", numeric=False)]
     columns += [Column("update"), Column("its value"), Column("by neighbours"), Column("luck")]
     columns += [Column(f"{name} there") for name in _RATES]
-    on_test = [test_value(decoded, one.criterion) for one in found]
+    on_test = [test_value(decoded, one) for one in found]
     if any(value is not None for value in on_test):
         columns.append(Column("on test"))
     rows = []
