@@ -67,8 +67,9 @@ def take_turns(
     group's own; then the cost of its most expensive batch is the update's level, ``ROUNDS`` times.
     So an update holds the groups that the turns say, levels come in random order, and yet its
     batches resemble each other in cost. (Sorting all batches by cost instead would leave no worker
-    idle, but gather the same languages, those with sparse lengths, in the same updates.) Within an update, whose gradient is one sum, the most expensive batch comes first,
-    so that each step of its workers has neighbours in cost, however many workers there are.
+    idle, but gather the same languages, those with sparse lengths, in the same updates.) Within an
+    update, whose gradient is one sum, the most expensive batch comes first, so that each step of
+    its workers has neighbours in cost, however many workers there are.
 
     Args:
         turns: [B] group of each turn.

@@ -56,8 +56,8 @@ class BatchPlanner:
         temperature: exponent of ``temperature`` sampling, >= 1; 1 is proportional.
         length_noise: how far utterances trade places before batches are cut, relative to their
             lengths. 0 gives the same batches in every epoch; 0.02 costs half a point of padding
-            and parts a third to a half of the pairs that shared a batch
-            (``scripts/benchmark_planner.py``).
+            (``scripts/benchmark_planner.py``) and parts a fifth (of 10 minutes a language) to two
+            fifths (of an hour) of the utterances that shared a batch.
     """
 
     batch_samples: float
