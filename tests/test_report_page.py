@@ -307,13 +307,16 @@ def test_what_the_run_recorded_of_itself_is_what_the_page_says(tmp_path):
         "devices": ["H"], "data": {"folder": "/gone", "splits": {
             "train": {"utterances": 5, "sha256": "f" * 64}}},
     }  # fmt: skip
+    first = {**start, "git": {"commit": "000000", "changed": False}}
     with open(run / "run.jsonl", "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(start) + "\n" + '{"started": "cut by a ki')
+        stream.write(json.dumps(first) + "\n" + json.dumps(start) + "\n")
+        stream.write('{"started": "cut by a ki')
     text = Page(report(run)[0]).says
     assert "fairseq-hydra-train --config-dir recipes common.seed=1" in text
     assert "/venv/bin" not in text and "torch 9.9.9" in text
     assert "abc123, with changes that were not committed" in text
     assert f"5 utterances, SHA-256 {'f' * 16}" in text and "devices H" in text
+    assert "started 2 times, not always with the same code: the table" in text
     assert "recipe demo" in text and "criterion.smoothing 1 0.5" in text
     assert " now " not in text.split("Where it comes from")[1]
 

@@ -148,6 +148,16 @@ def test_what_is_collected_is_json_and_names_commit_versions_and_command(tmp_pat
     assert provenance.collect()["data"] is None
 
 
+def test_each_start_adds_a_line_and_a_failure_stops_nothing(tmp_path, caplog):
+    provenance.record_start(tmp_path, tmp_path, 0)
+    provenance.record_start(tmp_path, tmp_path, 40)
+    lines = (tmp_path / "run.jsonl").read_text().splitlines()
+    assert [json.loads(line)["update"] for line in lines] == [0, 40]
+    (tmp_path / "file").write_text("")
+    provenance.record_start(tmp_path / "file", tmp_path, 0)
+    assert "run.jsonl could not be written" in caplog.text
+
+
 def test_the_commit_is_that_of_the_package_and_of_no_other_checkout(tmp_path):
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]

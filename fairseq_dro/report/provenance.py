@@ -11,6 +11,7 @@ Everything is best effort: what cannot be found out is null, and nothing here st
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -20,9 +21,27 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.report.history import append_record
+
+logger = logging.getLogger(__name__)
+
 RUN_FILE = "run.jsonl"
 PACKAGES = ("fairseq-dro", "fairseq", "torch", "numpy", "hydra-core", "omegaconf")
 _SUFFIXES = ("ltr", "lang", "corpus", "spm", "phn", "wrd")  # of the label files that may be there
+
+
+def record_start(folder: str | Path, data: str | Path, update: int) -> None:
+    """Append what ``collect`` finds to ``run.jsonl``; a failure is logged and stops nothing.
+
+    Args:
+        folder: the run's.
+        data: the data folder, of whose splits fingerprints are taken.
+        update: where training goes on; 0 at the first start.
+    """
+    try:
+        append_record(Path(folder) / RUN_FILE, collect(data, update=update))
+    except Exception as error:  # a full disk, a data folder that cannot be read ...
+        logger.warning("%s/%s could not be written: %s", folder, RUN_FILE, error)
 
 
 def collect(

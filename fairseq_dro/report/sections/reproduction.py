@@ -36,6 +36,19 @@ def reproduction_section(data: ReportData, recipe: Path | None = None) -> Sectio
     for baseline in data.baselines:
         section.blocks += _against(run, baseline)
     section.blocks.append(_origin(run))
+    changed = [
+        name
+        for name, key in (("packages", "versions"), ("code", "git"), ("data", "data"))
+        if any(start.get(key) != run.starts[0].get(key) for start in run.starts[1:])
+    ]
+    if changed:
+        section.blocks.append(
+            Paragraph(
+                f"Training was started {len(run.starts)} times, not always with the same "
+                f"{' and '.join(changed)}: the table shows the last start, {provenance.RUN_FILE} "
+                "all of them."
+            )
+        )
     if not run.starts:
         section.blocks.append(
             Paragraph(
