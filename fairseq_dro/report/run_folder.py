@@ -1,5 +1,6 @@
-"""Names inside a run folder that several commands share."""
+"""Names inside a run folder (``hydra.run.dir``) that several commands agree on."""
 
 from __future__ import annotations
 
-RESULTS = "decode_test"  # sub-folder that holds what fairseq-dro-infer wrote of the test split
+RESULTS = "decode_test"
+"""Sub-folder into which the test split is decoded, unless another is named."""
