@@ -16,6 +16,7 @@ from fairseq_dro.errors import UserError
 
 SUB_COMMANDS = {
     "prepare": ("fairseq_dro.corpora.prepare", "make a data folder"),
+    "doctor": ("fairseq_dro.doctor.command", "what would stop or spoil training on a data folder"),
     "random-checkpoint": (
         "fairseq_dro.models.random_checkpoint_command",
         "write an XLS-R-shaped checkpoint of random weights",

@@ -57,6 +57,11 @@ class UnitNumbers:
         self._longer: dict[str, int] = {}
         self._names: list[str] = []
 
+    @property
+    def longer_names(self) -> list[str]:
+        """Units of several characters, the first of them has the number ``N_CODE_POINTS``."""
+        return self._names
+
     def name(self, number: int) -> str:
         """The unit of a number."""
         if number < N_CODE_POINTS:

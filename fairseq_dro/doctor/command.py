@@ -1,0 +1,144 @@
+"""``fairseq-dro doctor``: what would stop or spoil training, before a GPU is touched.
+
+Reads all splits of a data folder, a sample of its audio (all of it with --all) and, where one is
+named, a configuration as fairseq-hydra-train would compose it. Ends with status 1 where a finding
+would stop or spoil training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from fairseq_dro.doctor.examination import Examination, examine
+from fairseq_dro.doctor.finding import Finding, Severity
+from fairseq_dro.doctor.language_table import table_text
+from fairseq_dro.doctor.run_settings import RunSettings
+from fairseq_dro.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", help="data folder, as `fairseq-dro prepare` makes it")
+    parser.add_argument(
+        "--config-name", nargs="+", default=[], metavar=("NAME", "OVERRIDE"),
+        help="check a configuration too, with the options that will be typed: --config-name "
+        "finetune_ctc_dro model.w2v_path=xlsr2_300m.pt +task.language_token=true",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config-dir", type=Path, default=Path("examples/xlsr_dro/config"),
+        help="where NAME.yaml is (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="read every audio file")
+    parser.add_argument(
+        "--audio-per-language", type=int, default=5, metavar="N",
+        help="audio files to read of each language and split without --all (default: 5)",
+    )  # fmt: skip
+    parser.add_argument("--labels", default="ltr", help="suffix of the label files (default: ltr)")
+    parser.add_argument("--train", default="train", help="training split (default: train)")
+    parser.add_argument(
+        "--valid", help="validation splits, with commas (default: valid, or dev where there is one)"
+    )
+    parser.add_argument(
+        "--show", type=int, default=3, metavar="N", help="places shown of a finding (default: 3)"
+    )
+    parser.add_argument("--all-languages", action="store_true", help="show every row of the table")
+    parser.add_argument("--json", action="store_true", help="write all that was found as JSON")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1,
+        help="processes that read audio (default: one per core)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """1 where a finding would stop or spoil training, else 0.
+
+    Raises:
+        UserError: the folder or the configuration's file is missing, or options make no sense.
+    """
+    if args.folder is None and len(args.config_name) > 1 and "=" not in args.config_name[-1]:
+        args.folder = args.config_name.pop()  # --config-name NAME FOLDER
+    if args.folder is None:
+        raise UserError("doctor: name the data folder, as in `fairseq-dro doctor data/mine`.")
+    if args.audio_per_language < 0 or args.show < 0 or args.workers < 1:
+        raise UserError(
+            "doctor: --audio-per-language and --show must be at least 0, --workers at least 1."
+        )
+    folder = Path(args.folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder} does not exist: name a data folder made by `fairseq-dro prepare`."
+        )
+    settings, findings = _settings(args, folder)
+    result = examine(
+        folder, settings, all_audio=args.all, audio_per_language=args.audio_per_language,
+        workers=args.workers,
+    )  # fmt: skip
+    result.findings = sorted(
+        [*findings, *result.findings], key=lambda found: list(Severity).index(found.severity)
+    )
+    if args.json:
+        sys.stdout.write(json.dumps(as_record(result), ensure_ascii=False, indent=1) + "\n")
+    else:
+        sys.stdout.write(as_text(result, args.show, whole=args.all_languages) + "\n")
+    return 1 if result.spoils else 0
+
+
+def as_record(result: Examination) -> dict:
+    """Everything that was found, in plain values."""
+    return {
+        "folder": str(result.folder),
+        "spoils_training": result.spoils,
+        "audio_files": result.audio_files,
+        "audio_files_read": result.audio_files_read,
+        "languages": [row.as_record() for row in result.rows],
+        "findings": [finding.as_record() for finding in result.findings],
+    }
+
+
+def as_text(result: Examination, n_shown: int, *, whole: bool) -> str:
+    """Table, findings with their first places, and a last line that counts them."""
+    lines = []
+    if result.rows:
+        lines += [table_text(result.rows, result.other_splits, whole=whole), ""]
+    for finding in result.findings:
+        lines += [*_finding_lines(finding, n_shown), ""]
+    counts = [
+        f"{n} {severity.value}{'s' if n != 1 else ''}"
+        for severity in Severity
+        if (n := sum(finding.severity is severity for finding in result.findings))
+    ]
+    read = f"{result.audio_files_read} of {result.audio_files} audio files read"
+    if result.audio_files_read < result.audio_files:
+        read += ", all with --all"
+    lines.append(f"{result.folder}: {', '.join(counts) or 'nothing found'} ({read})")
+    return "\n".join(lines)
+
+
+def _finding_lines(finding: Finding, n_shown: int) -> list[str]:
+    lines = [f"{finding.severity.value}: {finding.what}"]
+    lines += [f"    {place}" for place in finding.places[:n_shown]]
+    if n_shown and finding.count > n_shown and finding.places:
+        lines.append(f"    ... {finding.count - n_shown} more")
+    if finding.mend:
+        lines.append(f"    -> {finding.mend}")
+    return lines
+
+
+def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list[Finding]]:
+    has_dev = (folder / "dev.tsv").exists() and not (folder / "valid.tsv").exists()
+    valid = args.valid or ("dev" if has_dev else "valid")
+    plain = RunSettings(
+        train_subset=args.train, valid_subsets=tuple(valid.split(",")), label_type=args.labels
+    )
+    if not args.config_name:
+        return plain, []
+    from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
+
+    name, *overrides = args.config_name
+    found, findings = configuration.examine_configuration(
+        folder, args.config_dir, name, overrides
+    )
+    return found or plain, findings

@@ -1,0 +1,223 @@
+"""Findings about a configuration: keys that nothing knows, values that contradict each other.
+
+fairseq says the first unknown key of a task or criterion only when training starts, and fills in
+what it does not find. Here all keys of a recipe and of the command line are compared with the
+dataclasses of fairseq and of this package, then the configuration is composed as
+``fairseq-hydra-train`` composes it. Importing fairseq and torch takes seconds, so this module is
+imported only where a configuration is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fairseq_dro
+
+fairseq_dro.register()
+
+import yaml  # noqa: E402
+from fairseq.dataclass.configs import FairseqConfig  # noqa: E402
+from fairseq.dataclass.initialize import add_defaults, hydra_init  # noqa: E402
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY  # noqa: E402
+from fairseq.registry import REGISTRIES  # noqa: E402
+from fairseq.tasks import TASK_DATACLASS_REGISTRY  # noqa: E402
+from hydra.core.global_hydra import GlobalHydra  # noqa: E402
+from hydra.experimental import compose, initialize_config_dir  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
+
+from fairseq_dro.data.groups import GroupBy  # noqa: E402
+from fairseq_dro.data.planner import GroupSampling  # noqa: E402
+from fairseq_dro.doctor import contradictions  # noqa: E402
+from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
+from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
+from fairseq_dro.errors import UserError  # noqa: E402
+
+NOT_OPTIONS = ("hydra", "defaults")
+_OVERRIDE = re.compile(r"^(?P<sign>[+~]*)(?P<key>[^=@]+)(@[^=]*)?(=(?P<value>.*))?$", re.DOTALL)
+
+
+def examine_configuration(
+    folder: Path, config_dir: Path, config_name: str, overrides: Sequence[str]
+) -> tuple[RunSettings | None, list[Finding]]:
+    """What a run would do, None where its configuration cannot be composed, and what is wrong.
+
+    Args:
+        folder: the data folder, which takes the place of ``task.data``.
+
+    Raises:
+        UserError: the configuration's file is missing or no YAML.
+    """
+    path = config_dir / f"{config_name}.yaml"
+    recipe = _read_yaml(path)
+    findings = unknown_keys(recipe, overrides, path.name)
+    if findings:
+        return None, findings
+    if not any(override.lstrip("+").startswith("task.data=") for override in overrides):
+        sign = "" if "data" in (recipe.get("task") or {}) else "+"
+        overrides = [*overrides, f"{sign}task.data={folder}"]
+    try:
+        cfg = compose_configuration(config_dir.resolve(), config_name, overrides)
+    except Exception as error:  # hydra, omegaconf and fairseq raise many kinds
+        return None, [_not_composed(path.name, error)]
+    findings, layers = contradictions.of_configuration(cfg)
+    try:
+        settings = _settings(cfg)
+    except (ValueError, TypeError, KeyError) as error:
+        return None, [*findings, _not_composed(path.name, error)]
+    if layers:
+        settings = dataclasses.replace(settings, layers=layers)
+    return settings, findings
+
+
+def compose_configuration(
+    config_dir: Path, config_name: str, overrides: Sequence[str]
+) -> DictConfig:
+    """As ``fairseq_cli/hydra_train.py`` does, its defaults filled in."""
+    GlobalHydra.instance().clear()
+    hydra_init(config_name)
+    try:
+        with initialize_config_dir(config_dir=str(config_dir)):
+            cfg = compose(config_name, overrides=list(overrides))
+    finally:
+        GlobalHydra.instance().clear()
+    add_defaults(cfg)
+    return cfg
+
+
+def unknown_keys(
+    recipe: Mapping[str, Any], overrides: Sequence[str], file_name: str
+) -> list[Finding]:
+    """Keys of a recipe and of the command line that no dataclass has."""
+    typed = [match for match in map(_OVERRIDE.match, overrides) if match]
+    chosen = {match["key"]: match["value"] for match in typed if "." not in match["key"]}
+    names = {
+        section: chosen.get(section) or (recipe.get(section) or {}).get("_name")
+        if isinstance(recipe.get(section), (Mapping, type(None)))
+        else recipe[section]
+        for section in FairseqConfig.__dataclass_fields__
+    }
+    keys = [(key, file_name) for key in _leaves(recipe)]
+    keys += [(match["key"], "command line") for match in typed]
+    found = []
+    for key, where in keys:
+        section, _, option = key.partition(".")
+        if section in NOT_OPTIONS or "@" in key:
+            continue
+        known = options_of(section, names.get(section))
+        if known is None:
+            found.append(_unknown(key, where, list(FairseqConfig.__dataclass_fields__), ""))
+        elif option and known and option.split(".")[0] not in known:
+            found.append(_unknown(key, where, known, f"{section}."))
+    return found
+
+
+def options_of(section: str, name: str | None) -> list[str] | None:
+    """Option names of a section; empty where they cannot be known, None where there is no such.
+
+    Args:
+        name: what ``section._name`` says: the task, the criterion, ...
+    """
+    fields = FairseqConfig.__dataclass_fields__
+    if section not in fields:
+        return None
+    default = fields[section].default
+    if dataclasses.is_dataclass(default):
+        return [field.name for field in dataclasses.fields(default)]
+    if section == "task":
+        chosen = TASK_DATACLASS_REGISTRY.get(name)
+    elif section == "model":
+        chosen = MODEL_DATACLASS_REGISTRY.get(ARCH_MODEL_NAME_REGISTRY.get(name, name))
+    else:
+        chosen = REGISTRIES.get(section, {}).get("dataclass_registry", {}).get(name)
+    if chosen is None:
+        return []
+    return ["_name", *(field.name for field in dataclasses.fields(chosen))]
+
+
+def _unknown(key: str, where: str, known: list[str], prefix: str) -> Finding:
+    option = key.removeprefix(prefix).split(".")[0]
+    near = difflib.get_close_matches(option, known, 3, 0.6)
+    mend = f"did you mean {' or '.join(prefix + name for name in near)}?" if near else ""
+    return Finding(
+        "unknown_option", Severity.ERROR, f"{key} ({where}) is no option",
+        mend or "leave it out; `fairseq-hydra-train --help` lists the options",
+    )  # fmt: skip
+
+
+def _not_composed(file_name: str, error: Exception) -> Finding:
+    if isinstance(error, UserError):
+        return Finding("bad_configuration", Severity.ERROR, str(error).rstrip("."), "")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    what = lines[0] if lines else type(error).__name__
+    mend = "mend the value"
+    if "override" in what or "struct" in " ".join(lines):
+        mend = "put a + before an option that the recipe does not name: +task.NAME=VALUE"
+    return Finding(
+        "bad_configuration", Severity.ERROR,
+        f"{file_name} and the options typed make no configuration: {what.rstrip('.')}", mend,
+    )  # fmt: skip
+
+
+def _settings(cfg: DictConfig) -> RunSettings:
+    task, dataset = cfg.task, cfg.dataset
+
+    def option(section: DictConfig, name: str, default: Any) -> Any:
+        if name not in section or OmegaConf.is_missing(section, name) or section[name] is None:
+            return default
+        return section[name]
+
+    defaults = RunSettings()
+    max_tokens = option(dataset, "max_tokens", None)
+    micro_batches = option(cfg.optimization, "update_freq", [1])[0]
+    return RunSettings(
+        is_of_config=True,
+        train_subset=dataset.train_subset,
+        valid_subsets=tuple(str(dataset.valid_subset).split(",")),
+        label_type=option(task, "labels", "ltr"),
+        group_by=GroupBy(str(option(task, "group_by", "language"))),
+        language_token=bool(option(task, "language_token", False)),
+        skip_infeasible=bool(option(task, "skip_infeasible", False)),
+        sample_rate=int(option(task, "sample_rate", 16_000)),
+        batch_seconds=float(option(task, "batch_seconds", defaults.batch_seconds)),
+        max_samples=max_tokens,
+        max_samples_valid=option(dataset, "max_tokens_valid", max_tokens),
+        skips_too_long=bool(dataset.skip_invalid_size_inputs_valid_test),
+        max_utterances=option(dataset, "batch_size", None),
+        sampling=GroupSampling(str(option(task, "group_sampling", "proportional"))),
+        temperature=float(option(task, "sampling_temperature", defaults.temperature)),
+        length_noise=float(option(task, "length_noise", defaults.length_noise)),
+        seed=int(cfg.common.seed),
+        multiple_of=int(micro_batches),
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise UserError(
+            f"{path} does not exist: name the folder with --config-dir; configurations there: "
+            f"{', '.join(beside) or 'none'}."
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise UserError(f"{where} is no YAML ({problem}): mend the line.") from None
+    if not isinstance(recipe, dict):
+        raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
+    return recipe
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

@@ -1,0 +1,218 @@
+"""Values of one configuration that contradict each other, or the pre-trained file."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils
+from omegaconf import DictConfig, OmegaConf
+
+from fairseq_dro.criterions import options as criterion_options
+from fairseq_dro.doctor.finding import Finding, Severity
+from fairseq_dro.errors import UserError
+from fairseq_dro.models import checkpoint_checks
+from fairseq_dro.tasks import options as task_options
+
+TASK, CRITERION = "language_grouped_audio_finetuning", "group_dro_ctc"
+Layers = tuple[tuple[int, int, int], ...]
+
+
+def of_configuration(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
+    """All findings, and the extractor's layers where the pre-trained file could be read."""
+    findings = [*_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_batches(cfg)]
+    of_file, layers = of_checkpoint(cfg)
+    return findings + of_file, layers
+
+
+def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
+    """Whether the model can start from ``model.w2v_path`` with this configuration."""
+    path = None if _is_missing(cfg, "model.w2v_path") else _get(cfg, "model.w2v_path")
+    if not path:
+        return [], None
+    try:
+        state = read_checkpoint(str(path))
+        findings = []
+        for check in (checkpoint_checks.require_no_adapters, checkpoint_checks.require_pretrained):
+            try:
+                check(state, str(path))
+            except UserError as error:
+                findings.append(_error("wrong_checkpoint", str(error)))
+        normalize = bool(_get(cfg, "task.normalize"))
+        try:
+            checkpoint_checks.require_same_normalization(state, str(path), normalize)
+        except UserError:
+            findings.append(
+                _error(
+                    "normalize_differs",
+                    f"{path} was pre-trained with normalize={str(not normalize).lower()} and "
+                    f"task.normalize is {str(normalize).lower()}",
+                    f"set task.normalize={str(not normalize).lower()}",
+                )
+            )
+    except UserError as error:
+        return [_error("wrong_checkpoint", str(error))], None
+    layers = (state.get("cfg") or {}).get("model", {}).get("conv_feature_layers")
+    return findings, parse_layers(layers) if layers else None
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint without its weights in memory where its format allows.
+
+    Raises:
+        UserError: it cannot be read (``compat.unreadable_files``).
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"model.w2v_path={path} does not exist: name the pre-trained file, such as "
+            "xlsr2_300m.pt."
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # older formats cannot be mapped; whatever else it is, fairseq's reader says
+        return checkpoint_utils.load_checkpoint_to_cpu(path)
+
+
+def parse_layers(text: str) -> Layers:
+    """``[(512, 10, 5)] + [(512, 3, 2)] * 4``, which fairseq evaluates, without evaluating it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+
+    def value(node: ast.AST) -> Any:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
+            left, right = value(node.left), value(node.right)
+            return left + right if isinstance(node.op, ast.Add) else left * right
+        return ast.literal_eval(node)
+
+    return tuple(tuple(layer) for layer in value(ast.parse(text, mode="eval").body))
+
+
+def _missing(cfg: DictConfig) -> list[Finding]:
+    missing = [
+        f"{section}.{key}"
+        for section in ("task", "model", "criterion", "dataset")
+        for key in (cfg.get(section) or {})
+        if OmegaConf.is_missing(cfg[section], key)
+    ]
+    return [
+        _error("option_missing", f"{key} has no value", f"set {key}=VALUE")
+        for key in missing
+        if key in ("task.data", "model.w2v_path")
+    ]
+
+
+def _parts(cfg: DictConfig) -> list[Finding]:
+    task, criterion = _get(cfg, "task._name"), _get(cfg, "criterion._name")
+    findings = []
+    if criterion == CRITERION and task != TASK:
+        findings.append(
+            _error("parts_do_not_fit", f"criterion {CRITERION} needs groups, and task {task} has "
+                   "none", f"set task={TASK}")
+        )  # fmt: skip
+    if _get(cfg, "optimization.skip_remainder_batch"):
+        findings.append(
+            _error("drops_utterances", "optimization.skip_remainder_batch=true drops utterances in "
+                   "every epoch", "leave it false")
+        )  # fmt: skip
+    labels, post_process = _get(cfg, "task.labels"), _get(cfg, "criterion.post_process")
+    if labels == "ltr" and post_process == "sentencepiece":
+        findings.append(
+            _warning("post_process", "task.labels=ltr is scored with post_process=sentencepiece",
+                     "set criterion.post_process=letter, or name the label files by their units")
+        )  # fmt: skip
+    if labels in ("spm", "bpe") and post_process == "letter":
+        findings.append(
+            _warning("post_process", f"task.labels={labels} is scored with post_process=letter",
+                     "set criterion.post_process=sentencepiece")
+        )  # fmt: skip
+    return findings
+
+
+def _ranges(cfg: DictConfig) -> list[Finding]:
+    findings = []
+    for part, name, module in (
+        (cfg.task, TASK, task_options), (cfg.criterion, CRITERION, criterion_options)
+    ):  # fmt: skip
+        if _get(part, "_name") == name:
+            try:
+                module.require_ranges(part)
+            except UserError as error:
+                findings.append(_error("out_of_range", str(error)))
+    return findings
+
+
+def _schedule(cfg: DictConfig) -> list[Finding]:
+    findings = []
+    last = _get(cfg, "optimization.max_update") or 0
+    frozen = _get(cfg, "model.freeze_finetune_updates") or 0
+    start = _get(cfg, "criterion.dro_start_update") or 0
+    objective = str(_get(cfg, "criterion.objective"))
+    if not last and not _get(cfg, "optimization.max_epoch"):
+        findings.append(
+            _warning("no_end", "neither optimization.max_update nor max_epoch ends the run",
+                     "set optimization.max_update")
+        )  # fmt: skip
+    if 0 < last <= frozen:
+        findings.append(
+            _warning("encoder_never_trained", f"model.freeze_finetune_updates={frozen} is not below"
+                     f" optimization.max_update={last}, so only the output layer is trained",
+                     "set model.freeze_finetune_updates below it")
+        )  # fmt: skip
+    if 0 < last <= start and objective not in ("erm", "None"):
+        findings.append(
+            _error("q_never_moves", f"criterion.dro_start_update={start} is not below "
+                   f"optimization.max_update={last}, so q never moves and {objective} is erm",
+                   "set criterion.dro_start_update below it")
+        )  # fmt: skip
+    if objective not in ("erm", "None") and start < frozen:
+        findings.append(
+            _warning("q_moves_on_the_head", "q moves from update "
+                     f"{start} on, and the encoder is frozen until update {frozen}: q settles on "
+                     "losses of the output layer alone",
+                     f"set criterion.dro_start_update={frozen}")
+        )  # fmt: skip
+    ratio = _get(cfg, "lr_scheduler.phase_ratio")
+    if ratio is not None and not isinstance(ratio, str) and abs(sum(ratio) - 1) > 1e-6:
+        findings.append(
+            _error("phase_ratio", f"lr_scheduler.phase_ratio={list(ratio)} does not sum to 1",
+                   "mend it: warm up, hold, decay")
+        )  # fmt: skip
+    return findings
+
+
+def _batches(cfg: DictConfig) -> list[Finding]:
+    seconds, rate = _get(cfg, "task.batch_seconds"), _get(cfg, "task.sample_rate") or 16_000
+    max_tokens = _get(cfg, "dataset.max_tokens")
+    if seconds and max_tokens and max_tokens < seconds * rate:
+        return [
+            _warning("batch_exceeds_memory",
+                     f"dataset.max_tokens={max_tokens} samples are {max_tokens / rate:.0f} s, less "
+                     f"than task.batch_seconds={seconds:g}: no batch holds what it should",
+                     f"raise dataset.max_tokens, or set task.batch_seconds={max_tokens / rate:.0f}")
+        ]  # fmt: skip
+    return []
+
+
+def _get(cfg: Any, key: str) -> Any:
+    """A value, or None where it is not there, has none or refers to what is not there."""
+    try:
+        return OmegaConf.select(cfg, key)
+    except Exception:  # omegaconf 2.0 raises several kinds for one thing
+        return None
+
+
+def _is_missing(cfg: DictConfig, key: str) -> bool:
+    section, _, option = key.partition(".")
+    return OmegaConf.is_missing(cfg[section], option) if section in cfg else True
+
+
+def _error(kind: str, what: str, mend: str = "") -> Finding:
+    return Finding(kind, Severity.ERROR, what.rstrip("."), mend)
+
+
+def _warning(kind: str, what: str, mend: str) -> Finding:
+    return Finding(kind, Severity.WARNING, what, mend)

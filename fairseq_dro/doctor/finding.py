@@ -1,0 +1,93 @@
+"""One thing that is wrong, all its places together."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from fairseq_dro.data.manifest import Manifest
+
+MOST_PLACES = 1000
+"""Places kept of a finding; its count says how many there are."""
+SPOILS_FROM = 0.01
+"""Share of a language's utterances from which a defect of text or audio is an error: below, it
+costs those utterances; above, it can be what the language's error rate is made of."""
+
+
+class Severity(str, Enum):
+    """What follows from a finding."""
+
+    ERROR = "error"
+    """It stops training, or spoils what is trained or measured."""
+    WARNING = "warning"
+    """It costs something, or is a mistake more often than not."""
+    NOTE = "note"
+    """Worth knowing; nothing need be done."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, how often, where, and what mends it.
+
+    Attributes:
+        kind: a name in snake case that stays the same over versions.
+        what: a sentence without its full stop.
+        mend: the command or option that mends it, as an imperative without full stop.
+        places: the first of them, ``file:line (utterance)`` with what was found there.
+    """
+
+    kind: str
+    severity: Severity
+    what: str
+    mend: str
+    count: int = 1
+    places: tuple[str, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity.value,
+            "what": self.what,
+            "mend": self.mend,
+            "count": self.count,
+            "places": list(self.places),
+        }
+
+
+def place(manifest: Manifest, row: int, suffix: str, detail: str = "") -> str:
+    """``train.ltr:9 (deu/0001): detail``; the folder is said once, above all findings."""
+    line = int(row) + (2 if suffix == "tsv" else 1)
+    where = f"{manifest.split}.{suffix}:{line} ({manifest.utterance_ids[row]})"
+    return f"{where}: {detail}" if detail else where
+
+
+def places(
+    manifest: Manifest, rows: Iterable[int], suffix: str, details: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Places of the first rows, each with its detail where there are any."""
+    chosen = [int(row) for row in list(rows)[:MOST_PLACES]]
+    told = list(details[: len(chosen)]) or [""] * len(chosen)
+    return tuple(place(manifest, row, suffix, detail) for row, detail in zip(chosen, told))
+
+
+def number_of(count: int, noun: str) -> str:
+    """``1 utterance``, ``2 utterances``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shown_unit(unit: str) -> str:
+    """A unit as a terminal can show it: a mark alone would sit on the character before it."""
+    code = f"U+{ord(unit[0]):04X}"
+    if unicodedata.combining(unit[0]):
+        return f"\u25cc{unit} ({code})"
+    return unit if unit.isprintable() else code
+
+
+def listed(names: Sequence[str], at_most: int = 8) -> str:
+    """``a, b, c and 4 more``."""
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more

@@ -1,0 +1,195 @@
+"""Findings about lengths: targets and frames, durations, batches of so many seconds.
+
+Shapes: N utterances, G languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.doctor.split_survey import SplitSurvey
+
+WAV2VEC2_LAYERS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
+"""(channels, kernel, stride) of wav2vec 2.0's extractor (``wav2vec2.py``, conv_feature_layers)."""
+EVEN_FILL = (0.7, 1.4)  # as training warns (`data.training_plan.EVEN_FILL`)
+MADS = 8.0
+"""Median absolute deviations of the logarithm from which a value is an outlier, if it also is
+``TIMES`` the median or the median is ``TIMES`` it: with normal logarithms, 1 in 10^7."""
+TIMES = 6.0
+FEWEST = 20  # utterances without which a language has no outliers
+
+
+def frames_of(n_samples: np.ndarray, layers=WAV2VEC2_LAYERS) -> np.ndarray:
+    """[N] encoder frames of [N] samples (``wav2vec2.py:_get_feat_extract_output_lengths``)."""
+    frames = np.asarray(n_samples)
+    for _, kernel, stride in layers:
+        frames = (frames - kernel) // stride + 1
+    return np.maximum(frames, 0)
+
+
+def infeasible(
+    survey: SplitSurvey, frames: np.ndarray, *, adds_token: bool, stops_training: bool
+) -> list[Finding]:
+    """Targets that CTC cannot align."""
+    needed = survey.needed + adds_token
+    rows = np.flatnonzero(needed > frames)
+    if not len(rows):
+        return []
+    manifest = survey.manifest
+    details = [f"needs {needed[row]} frames and has {frames[row]}" for row in rows]
+    return [
+        Finding(
+            "target_too_long",
+            Severity.ERROR if stops_training else Severity.WARNING,
+            "targets longer than their frames allow CTC to align: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            "remove them from all files of the split, leave them out with "
+            "task.skip_infeasible=true, or use longer units",
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def duration_outliers(manifest: Manifest, seconds: np.ndarray) -> list[Finding]:
+    """Utterances much longer or shorter than others of their language."""
+    return _outliers(
+        manifest, seconds, "duration_outlier",
+        "much longer or shorter than others of their language",
+        lambda value, median: f"{value:.1f} s, the language's median is {median:.1f} s",
+    )
+
+
+def rate_outliers(survey: SplitSurvey, seconds: np.ndarray) -> list[Finding]:
+    """Utterances with many more or fewer characters a second than others of their language."""
+    rate = np.maximum(survey.n_characters, 0.5) / np.maximum(seconds, 1e-3)
+    return _outliers(
+        survey.manifest, rate, "rate_outlier",
+        "many more or fewer characters a second than others of their language",
+        lambda value, median: f"{value:.1f} characters a second, the median is {median:.1f}",
+    )
+
+
+def batches(
+    manifest: Manifest,
+    seconds: np.ndarray,
+    fills: dict[str, float],
+    *,
+    batch_seconds: float,
+) -> list[Finding]:
+    """Languages that cannot fill a batch, and utterances that exceed one.
+
+    Args:
+        fills: mean seconds of the planned batches by group, over ``batch_seconds``.
+    """
+    findings = []
+    least, most = EVEN_FILL
+    total = {name: share * batch_seconds for name, share in fills.items()}
+    short = sorted((name for name in fills if fills[name] < least), key=fills.get)
+    if short:
+        told = listed([f"{name} {total[name]:.0f} s" for name in short])
+        findings.append(
+            Finding(
+                "batch_not_filled", Severity.WARNING,
+                f"batches that hold much less than task.batch_seconds={batch_seconds:g}, whose "
+                f"summed losses ctc_dro takes for ease: {number_of(len(short), 'language')} "
+                f"({told})",
+                f"set task.batch_seconds={max(min(total.values()) / least, 1):.0f} or less, or "
+                "criterion.count_partial_batches=true",
+                len(short),
+            )
+        )  # fmt: skip
+    rows = np.flatnonzero(seconds > most * batch_seconds)
+    if len(rows):
+        findings.append(
+            Finding(
+                "longer_than_batch", Severity.WARNING,
+                f"longer than task.batch_seconds={batch_seconds:g}, each a batch of its own with a "
+                f"larger loss: {number_of(len(rows), 'utterance')} of {manifest.split}",
+                f"set task.batch_seconds={seconds.max():.0f} or more, or cut them",
+                len(rows), places(manifest, rows, "tsv", [f"{seconds[r]:.1f} s" for r in rows]),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def longer_than_memory(
+    manifest: Manifest, max_samples: int, *, is_training: bool, skips: bool
+) -> list[Finding]:
+    """Utterances beyond ``dataset.max_tokens``, and languages of which nothing else is left.
+
+    Args:
+        skips: ``dataset.skip_invalid_size_inputs_valid_test``.
+    """
+    is_long = manifest.n_samples > max_samples
+    rows = np.flatnonzero(is_long)
+    if not len(rows):
+        return []
+    option = "dataset.max_tokens" if is_training else "dataset.max_tokens_valid"
+    stops = not is_training and not skips
+    what = (
+        f"longer than {option}={max_samples} samples, which "
+        f"{'stops validation' if stops else 'leaves them out'}: "
+        f"{number_of(len(rows), 'utterance')} of {manifest.split}"
+    )
+    mend = f"raise {option}, or cut them"
+    if stops:
+        mend += ", or set dataset.skip_invalid_size_inputs_valid_test=true"
+    findings = [
+        Finding(
+            "longer_than_memory", Severity.ERROR if stops else Severity.WARNING, what, mend,
+            len(rows), places(manifest, rows, "tsv"),
+        )
+    ]  # fmt: skip
+    kept = set(np.unique(manifest.languages.codes[~is_long]).tolist())
+    gone = [name for code, name in enumerate(manifest.languages.names) if code not in kept]
+    if is_training and gone:
+        findings.append(
+            Finding(
+                "language_left_out", Severity.ERROR,
+                f"languages of which all is longer than {option}={max_samples} samples, so that q "
+                f"would wait for them for ever: {listed(gone)}",
+                f"raise {option}, or remove the language",
+                len(gone),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def _outliers(
+    manifest: Manifest,
+    values: np.ndarray,
+    kind: str,
+    what: str,
+    told: Callable[[float, float], str],
+) -> list[Finding]:
+    codes = manifest.languages.codes if len(manifest.languages) else np.zeros(len(values), int)
+    logs = np.log(values)
+    rows: list[int] = []
+    details: list[str] = []
+    order = np.argsort(codes, kind="stable")
+    for group in np.split(order, np.cumsum(np.bincount(codes))[:-1]):
+        if len(group) < FEWEST:
+            continue
+        median = np.median(logs[group])
+        distance = np.abs(logs[group] - median)
+        spread = max(float(np.median(distance)), 0.05)
+        far = group[(distance > MADS * spread) & (distance > np.log(TIMES))]
+        rows += far.tolist()
+        details += [told(float(values[row]), float(np.exp(median))) for row in far]
+    if not rows:
+        return []
+    ranked = sorted(zip(rows, details))
+    rows, details = [row for row, _ in ranked], [detail for _, detail in ranked]
+    return [
+        Finding(
+            kind, Severity.WARNING,
+            f"{what}: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            "listen to them: text and audio may not belong together; remove those that do not",
+            len(rows), places(manifest, rows, "tsv", details),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,53 @@
+"""What a run would do with a folder, as far as the checks of data need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairseq_dro.data.groups import GroupBy
+from fairseq_dro.data.planner import BatchPlanner, GroupSampling
+from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Values of a configuration; the defaults are those of the task.
+
+    Attributes:
+        is_of_config: a configuration said so, so its splits must exist.
+        layers: (channels, kernel, stride) of the model's extractor.
+        max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
+        multiple_of: workers x micro-batches of an update.
+    """
+
+    is_of_config: bool = False
+    train_subset: str = "train"
+    valid_subsets: tuple[str, ...] = ("valid",)
+    label_type: str = "ltr"
+    group_by: GroupBy = GroupBy.LANGUAGE
+    language_token: bool = False
+    skip_infeasible: bool = False
+    sample_rate: int = 16_000
+    batch_seconds: float = 50.0
+    max_samples: int | None = None
+    max_samples_valid: int | None = None
+    skips_too_long: bool = False
+    max_utterances: int | None = None
+    sampling: GroupSampling = GroupSampling.PROPORTIONAL
+    temperature: float = 2.0
+    length_noise: float = 0.02
+    seed: int = 1
+    multiple_of: int = 1
+    layers: tuple[tuple[int, int, int], ...] = WAV2VEC2_LAYERS
+
+    def planner(self) -> BatchPlanner:
+        """The one that training would use."""
+        return BatchPlanner(
+            batch_samples=self.batch_seconds * self.sample_rate,
+            max_padded_samples=self.max_samples,
+            max_utterances=self.max_utterances,
+            sampling=self.sampling,
+            temperature=self.temperature,
+            length_noise=self.length_noise,
+            seed=self.seed,
+        )

@@ -1,0 +1,182 @@
+"""Findings that need several splits side by side: duplicates, languages that one lacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.doctor.finding import MOST_PLACES, Finding, Severity, listed, number_of, places
+from fairseq_dro.doctor.split_survey import SplitSurvey
+
+MUCH_TEXT = 0.5
+"""Share of a language's references that training has too, from which its error rate mostly tells
+how well sentences were remembered."""
+
+
+def shared_text(training: SplitSurvey, other: SplitSurvey) -> list[Finding]:
+    """References that are sentences of training: one finding, with the languages of the most."""
+    is_shared = np.isin(other.text_hash, training.text_hash)
+    rows = np.flatnonzero(is_shared)
+    if not len(rows):
+        return []
+    manifest = other.manifest
+    shares = []
+    if len(manifest.languages):
+        codes, n_names = manifest.languages.codes, len(manifest.languages.names)
+        total = np.maximum(np.bincount(codes, minlength=n_names), 1)
+        share = np.bincount(codes[rows], minlength=n_names) / total
+        shares = [(share[code], manifest.languages.names[code]) for code in range(n_names)]
+    shares = sorted(((s, name) for s, name in shares if s), key=lambda pair: (-pair[0], pair[1]))
+    most = max((s for s, _ in shares), default=len(rows) / len(is_shared))
+    told = listed([f"{name} {100 * s:.0f} %" for s, name in shares], 6)
+    return [
+        Finding(
+            "shared_text",
+            Severity.WARNING if most >= MUCH_TEXT else Severity.NOTE,
+            f"references of {manifest.split} that are sentences of {training.manifest.split}: "
+            f"{len(rows)} of {len(is_shared)}" + (f" ({told})" if told else ""),
+            "split by text as well as by speaker (`fairseq-dro prepare`), or say so beside the "
+            "error rates of these languages",
+            len(rows),
+            places(manifest, rows, manifest.label_type,
+                   [repr(other.text(row)) for row in rows[:MOST_PLACES]]),
+        )
+    ]  # fmt: skip
+
+
+def shared_audio(manifests: Sequence[Manifest]) -> list[Finding]:
+    """Files that two splits name, or one split twice."""
+    hashes = [_hashes_of_files(manifest) for manifest in manifests]
+    findings = []
+    for index, manifest in enumerate(manifests):
+        _, firsts = np.unique(hashes[index], return_index=True)
+        twice = np.setdiff1d(np.arange(len(manifest)), firsts)
+        if len(twice):
+            findings.append(
+                Finding(
+                    "audio_twice", Severity.WARNING,
+                    "audio files named by an earlier line too: "
+                    f"{number_of(len(twice), 'utterance')} of {manifest.split}",
+                    "remove the lines from all files of the split",
+                    len(twice), places(manifest, twice, "tsv"),
+                )
+            )  # fmt: skip
+        for before in range(index):
+            shared = np.flatnonzero(np.isin(hashes[index], hashes[before]))
+            if len(shared):
+                findings.append(_in_two_splits(manifests[before], manifest, shared))
+    return findings
+
+
+def likely_copies(first: SplitSurvey, other: SplitSurvey) -> list[tuple[int, int]]:
+    """Pairs of rows with one text and one length, whose audio may be the same under two names."""
+    def keys(survey: SplitSurvey) -> np.ndarray:
+        return survey.text_hash ^ (survey.manifest.n_samples * np.int64(0x9E3779B97F4A7C1))
+
+    ours, theirs = keys(first), keys(other)
+    order = np.argsort(ours, kind="stable")
+    at = np.searchsorted(ours[order], theirs)
+    at = np.minimum(at, len(order) - 1) if len(order) else at
+    rows = np.flatnonzero(ours[order[at]] == theirs) if len(order) else np.empty(0, np.int64)
+    return list(zip(order[at[rows]].tolist(), rows.tolist()))
+
+
+def copied_audio(first: Manifest, other: Manifest, rows: Sequence[int]) -> list[Finding]:
+    """The finding for rows of ``other`` whose files are copies of files of ``first``."""
+    if not rows:
+        return []
+    return [_in_two_splits(first, other, np.asarray(rows), "copied under another name")]
+
+
+def languages_of_splits(
+    training: Manifest, validation: Sequence[Manifest], others: Sequence[Manifest]
+) -> list[Finding]:
+    """Languages that training, validation or test lacks, and languages of one utterance."""
+    findings = []
+    trained = set(training.languages.names)
+    for manifest in (*validation, *others):
+        unseen = sorted(set(manifest.languages.names) - trained)
+        if unseen:
+            stops = manifest in validation
+            rows = [manifest.languages.index(name) for name in unseen]
+            findings.append(
+                Finding(
+                    "language_not_trained",
+                    Severity.ERROR if stops else Severity.WARNING,
+                    f"in {manifest.split} and not in {training.split}: "
+                    f"{number_of(len(unseen), 'language')} ({listed(unseen)})",
+                    f"add training data for them, or remove them from {manifest.split}"
+                    + ("" if stops else "; decoding accepts them"),
+                    len(unseen), places(manifest, rows, "lang"),
+                )
+            )  # fmt: skip
+    for role, manifests in (("validated", validation), ("tested", others)):
+        if not manifests:
+            continue
+        present = {name for manifest in manifests for name in manifest.languages.names}
+        lacking = sorted(trained - present)
+        if lacking:
+            names = " and ".join(manifest.split for manifest in manifests)
+            findings.append(
+                Finding(
+                    f"language_not_{role}",
+                    Severity.WARNING if role == "validated" else Severity.NOTE,
+                    f"in {training.split} and not in {names}, so never {role}: "
+                    f"{number_of(len(lacking), 'language')} ({listed(lacking)})",
+                    f"move some of their utterances to {manifests[0].split}",
+                    len(lacking),
+                )
+            )  # fmt: skip
+    counts = np.bincount(training.languages.codes, minlength=len(training.languages.names))
+    single = [training.languages.names[code] for code in np.flatnonzero(counts == 1)]
+    if single:
+        rows = [training.languages.index(name) for name in sorted(single)]
+        findings.append(
+            Finding(
+                "one_utterance",
+                Severity.WARNING,
+                f"one utterance in {training.split}: {number_of(len(single), 'language')} "
+                f"({listed(sorted(single))})",
+                "add data, or leave the language out: its loss is one number, and q follows it",
+                len(single), places(training, rows, "lang"),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def ids_twice(manifest: Manifest) -> list[Finding]:
+    """Utterance ids that an earlier line has: records and scores are told apart by them."""
+    hashes = np.fromiter(map(hash, manifest.utterance_ids), np.int64, len(manifest))
+    _, firsts = np.unique(hashes, return_index=True)
+    rows = np.setdiff1d(np.arange(len(manifest)), firsts)
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            "id_twice", Severity.WARNING,
+            f"ids that an earlier line has: {number_of(len(rows), 'utterance')} of "
+            f"{manifest.split}",
+            f"write {manifest.split}.utt with ids that are unique in the split",
+            len(rows), places(manifest, rows, "utt"),
+        )
+    ]  # fmt: skip
+
+
+def _in_two_splits(
+    first: Manifest, other: Manifest, rows: np.ndarray, how: str = "named again"
+) -> Finding:
+    return Finding(
+        "shared_audio", Severity.ERROR,
+        f"audio of {first.split} {how} in {other.split}: {number_of(len(rows), 'utterance')}",
+        f"remove them from all files of {other.split} or of {first.split}",
+        len(rows), places(other, rows, "tsv"),
+    )  # fmt: skip
+
+
+def _hashes_of_files(manifest: Manifest) -> np.ndarray:
+    root = os.path.abspath(manifest.root) + os.sep
+    names = (hash(root + path) for path in manifest.paths)
+    return np.fromiter(names, np.int64, len(manifest))

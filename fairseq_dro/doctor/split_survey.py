@@ -1,0 +1,185 @@
+"""One pass over the text of a split: what the checks ask, as arrays of one value an utterance.
+
+Shapes: N utterances, U units.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
+from fairseq_dro.doctor.scripts import AlphabetBits, alphabet_bits, has_several
+
+WORD_END = "|"
+PIECE_START = "\u2581"  # with which sentencepiece begins a word
+TOKEN = re.compile(r"\[[^\[\]\s]+\]")
+
+
+@dataclass(frozen=True)
+class SplitSurvey:
+    """What one pass found.
+
+    Attributes:
+        n_units: [N] units of the target.
+        needed: [N] frames that CTC needs at least: units, and one more between two equal ones.
+        n_characters: [N] characters of the text, without spaces and language tokens.
+        first_unit: [N] number of the first unit, -1 in an empty line.
+        text_hash: [N] int64, equal for equal text of one language (in this process).
+        is_composed: [N] bool, the text is in Unicode's form NFC.
+        is_mixed: [N] bool, a word has letters of two alphabets.
+        unknown: [N] bool, a unit is outside the dictionary.
+        unit_counts: how often each unit occurs.
+    """
+
+    manifest: Manifest
+    numbers: UnitNumbers
+    n_units: np.ndarray
+    needed: np.ndarray
+    n_characters: np.ndarray
+    first_unit: np.ndarray
+    text_hash: np.ndarray
+    is_composed: np.ndarray
+    is_mixed: np.ndarray
+    unknown: np.ndarray
+    unit_counts: dict[str, int]
+
+    def token_of(self, row: int) -> str | None:
+        """The language token with which a target begins."""
+        number = int(self.first_unit[row])
+        name = self.numbers.name(number) if number >= 0 else ""
+        return name if TOKEN.fullmatch(name) else None
+
+    def text(self, row: int) -> str:
+        """The sentence as it is written, without language token."""
+        units = self.manifest.labels[row].split()
+        if units and TOKEN.fullmatch(units[0]):
+            units = units[1:]
+        return _written("".join(units))
+
+
+def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
+    """Look at every unit of a split once.
+
+    Args:
+        symbols: units of the dictionary; None where there is none to compare with.
+    """
+    n = len(manifest)
+    numbers, alphabets = UnitNumbers(), AlphabetBits()
+    mask = None if symbols is None else numbers.mask(symbols)
+    longer = _LongerUnits(numbers)
+    found = SplitSurvey(
+        manifest, numbers,
+        n_units=np.zeros(n, np.int64), needed=np.zeros(n, np.int64),
+        n_characters=np.zeros(n, np.int64), first_unit=np.full(n, -1, np.int64),
+        text_hash=_hashes(manifest), is_composed=np.ones(n, bool), is_mixed=np.zeros(n, bool),
+        unknown=np.zeros(n, bool), unit_counts={},
+    )
+    counts = np.zeros(N_CODE_POINTS, dtype=np.int64)
+    for chunk in numbers.chunks(manifest.labels):
+        rows = slice(chunk.first, chunk.last)
+        longer.update()
+        found.n_units[rows] = chunk.units_per_line()
+        found.needed[rows] = found.n_units[rows] + chunk.repeats_per_line()
+        filled = np.flatnonzero(found.n_units[rows])
+        found.first_unit[chunk.first + filled] = chunk.units[chunk.starts[filled]]
+        lengths = longer.look_up(chunk.units, longer.lengths, (chunk.units != ord(WORD_END)) * 1)
+        sums = np.concatenate([[0], np.cumsum(lengths)])
+        found.n_characters[rows] = sums[chunk.starts[1:]] - sums[chunk.starts[:-1]]
+        if mask is not None:
+            unknown = np.flatnonzero(~numbers.is_in(mask, chunk.units))
+            found.unknown[chunk.first + chunk.line_of(unknown)] = True
+        mixed = _mixed_words(chunk, longer, alphabets)
+        found.is_mixed[chunk.first + chunk.line_of(mixed)] = True
+        found.is_composed[rows] = _composed(manifest, chunk)
+        tally = np.bincount(chunk.units)
+        n_longer = max(len(tally) - len(counts), 0)
+        counts = np.pad(counts, (0, n_longer))
+        counts[: len(tally)] += tally
+    for number in np.flatnonzero(counts).tolist():
+        found.unit_counts[numbers.name(number)] = int(counts[number])
+    return found
+
+
+class _LongerUnits:
+    """What the checks ask about units of several characters, by their number."""
+
+    def __init__(self, numbers: UnitNumbers) -> None:
+        self.numbers = numbers
+        self.lengths = np.empty(0, np.int64)
+        self.bits = np.empty(0, np.uint8)
+        self.begins_word = np.empty(0, bool)
+
+    def update(self) -> None:
+        """Take in the units that were met since the last call."""
+        names = self.numbers.longer_names[len(self.lengths) :]
+        if not names:
+            return
+        is_token = [bool(TOKEN.fullmatch(name)) for name in names]
+        pairs = list(zip(names, is_token))
+        lengths = [0 if token else len(name.replace(PIECE_START, "")) for name, token in pairs]
+        bits = [0 if token else alphabet_bits(name) for name, token in pairs]
+        begins = [token or name.startswith(PIECE_START) for name, token in pairs]
+        self.lengths = np.append(self.lengths, np.array(lengths, np.int64))
+        self.bits = np.append(self.bits, np.array(bits, np.uint8))
+        self.begins_word = np.append(self.begins_word, np.array(begins, bool))
+
+    @staticmethod
+    def look_up(units: np.ndarray, table: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        """[U] of ``table`` for units of several characters, of ``otherwise`` [U] for others."""
+        if not len(table):
+            return otherwise
+        is_longer = units >= N_CODE_POINTS
+        otherwise[is_longer] = table[units[is_longer] - N_CODE_POINTS].astype(otherwise.dtype)
+        return otherwise
+
+
+def _mixed_words(chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits) -> np.ndarray:
+    """Positions at which words with letters of two alphabets begin.
+
+    Without word ends a whole sentence would be a word, and may name something foreign.
+    """
+    units = chunk.units
+    is_end = units == ord(WORD_END)
+    begins = longer.look_up(units, longer.begins_word, units == ord(PIECE_START))
+    if not len(units) or not (is_end.any() or begins.any()):
+        return np.empty(0, np.int64)
+    begins[0] = True
+    begins[1:] |= is_end[:-1]
+    begins[chunk.starts[:-1][chunk.starts[:-1] < len(units)]] = True
+    single = np.where(units < N_CODE_POINTS, units, 0)
+    bits = longer.look_up(units, longer.bits, alphabets.of_code_points(single))
+    starts = np.flatnonzero(begins)
+    return starts[has_several(np.bitwise_or.reduceat(bits, starts))]
+
+
+def _composed(manifest: Manifest, chunk: UnitChunk) -> np.ndarray | bool:
+    """Whether the text of each line of a stretch is in form NFC."""
+    labels = manifest.labels
+    start, end = int(labels.starts[chunk.first]), int(labels.ends[chunk.last - 1])
+    text = labels.data[start:end].decode()
+    if text.isascii() or unicodedata.is_normalized("NFC", _written(text.replace(" ", ""))):
+        return True
+    lines = (_written(labels[row].replace(" ", "")) for row in range(chunk.first, chunk.last))
+    return np.array([unicodedata.is_normalized("NFC", line) for line in lines])
+
+
+def _written(joined: str) -> str:
+    return joined.replace(WORD_END, " ").replace(PIECE_START, " ").strip()
+
+
+def _hashes(manifest: Manifest) -> np.ndarray:
+    hashes = np.empty(len(manifest), np.int64)
+    for first in range(0, len(manifest), 1 << 16):
+        part = slice(first, first + (1 << 16))
+        lines = manifest.labels.bytes_of_slice(part)
+        hashes[part] = np.fromiter(map(hash, lines), np.int64, len(lines))
+    if len(manifest.languages):
+        names = np.array([hash(name) for name in manifest.languages.names], np.int64)
+        hashes ^= names[manifest.languages.codes]
+    return hashes

@@ -1,0 +1,264 @@
+"""The doctor finds each planted defect, by line, and nothing in a clean folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from fairseq_dro.cli import main
+from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
+from tests.stock_commands import BIN, environment
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> Path:
+    return write_clean_folder(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture
+def data(clean: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    folder = tmp_path / "data"
+    shutil.copytree(clean, folder)
+    for split in ("train", "valid", "test"):
+        edit(folder / f"{split}.tsv", 1, lambda _: str(folder))
+    return folder
+
+
+def spoil_audio(path: Path, how: str) -> None:
+    audio, rate = soundfile.read(path)
+    if how == "missing":
+        path.unlink()
+    elif how == "unreadable":
+        path.write_bytes(b"RIFF")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif how == "rate":
+        soundfile.write(path, audio, 8000)
+    elif how == "channels":
+        soundfile.write(path, np.stack([audio, audio], axis=1), rate)
+    elif how == "silent":
+        soundfile.write(path, 1e-4 * audio, rate)
+    elif how == "clipped":
+        soundfile.write(path, np.clip(30 * audio, -1, 1), rate)
+
+
+def test_nothing_is_found_in_a_clean_folder(data, capsys):
+    assert doctor(capsys, data, "--all") == (0, {})
+    assert main(["doctor", str(data)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{data}: nothing found (")
+
+
+def test_the_table_counts_what_is_there(data, capsys):
+    main(["doctor", str(data), "--json"])
+    rows = {row["group"]: row for row in json.loads(capsys.readouterr().out)["languages"]}
+    assert set(rows) == {"deu", "rus", "ell"}
+    n_samples = [int(line.split("\t")[1]) for line in (data / "train.tsv").read_text().split("\n")
+                 if line.startswith("wav/rus")]  # fmt: skip
+    row = rows["rus"]
+    assert row["utterances"] == 24 and row["utterances_of_others"] == {"valid": 3, "test": 3}
+    assert row["hours"] == pytest.approx(sum(n_samples) / 16_000 / 3600)
+    assert row["mean_seconds"] == pytest.approx(np.mean(n_samples) / 16_000)
+    assert row["p95_seconds"] == pytest.approx(np.quantile(n_samples, 0.95) / 16_000)
+    assert row["characters"] == 24 * 15
+    assert row["characters_per_second"] == pytest.approx(24 * 15 / (row["hours"] * 3600))
+    assert row["batches_per_epoch"] == round(row["hours"] * 3600 / 50)
+
+
+TEXT_DEFECTS = {
+    # kind: (file, line, what becomes of it, severity)
+    "outside_dictionary": ("train.ltr", 5, lambda t: "ß " + t, "error"),
+    "look_alikes": ("train.ltr", 30, lambda t: "a " + t, "error"),
+    "empty_reference": ("valid.ltr", 2, lambda t: "", "error"),
+    "one_character_reference": ("train.ltr", 7, lambda t: "a |", "note"),
+    "target_too_long": ("train.ltr", 9, lambda t: "a " * 80 + "|", "error"),
+    "unknown_language": ("train.lang", 6, lambda t: "de", "error"),
+    "unreadable_split": ("train.tsv", 6, lambda t: t.replace("\t", " "), "error"),
+    "bad_dictionary": ("dict.ltr.txt", 2, lambda t: "a", "error"),
+    "language_not_trained": ("valid.lang", 2, lambda t: "fra", "error"),
+    "one_utterance": ("train.lang", 4, lambda t: "fra", "warning"),
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_DEFECTS)
+def test_a_planted_defect_of_text_is_found_at_its_line(data, capsys, kind):
+    name, line, change, severity = TEXT_DEFECTS[kind]
+    edit(data / name, line, change)
+    status, found = doctor(capsys, data)
+    assert found[kind]["severity"] == severity and found[kind]["count"] == 1
+    assert f"{name}:{line}" in (found[kind]["places"] or [found[kind]["what"]])[0]
+    if severity == "error":
+        assert status == 1
+
+
+def test_a_look_alike_is_named_and_is_a_warning_where_it_is_rare(data, capsys):
+    edit(data / "train.ltr", 30, lambda text: "a " + text)
+    _, found = doctor(capsys, data)
+    assert "'a' is LATIN SMALL LETTER A (U+0061)" in found["look_alikes"]["places"][0]
+    for suffix, first in (("tsv", 1), ("ltr", 0), ("lang", 0)):
+        path = data / f"train.{suffix}"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(lines + 5 * lines[first:]) + "\n")
+    status, found = doctor(capsys, data)
+    assert found["look_alikes"]["severity"] == "error"  # 6 of 144 are as large a share
+    edit(data / "train.ltr", 30, lambda text: text.removeprefix("a "))
+    for copy in range(1, 5):
+        edit(data / "train.ltr", 30 + 72 * copy, lambda text: text.removeprefix("a "))
+    _, found = doctor(capsys, data)
+    assert found["look_alikes"]["severity"] == "warning"  # 1 of 144
+
+
+def test_scripts_that_are_mixed_in_ordinary_text_are_not_look_alikes(data, capsys):
+    for line, word in ((2, "T 恤"), (3, "か 漢 カ"), (4, "1 2 a"), (60, "α ' | a b c")):
+        edit(data / "train.ltr", line, lambda text, word=word: f"{word} | {text}")
+    assert "look_alikes" not in doctor(capsys, data)[1]
+
+
+def test_text_that_is_not_composed_is_found_across_its_units(data, capsys):
+    letters = " ".join(unicodedata.normalize("NFD", "ö"))
+    edit(data / "train.ltr", 3, lambda text: f"{letters} {text}")
+    with open(data / "dict.ltr.txt", "a") as file:
+        file.write("o 1\n\u0308 1\n")
+    status, found = doctor(capsys, data)
+    assert status == 1 and set(found) == {"not_composed"}
+    assert found["not_composed"]["places"][0].startswith("train.ltr:3")
+    assert "deu 1 of 24" in found["not_composed"]["what"]
+
+
+def test_language_tokens_that_contradict_the_languages(data, capsys):
+    with open(data / "dict.ltr.txt", "a") as file:
+        file.write("[deu] 1\n[rus] 1\n[ell] 1\n")
+    for split in ("train", "valid", "test"):
+        languages = (data / f"{split}.lang").read_text().split()
+        for line, language in enumerate(languages, start=1):
+            edit(data / f"{split}.ltr", line, lambda text, iso=language: f"[{iso}] {text}")
+    assert doctor(capsys, data) == (0, {})
+    edit(data / "train.ltr", 4, lambda text: text.replace("[deu]", "[rus]"))
+    edit(data / "train.ltr", 6, lambda text: text.removeprefix("[deu] "))
+    status, found = doctor(capsys, data)
+    assert status == 1
+    assert found["token_contradicts_lang"]["places"] == [
+        "train.ltr:4 (wav/deu_train_3): [rus], and .lang says deu"
+    ]
+    assert found["token_on_some_lines"]["places"] == ["train.ltr:6 (wav/deu_train_5)"]
+
+
+@pytest.mark.parametrize(
+    "how", ["missing", "unreadable", "cut", "rate", "channels", "silent", "clipped"]
+)
+def test_a_planted_defect_of_audio_is_found(data, capsys, how):
+    spoil_audio(audio_of(data, 20), how)
+    status, found = doctor(capsys, data, "--all")
+    finding = found[f"audio_{how}"]
+    assert finding["count"] == 1 and finding["places"][0].startswith("train.tsv:20 (wav/deu_train_")
+    stops = how in ("missing", "unreadable", "cut", "rate")
+    assert (status, finding["severity"]) == ((1, "error") if stops else (0, "warning"))
+    assert len(found) == 1, found.keys()
+
+
+def test_much_silence_is_an_error_and_a_sample_finds_it(data, capsys):
+    for line in range(2, 26):
+        spoil_audio(audio_of(data, line), "silent")
+    status, found = doctor(capsys, data, "--audio-per-language", "4")
+    assert status == 1 and found["audio_silent"]["severity"] == "error"
+    assert "4 of 12 files read" in found["audio_silent"]["what"]
+
+
+def test_one_file_in_two_splits_under_its_own_name_or_another(data, capsys):
+    row = (data / "train.tsv").read_text().splitlines()[4]
+    text = (data / "train.ltr").read_text().splitlines()[3]
+    edit(data / "test.tsv", 3, lambda _: row)
+    status, found = doctor(capsys, data)
+    assert status == 1 and found["shared_audio"]["places"][0].startswith("test.tsv:3")
+    shutil.copy(audio_of(data, 5), data / "wav" / "copy.wav")
+    edit(data / "test.tsv", 3, lambda _: "wav/copy.wav\t" + row.split("\t")[1])
+    edit(data / "test.ltr", 2, lambda _: text)
+    status, found = doctor(capsys, data)
+    assert status == 1 and "copied under another name" in found["shared_audio"]["what"]
+    spoil_audio(data / "wav" / "copy.wav", "clipped")
+    assert "shared_audio" not in doctor(capsys, data)[1]
+
+
+def test_sentences_of_training_in_test(data, capsys):
+    lines = (data / "train.ltr").read_text().splitlines()
+    edit(data / "test.ltr", 1, lambda _: lines[0])
+    _, found = doctor(capsys, data)
+    assert found["shared_text"]["severity"] == "note"
+    assert "1 of 9 (deu 33 %)" in found["shared_text"]["what"]
+    edit(data / "test.ltr", 2, lambda _: lines[1])
+    assert doctor(capsys, data)[1]["shared_text"]["severity"] == "warning"
+    edit(data / "test.lang", 2, lambda _: "rus")  # the same letters in another language
+    assert "1 of 9" in doctor(capsys, data)[1]["shared_text"]["what"]
+
+
+def test_languages_that_a_split_lacks(data, capsys):
+    remove(data, "valid", lambda _, language: language == "ell")
+    remove(data, "test", lambda _, language: language == "rus")
+    status, found = doctor(capsys, data)
+    assert status == 0 and "(ell)" in found["language_not_validated"]["what"]
+    assert "(rus)" in found["language_not_tested"]["what"]
+    remove(data, "train", lambda _, language: language == "ell")
+    status, found = doctor(capsys, data)
+    assert (status, found["language_not_trained"]["severity"]) == (0, "warning")
+
+
+def test_units_that_training_lacks_cannot_be_learnt(data, capsys):
+    with open(data / "dict.ltr.txt", "a") as file:
+        file.write("q 0\n")
+    edit(data / "test.ltr", 2, lambda text: f"q q {text}")
+    status, found = doctor(capsys, data)
+    assert status == 0 and found["never_learnt"]["count"] == 2
+    edit(data / "test.ltr", 3, lambda text: f"ŋ {text}")
+    assert doctor(capsys, data)[1]["outside_dictionary"]["severity"] == "warning"
+
+
+def test_a_recording_much_longer_than_others(data, capsys):
+    edit(data / "train.tsv", 12, lambda row: f"{row.split(chr(9))[0]}\t600000")
+    status, found = doctor(capsys, data, "--audio-per-language", "0")
+    for kind in ("duration_outlier", "rate_outlier"):
+        assert found[kind]["count"] == 1 and found[kind]["places"][0].startswith("train.tsv:12")
+    assert status == 0
+    edit(data / "train.tsv", 12, lambda row: f"{row.split(chr(9))[0]}\t1200000")
+    _, found = doctor(capsys, data, "--audio-per-language", "0")
+    assert found["longer_than_batch"]["places"] == ["train.tsv:12 (wav/deu_train_10): 75.0 s"]
+
+
+def test_a_language_that_cannot_fill_a_batch(data, capsys):
+    remove(data, "train", lambda i, language: language == "rus" and i % 3 > 0)
+    status, found = doctor(capsys, data)
+    assert status == 0 and "1 language (rus 20 s)" in found["batch_not_filled"]["what"]
+    assert "count_partial_batches" in found["batch_not_filled"]["mend"]
+
+
+def test_ids_and_files_that_stand_twice(data, capsys):
+    edit(data / "train.tsv", 8, lambda _: (data / "train.tsv").read_text().splitlines()[2])
+    _, found = doctor(capsys, data)
+    assert found["id_twice"]["places"] == ["train.utt:7 (wav/deu_train_1)"]
+    assert found["audio_twice"]["places"] == ["train.tsv:8 (wav/deu_train_1)"]
+
+
+def test_what_is_shown_is_short_and_says_how_much_there_is(data, capsys):
+    for line in range(1, 21):
+        edit(data / "train.ltr", line, lambda text: f"ß {text}")
+    assert main(["doctor", str(data), "--show", "2"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("train.ltr:") == 2 and "... 18 more" in out
+    assert "ß (U+00DF)" in out and "    -> normalise the text" in out
+    assert out.splitlines()[0].split()[:4] == ["language", "utts", "hours", "mean"]
+    assert out.splitlines()[-1].startswith(f"{data}: 1 error")
+
+
+def test_a_folder_that_is_none_is_a_usage_error(tmp_path):
+    for arguments, said in ((["nowhere"], "does not exist"), ([str(tmp_path)], "holds no split")):
+        done = subprocess.run(
+            [str(BIN / "fairseq-dro"), "doctor", *arguments], cwd=tmp_path, env=environment(),
+            text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 2 and said in done.stderr and done.stdout == ""
