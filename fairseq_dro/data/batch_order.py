@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-ROUNDS = 3
+REFINEMENTS = 3
 """How often the levels of updates are made anew from the batches that they got."""
 
 
@@ -64,7 +64,7 @@ def take_turns(
 
     Workers wait for the slowest of them at each update. Every update gets a random level between
     cheap and expensive, and each group gives it the batch that stands at this level among the
-    group's own; then the cost of its most expensive batch is the update's level, ``ROUNDS`` times.
+    group's own; then, ``REFINEMENTS`` times, the cost of its most expensive batch is its level.
     So an update holds the groups that the turns say, levels come in random order, and yet its
     batches resemble each other in cost. (Sorting all batches by cost instead would leave no worker
     idle, but gather the same languages, those with sparse lengths, in the same updates.) Within an
@@ -83,7 +83,7 @@ def take_turns(
     level = rng.permutation(len(first_of_update))
     by_cost = np.lexsort((cost, groups))
     chosen = np.empty(len(turns), dtype=np.int64)
-    for _ in range(1 + ROUNDS):
+    for _ in range(1 + REFINEMENTS):
         chosen[np.lexsort((level[update], turns))] = by_cost
         level = np.maximum.reduceat(cost[chosen], first_of_update)
     keys = (-cost[chosen], update)
