@@ -118,6 +118,7 @@ def test_languages_without_references_are_named():
 def test_many_names_are_cut_short():
     sentence = only(alarms.too_few_utterances({f"q{i:02d}": 1 for i in range(50)}))
     assert "50 of 50" in sentence and sentence.count("(1)") == 8
+    assert "(1) and 42 more. Their" in sentence
 
 
 def test_silence_is_told_from_errors():

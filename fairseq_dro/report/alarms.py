@@ -1,12 +1,11 @@
 """What a researcher should be told before they look at any number, in words.
 
-Pure functions of numbers; each returns the sentences it has to say, possibly none. ``name`` turns a
-code into what the reader calls the language.
+Pure functions of numbers; each returns the sentences it has to say, possibly none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_dro.languages import name_of
@@ -136,7 +135,7 @@ def levelling_down(
             "levelling down",
             f"Against {baseline_name} the mean CER fell ({100 * mean_before:.1f} to "
             f"{100 * mean:.1f} %), but {len(rose)} of {len(both)} languages got worse ({tested}): "
-            f"{'; '.join(changes)}{'; ...' if len(rose) > _MOST_NAMED else ''}.",
+            f"{_joined(changes, len(rose), '; ')}.",
         )
     ]
 
@@ -174,8 +173,7 @@ def worsened_in_training(
         Alarm(
             "getting worse",
             f"Of {len(last)} languages {len(rose)} had a clearly lower validation CER earlier in "
-            f"this run, while the mean went on falling: {'; '.join(changes)}"
-            f"{'; ...' if len(rose) > _MOST_NAMED else ''}.",
+            f"this run, while the mean went on falling: {_joined(changes, len(rose), '; ')}.",
         )
     ]
 
@@ -229,7 +227,7 @@ def too_few_utterances(
                 "too few test utterances",
                 f"{len(few)} of {len(n_utterances)} languages {'has' if len(few) == 1 else 'have'} "
                 f"fewer than {FEW_UTTERANCES} test utterances, too few to say anything about the "
-                f"language: {', '.join(names)}{', ...' if len(few) > _MOST_NAMED else ''}. Their "
+                f"language: {_joined(names, len(few))}. Their "
                 "intervals are too narrow, if anything.",
             )
         )
@@ -241,7 +239,7 @@ def too_few_utterances(
                 "few test speakers",
                 f"{len(alone)} of {len(n_utterances)} languages "
                 f"{'has' if len(alone) == 1 else 'have'} too few test speakers to know how much "
-                f"voices differ: {', '.join(names)}{', ...' if len(alone) > _MOST_NAMED else ''}. "
+                f"voices differ: {_joined(names, len(alone))}. "
                 "Their intervals are over utterances, and about these voices only.",
             )
         )
@@ -281,10 +279,14 @@ def not_better_than_a_guess(cer: Mapping[str, float], guess: Mapping[str, float]
     ]
 
 
-def _listed(codes: Sequence[str], name: Callable[[str], str] | None = None) -> str:
-    names = [(name or _named)(code) for code in codes[:_MOST_NAMED]]
-    rest = len(codes) - len(names)
-    return ", ".join(names) + (f" and {rest} more" if rest else "")
+def _listed(codes: Sequence[str]) -> str:
+    return _joined([_named(code) for code in codes[:_MOST_NAMED]], len(codes))
+
+
+def _joined(names: Sequence[str], total: int, separator: str = ", ") -> str:
+    """The names, and how many more there are."""
+    rest = total - len(names)
+    return separator.join(names) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _named(code: str) -> str:

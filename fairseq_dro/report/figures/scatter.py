@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -78,7 +79,7 @@ def draw_by_category(
                 values, [row] * len(values), linestyle="none", marker="o", markersize=3.5,
                 markerfacecolor="none", markeredgecolor=COLOURS[0],
             )  # fmt: skip
-            middle = values[len(values) // 2]
+            middle = median(values)
             axis.plot([middle] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=1.2)
         axis.set_yticks(range(len(order)), [f"{key} ({len(members[key])})" for key in order])
         axis.set_ylim(len(order) - 0.5, -0.5)
