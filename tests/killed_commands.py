@@ -148,7 +148,11 @@ class CommandServer:
         return subprocess.CompletedProcess(command, returncode, text)
 
     def close(self) -> None:
-        """End the server, which ends when its input does."""
+        """End the server.
+
+        By a word: a loader process that the tests forked may hold the other end of its input open.
+        """
+        self._process.stdin.write(f"{_END}\n")
         self._process.stdin.close()
         self._process.wait(timeout=30)
         self._process.stdout.close()
@@ -156,6 +160,8 @@ class CommandServer:
 
 # --- inside the server ---
 
+
+_END = "end"
 
 _CONFIGURATIONS = "TESTS_COMPOSED_CONFIGURATIONS"
 """Variable with the folder of configurations that commands of this server have composed."""
@@ -169,6 +175,8 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ[_CONFIGURATIONS] = folder
         for line in sys.stdin:
+            if line.strip() == _END:
+                break
             sys.__stdout__.write(f"{_run_to_the_end(json.loads(line))}\n")
             sys.__stdout__.flush()
 
