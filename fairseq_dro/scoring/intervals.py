@@ -3,14 +3,16 @@
 What a percentile of replicates would give is wrong here in two ways, both measured by simulation
 (``scripts/benchmark_intervals.py``):
 
-- of a *language's rate* it covers the truth too rarely with few utterances (83 % instead of 95 %
-  with ten of them), as the variance is estimated from the same few. ``language_intervals``
+- of a *language's rate* it covers the truth too rarely with few utterances (83 to 90 % instead of
+  95 % with ten of them), as the variance is estimated from the same few. ``language_intervals``
   therefore studentises: it resamples (rate - estimate) / standard error (Efron and Tibshirani, An
   Introduction to the Bootstrap, 1993, chapter 12);
 - *disparity numbers* are biased: the observed worst is the worst true rate plus luck, and a
   replicate adds luck once more. With 143 languages of 60 utterances the percentile interval of the
-  standard deviation covers the truth in 3 % of cases, where the true deviation is 0.05.
-  ``disparity_intervals`` takes the luck out first, see there.
+  standard deviation covers the truth in 4 % of cases, where the true deviation is 0.05.
+  ``disparity_intervals`` takes the luck out first, see there. In 21 kinds of data the intervals
+  covered the truth in 90 to 100 % of cases, most in 93 to 97 %; the 90 % are those of 143
+  languages that differ less than their noise.
 """
 
 from __future__ import annotations
