@@ -90,6 +90,16 @@ def test_a_language_that_was_better_earlier_is_named_with_its_best():
     assert alarms.worsened_in_training(noise) == []
 
 
+def test_one_lucky_validation_is_not_a_better_past():
+    falling = [(100 * i, {"deu": 0.30, "kat": 0.9 - 0.1 * i}) for i in range(8)]
+    falling[2] = (200, {"deu": 0.22, "kat": 0.7})
+    assert alarms.worsened_in_training(falling) == []
+    risen = [*falling[:4], *((u, {**rates, "deu": 0.45}) for u, rates in falling[4:])]
+    sentence = only(alarms.worsened_in_training(risen))
+    assert "German (deu) 27.3 % at update 100, now 45.0 %" in sentence
+    assert "means of three" in sentence
+
+
 def test_all_languages_getting_worse_together_is_not_levelling_down():
     history = [(100, {"deu": 0.2}), (200, {"deu": 0.1}), (300, {"deu": 0.3})]
     assert alarms.worsened_in_training(history) == []

@@ -145,13 +145,19 @@ def worsened_in_training(
 ) -> list[Alarm]:
     """Languages whose validation CER rose since its best while the mean fell.
 
+    From six validations on, means of three in a row are compared: the single best of many is low by
+    luck as well.
+
     Args:
         history: (update, CER by language) by ascending update.
         least_rise: smaller rises are noise of a small validation split.
     """
     if len(history) < 3:
         return []
-    last_update, last = history[-1]
+    averaged = len(history) >= 6
+    if averaged:
+        history = [_mean_of(history[i : i + 3]) for i in range(len(history) - 2)]
+    last = history[-1][1]
     rose = []
     for code, now in last.items():
         update, best = min(
@@ -169,13 +175,25 @@ def worsened_in_training(
         f"{_named(code)} {100 * best:.1f} % at update {update:,}, now {100 * last[code]:.1f} %"
         for _, code, update, best in rose[:_MOST_NAMED]
     ]
+    means = " (means of three validations)" if averaged else ""
     return [
         Alarm(
             "getting worse",
             f"Of {len(last)} languages {len(rose)} had a clearly lower validation CER earlier in "
-            f"this run, while the mean went on falling: {_joined(changes, len(rose), '; ')}.",
+            f"this run{means}, while the mean went on falling: "
+            f"{_joined(changes, len(rose), '; ')}.",
         )
     ]
+
+
+def _mean_of(
+    validations: Sequence[tuple[int, Mapping[str, float]]],
+) -> tuple[int, dict[str, float]]:
+    """The middle update, and each language's mean where all of them have it."""
+    rates = [rates for _, rates in validations]
+    shared = [code for code in rates[-1] if all(code in one for one in rates)]
+    means = {code: sum(one[code] for one in rates) / len(rates) for code in shared}
+    return validations[len(validations) // 2][0], means
 
 
 def worst_within_null_band(code: str, worst: float, low: float, high: float) -> list[Alarm]:
