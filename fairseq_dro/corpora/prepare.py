@@ -92,12 +92,14 @@ def _choose(
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
     selection.assign_splits(candidates, args)
     candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
-    for split in ("valid", "test"):
+    for split, advice in (
+        ("train", ", so training will refuse them: get training audio or leave them out"),
+        ("valid", ""), ("test", ""),
+    ):  # fmt: skip
         without = selection.languages_without(candidates, split)
         if without:
-            logger.info(
-                "%d languages have nothing in %s: %s", len(without), split, " ".join(without)
-            )
+            codes = " ".join(without)
+            logger.info("%d languages have nothing in %s%s: %s", len(without), split, advice, codes)
     return candidates
 
 

@@ -143,9 +143,9 @@ def select(
 
 
 def languages_without(candidates: list[Candidate], split: str) -> list[str]:
-    """Languages that have training audio and nothing in ``split``."""
+    """Languages of which something is kept, and nothing in ``split``."""
     found = Counter((c.recording.language, c.split) for c in candidates)
-    return sorted({code for code, s in found if s == "train" and not found[code, split]})
+    return sorted({code for code, _ in found if not found[code, split]})
 
 
 def _keep_of_training(candidates, reason, rejected, choose) -> list[Candidate]:
