@@ -115,32 +115,3 @@ def test_uniform_rounds_hold_each_group_once_also_across_epochs(n_groups, multip
         assert sorted(drawn[start : start + n_groups]) == list(range(n_groups))
     first, second = drawn[:n_groups], drawn[n_groups : 2 * n_groups]
     assert first != second or n_groups == 3, "rounds differ in order"
-
-
-@pytest.mark.parametrize("sampling", list(GroupSampling))
-def test_loss_times_sampling_weight_has_the_proportional_expectation(sampling):
-    """Counted over epochs: the audio drawn of a group times its factor is its share of all."""
-    n_samples, groups = corpus_with_small_languages()
-    n_samples = np.append(n_samples, [RATE, RATE])  # a language that even copies cannot fill
-    groups = np.append(groups, [4, 4])
-    planner = BatchPlanner(AIMED, sampling=sampling)
-    factors = planner.sampling_weights(n_samples, groups)
-    shares = planner.sampling_share(n_samples, groups)
-    batches = [b for e in range(1, 6) for b in planner.plan(n_samples, groups, epoch=e).batches]
-    group_of_batch = np.array([groups[batch[0]] for batch in batches])
-    audio = np.bincount(group_of_batch, [n_samples[batch].sum() for batch in batches])
-    for group in range(5):
-        expected = n_samples[groups == group].sum() / n_samples.sum()
-        assert audio[group] / audio.sum() * factors[group] == pytest.approx(expected, rel=0.12)
-        if sampling is GroupSampling.UNIFORM:
-            assert (group_of_batch == group).mean() == pytest.approx(1 / 5, abs=0.01)
-    assert sum(shares.values()) == pytest.approx(1)
-    if sampling is GroupSampling.PROPORTIONAL:
-        assert set(factors.values()) == {1.0}
-
-
-def test_sampling_weights_do_not_count_what_is_left_out():
-    n_samples, groups = corpus_with_small_languages()
-    n_samples[groups > 0] = 100 * RATE
-    planner = BatchPlanner(AIMED, 80 * RATE, sampling=GroupSampling.UNIFORM)
-    assert planner.sampling_weights(n_samples, groups) == {0: 1.0}

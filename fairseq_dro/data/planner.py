@@ -29,7 +29,7 @@ import numpy as np
 
 from fairseq_dro.data import batch_counts, partition
 from fairseq_dro.data.batch_order import spread_turns, take_turns, turns_in_rounds
-from fairseq_dro.data.full_batches import ENOUGH_BATCHES, full_batch_samples, full_batches
+from fairseq_dro.data.full_batches import ENOUGH_BATCHES, full_batches
 from fairseq_dro.data.partition import SortedGroups
 
 
@@ -93,50 +93,11 @@ class BatchPlanner:
         is_left_out[kept] = False
         return Plan(batches, left_out=np.flatnonzero(is_left_out))
 
-    def sampling_share(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
-        """Share of an epoch's batches that each group gets, by group; they sum to 1.
-
-        Proportional: by audio; uniform: 1 / G; temperature T: by audio ** (1 / T), in whole
-        batches of which each group has one.
-        """
-        corpus = SortedGroups.of(n_samples, groups, self._kept(n_samples))
-        return dict(zip(corpus.names.tolist(), self._share(corpus).tolist()))
-
-    def sampling_weights(self, n_samples: np.ndarray, groups: np.ndarray) -> dict[int, float]:
-        """Share of the corpus over share of what is drawn, by group: 1 under ``proportional``.
-
-        A loss multiplied by its group's factor has, in expectation over the batches of an epoch,
-        the value that it has under proportional sampling: with p_g the group's share of the audio
-        and s_g its share of the audio that is drawn, sum_g s_g (p_g / s_g) L_g = sum_g p_g L_g
-        (importance weights). Batches are full, so s_g is the group's share of the batches, times
-        its batches' audio over the mean where even copies cannot fill them.
-
-        Args:
-            n_samples: [N] int, length of each utterance.
-            groups: [N] int, its group.
-        """
-        corpus = SortedGroups.of(n_samples, groups, self._kept(n_samples))
-        if self.sampling is GroupSampling.PROPORTIONAL:
-            return dict.fromkeys(corpus.names.tolist(), 1.0)
-        audio = corpus.audio
-        drawn = self._share(corpus) * full_batch_samples(audio, self.batch_samples)
-        factors = (audio / audio.sum()) / (drawn / drawn.sum())
-        return dict(zip(corpus.names.tolist(), factors.tolist()))
-
     def _kept(self, n_samples: np.ndarray) -> np.ndarray:
         """Indices of what fits into memory."""
         if self.max_padded_samples is None:
             return np.arange(len(n_samples))
         return np.flatnonzero(n_samples <= self.max_padded_samples)
-
-    def _share(self, corpus: SortedGroups) -> np.ndarray:
-        """[G] share of an epoch's batches."""
-        if self.sampling is GroupSampling.UNIFORM:
-            return np.full(len(corpus.names), 1 / len(corpus.names))
-        if self.sampling is GroupSampling.PROPORTIONAL:
-            return corpus.audio / corpus.audio.sum()
-        counts = batch_counts.aimed_counts(corpus.audio, corpus.sizes, self.batch_samples)
-        return self._tempered(corpus, int(counts.sum())) / counts.sum()
 
     def _tempered(self, corpus: SortedGroups, total: int) -> np.ndarray:
         """[G] batches of each group under ``temperature``, ``total`` in all."""

@@ -24,12 +24,14 @@ class TrainingPlan:
     Attributes:
         plan: batches of items of the data set.
         multiple_of: what their number is a multiple of.
+        trainable: items that this epoch or another draws.
     """
 
     dataset: GroupedAudioDataset
     planner: BatchPlanner
     plan: Plan
     multiple_of: int
+    trainable: np.ndarray
 
     @classmethod
     def of_epoch(
@@ -56,7 +58,8 @@ class TrainingPlan:
             plan = planner.plan(n_samples, groups, epoch=epoch, multiple_of=multiple_of)
             if len(plan.batches) % multiple_of == 0:
                 items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
-                return cls(dataset, planner, items, multiple_of)
+                trainable = np.delete(kept, plan.left_out)
+                return cls(dataset, planner, items, multiple_of, trainable)
         manifest = dataset.manifest
         raise UserError(
             f"{manifest.folder}/{manifest.split}.tsv has {len(kept) - len(plan.left_out)} "
@@ -74,7 +77,7 @@ class TrainingPlan:
         Raises:
             UserError: naming the groups.
         """
-        present = set(self._group_of_batch().tolist())
+        present = set(self.dataset.groups[self.trainable].tolist())
         without = [name for group, name in enumerate(groups) if group not in present]
         if without:
             manifest = self.dataset.manifest
@@ -88,11 +91,15 @@ class TrainingPlan:
     def sampling_share(self, of: str, n_groups: int) -> np.ndarray:
         """[G] what share of the epoch each group has, sum 1.
 
+        A group that this epoch does not draw (a round of ``uniform`` sampling may lie across two
+        epochs) counts as drawn once; its share is not used.
+
         Args:
             of: ``batches``, where each batch weighs the same in the gradient, or ``utterances``.
         """
         weights = [len(batch) if of == "utterances" else 1 for batch in self.batches]
         counts = np.bincount(self._group_of_batch(), weights=weights, minlength=n_groups)
+        counts = np.maximum(counts, 1)
         return counts / counts.sum()
 
     def warnings(self, groups: Sequence[str], batch_seconds: float) -> list[str]:
