@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fairseq_dro.report.blocks import Figure, Paragraph, Section, per_cent
-from fairseq_dro.report.figures.forest import Series, draw_forest
+from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Series, draw_forest
 from fairseq_dro.report.report_data import ReportData
 
 
+def stands_beside_headline(data: ReportData) -> bool:
+    """Whether one picture holds all languages; more have a section of their own."""
+    return data.scores is not None and len(data.scores.cer) <= ROWS_PER_PICTURE
+
+
 def forest_section(data: ReportData) -> Section | None:
-    """More languages than one picture holds; a single picture stands beside the headline."""
-    block = forest_block(data)
-    if block is None or (isinstance(block, Figure) and len(block.svgs) == 1):
-        return None
-    return Section("forest", "CER with intervals", [block])
+    """More languages than one picture holds."""
+    block = None if stands_beside_headline(data) else forest_block(data)
+    return None if block is None else Section("forest", "CER with intervals", [block])
 
 
 def forest_block(data: ReportData) -> Figure | Paragraph | None:

@@ -7,7 +7,6 @@ from fairseq_dro.report.blocks import (
     Beside,
     Cell,
     Column,
-    Figure,
     Paragraph,
     Section,
     Table,
@@ -16,7 +15,7 @@ from fairseq_dro.report.blocks import (
 )
 from fairseq_dro.report.report_data import ReportData, label_of
 from fairseq_dro.report.run_scores import RunScores
-from fairseq_dro.report.sections.forest import forest_block
+from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
 from fairseq_dro.scoring.disparity import WORST_K
 from fairseq_dro.scoring.intervals import Disparity
 
@@ -70,11 +69,12 @@ def headline_section(data: ReportData) -> Section:
         if key == "worst":
             rows += _about_the_worst(runs)
     rows = [row[: len(columns)] + [Cell("")] * (len(columns) - len(row)) for row in rows]
-    table, forest = Table(columns, rows), forest_block(data)
-    if isinstance(forest, Figure) and len(forest.svgs) == 1:
-        section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
-    else:
+    table = Table(columns, rows)
+    forest = forest_block(data) if stands_beside_headline(data) else None
+    if forest is None:
         section.blocks.append(table)
+    else:
+        section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
     if n_languages > 1:
         section.blocks += _notes(n_languages)
     return section
