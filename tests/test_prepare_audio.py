@@ -18,7 +18,9 @@ import soxr
 from fairseq_dro.cli import main
 from fairseq_dro.corpora import audio_pool
 from fairseq_dro.corpora.audio_files import AudioJob, convert_all, probe_all
+from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
 from tests.corpus_trees import rejected, tone, write_audio, write_lines
 
 ALL_TRAINING = ("--valid-fraction", "0", "--test-fraction", "0")
@@ -199,6 +201,27 @@ def test_a_half_converted_or_outdated_file_does_not_count_as_done(tmp_path):
     assert convert_all([job])[0].n_samples == 32_000
 
 
+def test_a_file_has_its_name_only_once_it_is_whole(tmp_path, monkeypatch):
+    source = write_audio(tmp_path / "a.wav", 1.0, 8000)
+    target = tmp_path / "a.flac"
+
+    def refuse(partial, name):
+        assert soundfile.info(str(partial)).frames == 16_000 and not target.exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match="a.flac cannot be written .No space left on device.: make"):
+        convert_all([AudioJob(source, target=target)])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_process_reads_a_row_group_once(tmp_path):
+    rows = [ParquetAudio(tmp_path / "a.parquet", n // 3, n % 3) for n in range(9)]
+    jobs = [AudioJob(audio) for audio in rows] + [AudioJob(tmp_path / f"{n}.wav") for n in range(5)]
+    sizes = [len(chunk) for chunk in audio_pool._chunks(jobs, 2)]
+    assert sizes == [3, 3, 3, 2, 2, 1]
+
+
 def test_the_order_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(audio_pool, "HEADERS_PER_CHUNK", 3)
     files = [write_audio(tmp_path / f"{n}.wav", 0.1 + 0.01 * n) for n in range(20)]
@@ -209,8 +232,6 @@ def test_the_order_does_not_depend_on_the_number_of_processes(tmp_path, monkeypa
 
 
 def test_a_worker_that_is_killed_is_told_in_one_sentence(tmp_path, monkeypatch):
-    from fairseq_dro.errors import UserError
-
     with pytest.raises(UserError, match="was killed, perhaps for its memory: lower --workers"):
         list(audio_pool._in_processes(_die, [[], []], 2))
 

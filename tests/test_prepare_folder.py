@@ -182,6 +182,22 @@ def test_an_unfinished_folder_goes_on_under_the_same_command_only(tmp_path, tabl
     assert record(out) == made and (out / "train.ltr").exists()
 
 
+def test_options_may_be_mended_as_long_as_nothing_is_lost(tmp_path, table, capsys):
+    call = ["--units", "sentencepiece", "--vocabulary-size"]
+    assert prepare(tmp_path / "out", table, *call, 5000) == 2
+    assert "--vocabulary-size 5000 does not suit" in capsys.readouterr().err
+    assert prepare(tmp_path / "out", table, *call, 10) == 0
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_sentence(tmp_path, table, capsys):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    assert prepare(tmp_path / "file" / "out", table) == 2
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+    (tmp_path / "out" / "train.lang.partial").mkdir(parents=True)
+    assert prepare(tmp_path / "out", table) == 2
+    assert "train.lang.partial cannot be written (Is a directory)" in capsys.readouterr().err
+
+
 def test_sentencepiece_units_have_files_of_their_own_and_a_model_to_reuse(tmp_path, table):
     call = ["--units", "sentencepiece", "--vocabulary-size", 10]
     assert prepare(tmp_path / "out", table, *call) == 0

@@ -210,6 +210,22 @@ def test_a_locale_that_lacks_a_table_or_a_column_is_named(tmp_path, capsys):
     assert "dev.tsv:1 has no column 'sentence'" in capsys.readouterr().err
 
 
+def test_a_line_of_another_form_is_left_out_and_the_rest_goes_on(tmp_path):
+    root = common_voice_tree(tmp_path / "cv", CV)
+    for name in ("train", "other"):  # a table that is only asked which clips it names may be odd
+        with open(root / "de" / f"{name}.tsv", "a", encoding="utf-8") as stream:
+            stream.write("s9\tcommon_voice_de_77.mp3\n")
+    assert prepare("common-voice", tmp_path / "a", "--root", root) == 0
+    assert reasons(tmp_path / "a") == {("deu", "transcript line of another form"): 1}
+    root = fleurs_tree(tmp_path / "fleurs", {"de_de": ["eins", "zwei"]})
+    table = root / "data" / "de_de" / "train.tsv"
+    table.write_text(table.read_text("utf-8").replace("\tFEMALE", "", 1), "utf-8")
+    assert prepare("fleurs", tmp_path / "b", "--root", root) == 0
+    (row,) = rejected(tmp_path / "b")
+    assert row["where"] == f"{table}:1" and row["detail"] == "6 fields, expected 7"
+    assert len(read_manifest(tmp_path / "b", "train")) == 1
+
+
 @pytest.mark.parametrize("lhotse", [False, True])
 def test_fleurs_is_used_where_it_lies_in_both_layouts(tmp_path, lhotse):
     sentences = ["Eins zwei.", "Drei vier."]

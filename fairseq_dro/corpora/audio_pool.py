@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +97,8 @@ def _in_processes(
 
 
 def _end_with_parent() -> None:
-    """Let no process outlive a command that was killed by SIGKILL."""
+    """Let no process outlive a command that SIGKILL ended, and none answer Ctrl-C itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

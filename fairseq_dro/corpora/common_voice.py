@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.corpora.reader import Reader, describe_files, lines_of, require_folder
-from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
 
 COLUMNS = ("client_id", "path", "sentence")
@@ -76,6 +76,9 @@ class CommonVoice(Reader):
                 self.missing.report(f"{folder} lacks {name}", "unpack the locale again")
                 continue
             for where, row in _rows(folder / name):
+                if isinstance(row, str):
+                    yield Rejection("", code, split or "", BAD_LINE, where, row)
+                    continue
                 clip = _clip_name(row["path"])
                 yield Recording(
                     utterance_id=Path(clip).stem,
@@ -87,12 +90,7 @@ class CommonVoice(Reader):
                     speaker=row["client_id"],
                     corpus="commonvoice",
                 )
-        named = {
-            _clip_name(row["path"])
-            for table in folder.glob("*.tsv")
-            if "path" in next(lines_of(table), (1, ""))[1].split("\t")
-            for _, row in _rows(table, ("path",))
-        }
+        named = {clip for table in folder.glob("*.tsv") for clip in _clips_named_in(table)}
         for clip in sorted(path.name for path in (folder / "clips").iterdir()):
             if clip not in named:
                 yield Rejection(Path(clip).stem, code, "", NO_ROW, str(folder / "clips" / clip))
@@ -102,22 +100,29 @@ def _clip_name(path: str) -> str:
     return path if Path(path).suffix else f"{path}.mp3"
 
 
-def _rows(
-    table: Path, needed: tuple[str, ...] = COLUMNS
-) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str] | str]]:
+    """``(file:line, row)``; the row is a sentence where the line has not the header's fields."""
     lines = lines_of(table)
     header = next(lines, (1, ""))[1].split("\t")
-    for column in needed:
+    for column in COLUMNS:
         if column not in header:
             raise UserError(
-                f"{table}:1 has no column {column!r}: expected {', '.join(needed)} among its "
+                f"{table}:1 has no column {column!r}: expected {', '.join(COLUMNS)} among its "
                 f"columns, found {', '.join(header)}."
             )
     for number, line in lines:
         fields = line.split("\t")
-        if len(fields) != len(header):
-            raise UserError(
-                f"{table}:{number} has {len(fields)} fields: expected {len(header)}, as in line 1; "
-                "unpack the locale again."
-            )
-        yield f"{table}:{number}", dict(zip(header, fields))
+        same = len(fields) == len(header)
+        row = dict(zip(header, fields)) if same else f"{len(fields)} fields, expected {len(header)}"
+        yield f"{table}:{number}", row
+
+
+def _clips_named_in(table: Path) -> Iterator[str]:
+    lines = lines_of(table)
+    header = next(lines, (1, ""))[1].split("\t")
+    if "path" in header:  # some tables are about sentences
+        column = header.index("path")
+        for _, line in lines:
+            fields = line.split("\t")
+            if len(fields) > column:
+                yield _clip_name(fields[column])

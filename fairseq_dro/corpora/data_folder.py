@@ -52,7 +52,8 @@ class DataFolder:
             if made_from is None:
                 continue
             different = _differences(made_from, self._request)
-            if different and not overwrite:
+            nothing_lost = name == UNFINISHED and not self._has_work()
+            if different and not (overwrite or nothing_lost):
                 raise UserError(
                     f"{self.path} was made from other options or another corpus "
                     f"({', '.join(different)}): choose another folder, or replace it by "
@@ -94,6 +95,10 @@ class DataFolder:
         """Write ``dataset.json``."""
         _write_json(self.path / RECORD, {**record, "request": self._request})
         (self.path / UNFINISHED).unlink(missing_ok=True)
+
+    def _has_work(self) -> bool:
+        """Whether an unfinished preparation has come to anything that took time."""
+        return (self.path / CONVERTED).exists() or (self.path / "train.tsv").exists()
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.corpora.reader import Reader, describe_files, lines_of, require_folder
-from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
 
 N_FIELDS = 7
@@ -92,13 +92,12 @@ class Fleurs(Reader):
         named = set()
         for number, line in lines_of(table):
             where, fields = f"{table}:{number}", line.split("\t")
-            if len(fields) != N_FIELDS:
-                raise UserError(
-                    f"{where} has {len(fields)} fields: expected {N_FIELDS} (sentence id, file, "
-                    "raw and normalised transcription, characters, samples, gender)."
-                )
-            file = fields[1]
+            file = fields[1] if len(fields) > 1 else ""
             named.add(file)
+            if len(fields) != N_FIELDS:
+                detail = f"{len(fields)} fields, expected {N_FIELDS}"
+                yield Rejection(Path(file).stem, code, split, BAD_LINE, where, detail)
+                continue
             yield Recording(
                 utterance_id=f"{folder.name}_{published}_{Path(file).stem}",
                 language=code,

@@ -74,11 +74,17 @@ def run(args: argparse.Namespace) -> int:
     candidates = _choose(reader, args, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
     folder.begin()
-    encoder = _units(args, candidates)
-    candidates = _label(candidates, encoder, args.dictionary, rejected)
-    utterances = _convert(candidates, args, rejected)
-    _require_training(utterances, rejected, args.out)
-    return _write(folder, utterances, encoder, reader, args, rejected)
+    try:
+        encoder = _units(args, candidates)
+        candidates = _label(candidates, encoder, args.dictionary, rejected)
+        utterances = _convert(candidates, args, rejected)
+        _require_training(utterances, rejected, args.out)
+        return _write(folder, utterances, encoder, reader, args, rejected)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or args.out} cannot be written ({error.strerror}): make room or "
+            "choose another folder; the same command goes on where it stopped."
+        ) from None
 
 
 def _choose(

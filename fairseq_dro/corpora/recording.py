@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("train", "valid", "test")
+BAD_LINE = "transcript line of another form"
 
 
 @dataclass(frozen=True, slots=True)
