@@ -155,8 +155,13 @@ def _not_composed(file_name: str, error: Exception) -> Finding:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     what = lines[0] if lines else type(error).__name__
     mend = "mend the value"
-    if "override" in what or "struct" in " ".join(lines):
+    if what.startswith("Could not append"):
+        mend = "leave out the + before an option that is there already"
+    elif "override" in what or "struct" in " ".join(lines):
         mend = "put a + before an option that the recipe does not name: +task.NAME=VALUE"
+    named = [line.partition("full_key:")[2].strip() for line in lines if "full_key:" in line]
+    if named and named[0] not in what:
+        what = f"{named[0]}: {what}"
     return Finding(
         "bad_configuration", Severity.ERROR,
         f"{file_name} and the options typed make no configuration: {what.rstrip('.')}", mend,

@@ -19,7 +19,7 @@ from fairseq_dro.doctor import (
     split_checks,
     text_checks,
 )
-from fairseq_dro.doctor.finding import Finding, Severity, place
+from fairseq_dro.doctor.finding import Finding, Severity, listed, place
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey, survey
@@ -77,6 +77,8 @@ def examine(
     for split, one in surveys.items():
         stops = split == run.train_subset or split in valid
         _check_split(one, run, symbols, result, stops_training=stops)
+    if run.language_token and symbols is not None:
+        result.findings += _tokens_lacking(manifests, symbols, run)
     result.findings += split_checks.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
     result.other_splits = [one.manifest.split for one in others]
@@ -186,15 +188,6 @@ def _check_split(
     findings += _language_codes(manifest)
     if symbols is not None:
         findings += text_checks.outside_dictionary(one, symbols, stops_training=stops_training)
-        tokens = [f"[{name}]" for name in manifest.languages.names]
-        lacking = [token for token in tokens if token not in symbols]
-        if run.language_token and lacking:
-            findings.append(
-                Finding("token_not_in_dictionary", Severity.ERROR,
-                        f"dict.{run.label_type}.txt lacks {', '.join(lacking[:8])}, which "
-                        "task.language_token=true puts before each target",
-                        f"add a line `{lacking[0]} 1` to it, for every language", len(lacking))
-            )  # fmt: skip
     findings += text_checks.normal_forms(one)
     findings += text_checks.look_alikes(one)
     findings += text_checks.references(one, stops_training=stops_training)
@@ -213,6 +206,21 @@ def _check_split(
         findings += length_checks.longer_than_memory(
             manifest, bound, is_training=is_training, skips=run.skips_too_long
         )
+
+
+def _tokens_lacking(
+    manifests: dict[str, Manifest], symbols: set[str], run: RunSettings
+) -> list[Finding]:
+    used = {name for manifest in manifests.values() for name in manifest.languages.names}
+    lacking = [f"[{name}]" for name in sorted(used) if f"[{name}]" not in symbols]
+    if not lacking:
+        return []
+    return [
+        Finding("token_not_in_dictionary", Severity.ERROR,
+                f"task.language_token=true puts symbols before targets that dict.{run.label_type}"
+                f".txt lacks: {listed(lacking)}",
+                f"add a line `{lacking[0]} 1` to it, and so for each", len(lacking))
+    ]  # fmt: skip
 
 
 def _language_codes(manifest: Manifest) -> list[Finding]:

@@ -1,0 +1,169 @@
+"""The doctor on configurations: every unknown key at once, values that contradict each other."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_dro.cli import main
+from fairseq_dro.doctor.contradictions import parse_layers
+from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS, frames_of
+from tests.conftest import TINY_SIZES
+from tests.doctor_folder import doctor, write_clean_folder
+from tests.in_process import make_model, make_task
+from tests.stock_commands import REPOSITORY
+
+CONFIG = REPOSITORY / "examples" / "xlsr_dro" / "config"
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> Path:
+    return write_clean_folder(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture
+def findings(capsys, clean, tiny_checkpoint):
+    """Exit status and findings of a recipe with overrides."""
+
+    def examine(*overrides: str, config_dir: Path = CONFIG, name: str = "finetune_ctc_dro"):
+        return doctor(
+            capsys, clean, "--audio-per-language", "0", "--config-dir", str(config_dir),
+            "--config-name", name, f"model.w2v_path={tiny_checkpoint}",
+            "optimization.update_freq=[1]", *overrides,
+        )  # fmt: skip
+
+    return examine
+
+
+@pytest.mark.parametrize("name", ["finetune_ctc_dro", "mms_group_dro"])
+def test_nothing_is_found_in_a_recipe(findings, name):
+    assert findings(name=name) == (0, {})
+
+
+def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
+    text = (CONFIG / "finetune_ctc_dro.yaml").read_text()
+    text = text.replace("  smoothing:", "  smothing:").replace("  num_workers:", "  n_workers:")
+    (tmp_path / "mine.yaml").write_text(text)
+    status = main(
+        ["doctor", str(clean), "--audio-per-language", "0", "--config-dir", str(tmp_path),
+         "--config-name", "mine", "+task.batch_second=3", "modle.w2v_path=x"]
+    )  # fmt: skip
+    out = capsys.readouterr().out
+    assert status == 1
+    for said in (
+        "criterion.smothing (mine.yaml) is no option\n    -> did you mean criterion.smoothing",
+        "dataset.n_workers (mine.yaml) is no option\n    -> did you mean dataset.num_workers",
+        "task.batch_second (command line) is no option\n    -> did you mean task.batch_seconds",
+        "modle.w2v_path (command line) is no option\n    -> did you mean model",
+    ):
+        assert said in out
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("task.language_token=true", "language_token"),
+        ("criterion.objective=best", "objective: Invalid value 'best'"),
+        ("+optimization.sentence_avg=true", "already at"),
+        ("dataset.max_tokens=many", "many"),
+    ],
+)
+def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
+    status, found = findings(override)
+    assert status == 1 and said in found["bad_configuration"]["what"]
+    assert found["bad_configuration"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said_by_kind"),
+    [
+        (
+            ["criterion.step_size=-1", "+task.length_noise=3", "criterion.dro_start_update=13000",
+             "lr_scheduler.phase_ratio=[0.1,0.4,0.6]", "task.normalize=false",
+             "optimization.skip_remainder_batch=true", "+criterion.post_process=sentencepiece",
+             "+task.language_token=true", "task.batch_seconds=100"],
+            {"out_of_range": "task.length_noise=3", "q_never_moves": "13000",
+             "phase_ratio": "does not sum to 1",
+             "normalize_differs": "pre-trained with normalize=true",
+             "drops_utterances": "every epoch", "post_process": "task.labels=ltr",
+             "token_not_in_dictionary": "[deu], [ell], [rus]",
+             "batch_exceeds_memory": "80 s, less than", "batch_not_filled": "3 languages"},
+        ),
+        (
+            ["criterion.dro_start_update=0", "model.freeze_finetune_updates=20000",
+             "model.w2v_path=nowhere.pt", "dataset.valid_subset=dev",
+             "+task.group_by=language_and_corpus"],
+            {"q_moves_on_the_head": "frozen until update 20000", "encoder_never_trained": "20000",
+             "wrong_checkpoint": "nowhere.pt does not exist",
+             "unreadable_split": "dev.tsv does not exist",
+             "no_corpora": "train.corpus does not exist"},
+        ),
+        (
+            ["dataset.max_tokens=30000", "task.batch_seconds=1"],
+            {"longer_than_memory": "dataset.max_tokens=30000", "language_left_out": "deu, rus"},
+        ),
+    ],
+)  # fmt: skip
+def test_contradictions_are_all_found_at_once(findings, overrides, said_by_kind):
+    status, found = findings(*overrides)
+    assert status == 1
+    for kind, said in said_by_kind.items():
+        assert said in found[kind]["what"], kind
+    sentences = {"out_of_range", "wrong_checkpoint", "unreadable_split", "no_corpora"}
+    assert {kind for kind, one in found.items() if not one["mend"]} <= sentences
+
+
+def test_validation_stops_at_what_does_not_fit_unless_it_is_skipped(findings):
+    options = ("dataset.max_tokens=40000", "task.batch_seconds=2")
+    status, found = findings(*options, "dataset.skip_invalid_size_inputs_valid_test=false")
+    assert status == 1 and found["longer_than_memory"]["severity"] == "error"
+    assert "stops validation" in found["longer_than_memory"]["what"]
+    status, found = findings(*options)
+    assert found["longer_than_memory"]["severity"] == "warning"
+
+
+def test_a_fine_tuned_checkpoint_is_no_place_to_start(findings, tiny_checkpoint, tmp_path):
+    state = torch.load(tiny_checkpoint, weights_only=False)
+    state["cfg"]["model"]["w2v_path"] = "xlsr2_300m.pt"
+    torch.save(state, tmp_path / "tuned.pt")
+    status, found = findings(f"model.w2v_path={tmp_path / 'tuned.pt'}")
+    assert status == 1 and "is a fine-tuned checkpoint" in found["wrong_checkpoint"]["what"]
+
+
+def test_targets_are_measured_by_the_layers_of_the_file(findings, tiny_checkpoint, tmp_path):
+    """A model of eight times the stride has an eighth of the frames: 12 for 17 units."""
+    state = torch.load(tiny_checkpoint, weights_only=False)
+    state["cfg"]["model"]["conv_feature_layers"] = "[(32, 10, 5)] + [(32, 3, 2)] * 9"
+    torch.save(state, tmp_path / "coarse.pt")
+    status, found = findings(f"model.w2v_path={tmp_path / 'coarse.pt'}")
+    assert status == 1 and found["target_too_long"]["count"] > 60
+    status, found = findings(
+        f"model.w2v_path={tmp_path / 'coarse.pt'}", "+task.skip_infeasible=true"
+    )
+    assert status == 0 and found["target_too_long"]["severity"] == "warning"
+
+
+def test_frames_are_those_of_the_model(tiny_data, tiny_checkpoint):
+    layers = parse_layers(TINY_SIZES["conv_feature_layers"])
+    assert [layer[1:] for layer in layers] == [layer[1:] for layer in WAV2VEC2_LAYERS]
+    model = make_model(make_task(tiny_data), tiny_checkpoint)
+    n_samples = np.arange(400, 40_000, 37)
+    encoder = model.w2v_encoder.w2v_model
+    expected = encoder._get_feat_extract_output_lengths(torch.from_numpy(n_samples)).numpy()
+    np.testing.assert_array_equal(frames_of(n_samples, layers), expected)
+    with pytest.raises(ValueError):
+        parse_layers("__import__('os').system('true')")
+
+
+def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):
+    shutil.copy(CONFIG / "demo.yaml", tmp_path)
+    (tmp_path / "bad.yaml").write_text("task:\n  a: [1\n")
+    for name, said in (("other", "configurations there: bad, demo"), ("bad", "bad.yaml:3 is no")):
+        arguments = ["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", name]
+        assert main(arguments) == 2
+        captured = capsys.readouterr()
+        assert said in captured.err and captured.out == ""
