@@ -32,12 +32,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщ", "अआइईउऊकखगघचछजझटठडढ",
-             "αβγδεζηθικλμνξοπρστυφχψω")  # fmt: skip
+from tests.large_folder import write_large_folder  # noqa: E402
+
 LOADS = ("imports", "stock", "ours", "ours, no audio headers", "ours, and an epoch planned")
 
 
@@ -54,7 +52,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_folder(folder, args.utterances, args.languages)
+        write_large_folder(folder, args.utterances, args.languages)
         size = sum(path.stat().st_size for path in folder.glob("train.*"))
         sys.stdout.write(
             f"{args.utterances} utterances, {args.languages} languages, {size / 1e6:.0f} MB of "
@@ -132,49 +130,6 @@ def memory(path: str, key: str) -> float:
     """Megabytes of one line of a file of the kernel about this process."""
     line = next(line for line in Path(path).read_text().splitlines() if line.startswith(key))
     return int(line.split()[1]) / 1e3
-
-
-def write_folder(folder: Path, n_utterances: int, n_languages: int) -> None:
-    """A training split and its dictionary; codes beyond the language table are made up."""
-    import soundfile
-
-    rng = np.random.default_rng(1)
-    codes = write_language_table(folder / "languages.tsv", n_languages)
-    share = 1 / np.arange(1, len(codes) + 1)
-    extra = max(n_utterances - len(codes), 0)
-    drawn = rng.choice(len(codes), extra, p=share / share.sum())
-    language = rng.permutation(np.concatenate([np.arange(len(codes)), drawn]))[:n_utterances]
-    lengths = rng.integers(48_000, 160_000, 50)
-    for number, length in enumerate(lengths.tolist()):
-        path = folder / "audio" / "a_folder_of_some_corpus" / f"recording_{number:04d}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, rng.normal(0, 0.1, length), 16_000)
-    sentences = [
-        [" ".join(rng.choice(list(letters + "|"), size)) for size in rng.integers(20, 80, 500)]
-        for letters in ALPHABETS
-    ]
-    with open(folder / "train.tsv", "w") as tsv, open(folder / "train.ltr", "w") as ltr:
-        tsv.write(f"{folder / 'audio'}\n")
-        for i in range(n_utterances):
-            number = i % len(lengths)
-            tsv.write(f"a_folder_of_some_corpus/recording_{number:04d}.flac\t{lengths[number]}\n")
-            ltr.write(sentences[language[i] % len(ALPHABETS)][i % 500] + "\n")
-    (folder / "train.lang").write_text("".join(f"{codes[code]}\n" for code in language.tolist()))
-    symbols = sorted(set("|".join(ALPHABETS)))
-    (folder / "dict.ltr.txt").write_text("".join(f"{symbol} 1\n" for symbol in symbols))
-
-
-def write_language_table(path: Path, n_languages: int) -> list[str]:
-    """A table of so many made-up languages, for the package's has a few hundred; their codes."""
-    from fairseq_dro.languages import COLUMNS
-
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    codes = [f"{a}{b}{c}" for a in letters for b in letters for c in letters][:n_languages]
-    row = {"name": "Made-up", "family": "Constructed", "script": "Latn",
-           "scored_without_spaces": "no"}  # fmt: skip
-    lines = ["\t".join({**row, "code": code}.get(key, "") for key in COLUMNS) for code in codes]
-    path.write_text("".join(f"{line}\n" for line in ["\t".join(COLUMNS), *lines]))
-    return codes
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import soundfile
 
 from fairseq_dro.cli import main
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
+from tests.in_process import make_task
 from tests.stock_commands import BIN, environment
 
 
@@ -262,3 +263,20 @@ def test_a_folder_that_is_none_is_a_usage_error(tmp_path):
             text=True, capture_output=True,
         )  # fmt: skip
         assert done.returncode == 2 and said in done.stderr and done.stdout == ""
+
+
+def test_training_says_at_its_start_what_would_spoil_it(data, caplog):
+    task = make_task(data)
+    task.load_dataset("train")
+    assert not caplog.records
+    edit(data / "train.ltr", 30, lambda text: f"a {text}")
+    edit(data / "train.lang", 3, lambda _: "fra")
+    task = make_task(data)
+    task.load_dataset("train")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and all("`fairseq-dro doctor " in sentence for sentence in said)
+    assert "two alphabets: 1 utterance of train (rus 1), first train.ltr:30" in said[0]
+    assert "one utterance in train: 1 language (fra)" in said[1]
+    caplog.clear()
+    task.load_dataset("valid")
+    assert not caplog.records

@@ -1,7 +1,7 @@
 """Units of many label lines at once, as arrays of numbers.
 
-Splitting a million lines one by one takes half a minute of a training's start; most units are one
-character, and then their code points are an array that numpy can look at.
+Splitting a million lines one by one takes four times as long; most units are one character, and
+then their code points are an array that numpy can look at.
 
 Shapes: N lines, U units of a stretch of lines.
 """

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import data_utils
+from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 
@@ -32,9 +33,11 @@ from fairseq_dro.data.manifest_dataset import (
 )
 from fairseq_dro.data.planner import BatchPlanner, GroupSampling
 from fairseq_dro.data.training_plan import TrainingPlan
+from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
+from fairseq_dro.report import provenance
 from fairseq_dro.tasks import workers
 from fairseq_dro.tasks.group_log import GroupLog
 from fairseq_dro.tasks.options import LanguageGroupedAudioFinetuningConfig, require_ranges
@@ -164,6 +167,8 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         )
         if is_training:
             self._infeasible = self._find_infeasible(manifest, rows)
+            for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
+                logger.warning(warning)
 
     def _audio_and_targets(self, manifest: Manifest, rows: np.ndarray, saved):
         """What ``AudioFinetuningTask.load_dataset`` makes by reading the files again.
@@ -320,14 +325,9 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         augmentation may use, it never seeds. Seeded this way the step is the same after a resume,
         and on whichever worker it runs.
         """
-        if self._first_step and self.group_state is not None:
+        if self._first_step:
             self._first_step = False
-            if update_num > 0 and not self.group_state.restored:
-                logger.warning(
-                    "TRAINING GOES ON AT UPDATE %d, BUT THE GROUP WEIGHTS q START AFRESH, UNIFORM "
-                    "OVER %d GROUPS (checkpoint.reset_dataloader or a checkpoint without them)",
-                    update_num, len(self.groups),
-                )
+            self._begin(update_num)
         if self.group_log is not None:
             self.group_log.update = update_num + 1
         keys = (self.cfg.seed, update_num, sample["seed_id"])
@@ -338,6 +338,17 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         ):
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad
+            )
+
+    def _begin(self, update_num: int) -> None:
+        """Once per process, before its first step."""
+        if distributed_utils.get_global_rank() == 0:
+            provenance.record_start(self.cfg.history_dir, self.cfg.data, update_num)
+        if self.group_state is not None and update_num > 0 and not self.group_state.restored:
+            logger.warning(
+                "TRAINING GOES ON AT UPDATE %d, BUT THE GROUP WEIGHTS q START AFRESH, UNIFORM "
+                "OVER %d GROUPS (checkpoint.reset_dataloader or a checkpoint without them)",
+                update_num, len(self.groups),
             )
 
     def _describe(self, sample) -> str:
