@@ -103,6 +103,7 @@ setup(
         "numpy",
         "editdistance",  # imported by fairseq, not declared by it
         "jinja2",
+        "pyyaml",
         "rapidfuzz",
         "regex",  # grapheme clusters and scripts
         "sentencepiece",

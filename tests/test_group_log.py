@@ -11,6 +11,7 @@ from fairseq_dro.dro.rules import GroupDro
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.report.history import append_record, read_records
 from fairseq_dro.tasks.group_log import GroupLog
+from tests.stock_commands import train_command
 
 
 def group_log(folder) -> GroupLog:
@@ -75,3 +76,16 @@ def test_rates_of_several_batches_are_those_of_their_sums(tmp_path):
     assert record["languages"]["a"]["cer"] == pytest.approx(4 / 15)
     assert record["mean_cer"] == pytest.approx(np.mean([4 / 15, 0]))
     assert record["worst_language"] == "a"
+
+
+def test_each_start_of_training_leaves_a_line_about_itself(
+    command_server, tiny_data, tiny_checkpoint, tmp_path
+):
+    for max_update in (2, 3, 3):  # the last has nothing to do
+        options = {"optimization__max_update": max_update}
+        command_server.run(train_command(tiny_data, tiny_checkpoint, **options), tmp_path)
+    starts = read_records(tmp_path / "run.jsonl")
+    assert [start["update"] for start in starts] == [0, 2]
+    assert starts[1]["versions"]["fairseq"] == "0.12.2"
+    assert "optimization.max_update=3" in starts[1]["command"]
+    assert starts[0]["data"]["splits"]["train"]["utterances"] == 126
