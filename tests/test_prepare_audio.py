@@ -55,6 +55,8 @@ def test_only_16_khz_mono_pcm_and_flac_and_ogg_is_used_where_it_lies(tmp_path):
     assert not is_used_in_place(write_audio(tmp_path / "h.mp3", format="MP3"))
     # a manifest is lines and tabs: such a name cannot stand in it
     assert not is_used_in_place(write_audio(tmp_path / "i\tj.wav"))
+    assert not is_used_in_place(write_audio(tmp_path / " k" / "l.wav"))
+    assert is_used_in_place(write_audio(tmp_path / "m n" / "o .wav"))
     assert not is_used_in_place(tmp_path / "a.wav", start_seconds=0.5)
 
 
@@ -87,24 +89,26 @@ def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_o
 ):
     write_audio(tmp_path / "good.wav")
     write_audio(tmp_path / "slow.wav", rate=8000)
-    write_audio(tmp_path / "cut.flac", 3.0, 44_100)
-    data = (tmp_path / "cut.flac").read_bytes()
-    (tmp_path / "cut.flac").write_bytes(data[: len(data) // 3])
+    for name, how in (("cut.flac", {}), ("cut.mp3", {"format": "MP3"})):
+        data = write_audio(tmp_path / name, 3.0, 44_100, **how).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 3])
     (tmp_path / "noise.wav").write_bytes(b"RIFF, but no audio")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     (tmp_path / "folder.wav").mkdir()
-    files = ["good", "slow", "noise", "empty", "none", "folder"]
-    table = table_of(tmp_path, [f"{name}.wav" for name in files] + ["cut.flac"])
+    files = ["good.wav", "slow.wav", "noise.wav", "empty.wav", "none.wav", "folder.wav"]
+    files += ["cut.flac", "cut.mp3"]
+    table = table_of(tmp_path, files)
     assert prepare(tmp_path / "out", table) == 0
     assert read_manifest(tmp_path / "out", "train").utterance_ids == ["good", "slow"]
-    found = {row["utterance"]: row["reason"] for row in rejected(tmp_path / "out")}
-    assert found.pop("cut") in ("audio cannot be read", "audio is shorter than its header says")
+    found = {row["where"].split(":")[-1]: row["reason"] for row in rejected(tmp_path / "out")}
+    found = {files[int(line) - 2]: reason for line, reason in found.items()}
     assert found == {
-        "noise": "audio cannot be read", "empty": "audio is empty",
-        "none": "audio file missing", "folder": "audio file missing",
+        "cut.flac": "audio cannot be read", "cut.mp3": "audio is shorter than its header says",
+        "noise.wav": "audio cannot be read", "empty.wav": "audio is empty",
+        "none.wav": "audio file missing", "folder.wav": "audio file missing",
     }  # fmt: skip
     said = capsys.readouterr().out
-    assert "5 left out" in said and "audio file missing (deu 2)" in said
+    assert "6 left out" in said and "audio file missing (deu 2)" in said
 
 
 def test_a_wrong_audio_root_is_told_with_the_reason_and_the_first_file(tmp_path, capsys):
@@ -195,6 +199,8 @@ def test_a_half_converted_or_outdated_file_does_not_count_as_done(tmp_path):
     assert convert_all([job])[0].n_samples == 16_000
     whole = target.read_bytes()
     target.write_bytes(b"fLaC")
+    assert convert_all([job])[0].n_samples == 16_000 and target.read_bytes() == whole
+    write_audio(target, 1.0, 8000)  # of another program
     assert convert_all([job])[0].n_samples == 16_000 and target.read_bytes() == whole
     write_audio(source, 2.0, 8000)
     os.utime(source, (time.time() + 10, time.time() + 10))

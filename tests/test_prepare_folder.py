@@ -78,7 +78,7 @@ def test_the_fingerprint_changes_with_a_text_and_not_with_the_place(tmp_path, ta
     table.parent.rename(moved)
     assert prepare(tmp_path / "out2", moved / "t.tsv") == 0
     assert record(tmp_path / "out2")["fingerprint"] == record(tmp_path / "out")["fingerprint"]
-    write_table(moved / "t.tsv", [(*row[:3], row[3].replace("jo", "ja"), row[4]) for row in ROWS])
+    write_table(moved / "t.tsv", [(*row[:3], row[3].replace("jo", "oj"), row[4]) for row in ROWS])
     assert prepare(tmp_path / "out3", moved / "t.tsv") == 0
     assert record(tmp_path / "out3")["fingerprint"] != record(tmp_path / "out")["fingerprint"]
 

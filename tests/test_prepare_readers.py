@@ -148,6 +148,9 @@ def test_parquet_is_read_by_row_group_and_each_utterance_gets_its_own_audio(tmp_
         for i in range(6)
     )
     assert read_manifest(out, "test").languages == ["tam"]
+    call = ["ml-superb-parquet", tmp_path / "cased", "--root", root, "--text-profile", "keep_case"]
+    assert prepare(*call) == 0
+    assert read_manifest(tmp_path / "cased", "train").labels[0] == "W O R T | A |"
     assert read_manifest(out, "valid").utterance_ids == ["mls_deu_000009"]
 
 

@@ -27,8 +27,8 @@ EMPTY = "audio is empty"
 OUTSIDE = "offset and duration are outside the file"
 CUT = "audio is shorter than its header says"
 
-_UNFIT_FOR_A_MANIFEST = "\t\n\r"
-_CUT_SECONDS = 0.1  # a header and its audio may differ by an encoder's last frame
+_UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
+_CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be an estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,7 @@ def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
         return False
     if file.samplerate != SAMPLE_RATE or file.channels != 1:
         return False
-    name = str(job.audio)
-    if name != name.strip() or any(character in name for character in _UNFIT_FOR_A_MANIFEST):
+    if any(part in str(job.audio) for part in _UNFIT_FOR_A_MANIFEST):
         return False
     return file.subtype.startswith("PCM_") or (job.keep_ogg and file.format == "OGG")
 
@@ -153,7 +152,7 @@ def _convert(job: AudioJob) -> AudioResult:
     import soxr
 
     with _open(job.audio) as file:
-        rate, estimated = file.samplerate, file.format in ("MP3", "OGG")
+        rate = file.samplerate
         start = round(job.start_seconds * rate)
         n_frames = file.frames - start
         if job.duration_seconds is not None:
@@ -162,7 +161,8 @@ def _convert(job: AudioJob) -> AudioResult:
         samples = file.read(n_frames, dtype="float32", always_2d=True)  # [T, channels]
     if not len(samples):
         return AudioResult(error=EMPTY, detail=str(job.audio))
-    if not estimated and len(samples) < n_frames - _CUT_SECONDS * rate:
+    # libsndfile finds most cut files itself; an MP3's first frame promises what is not there
+    if len(samples) < n_frames - max(_CUT_SECONDS * rate, _CUT_SHARE * n_frames):
         detail = f"{len(samples) / rate:.2f} s of {n_frames / rate:.2f} s in {job.audio}"
         return AudioResult(error=CUT, detail=detail)
     n_channels = samples.shape[1]
