@@ -99,7 +99,7 @@ def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_o
     files += ["cut.flac", "cut.mp3"]
     table = table_of(tmp_path, files)
     assert prepare(tmp_path / "out", table) == 0
-    assert read_manifest(tmp_path / "out", "train").utterance_ids == ["good", "slow"]
+    assert read_manifest(tmp_path / "out", "train").utterance_ids == ["good.wav", "slow.wav"]
     found = {row["where"].split(":")[-1]: row["reason"] for row in rejected(tmp_path / "out")}
     found = {files[int(line) - 2]: reason for line, reason in found.items()}
     assert found == {

@@ -8,7 +8,7 @@ Columns by name, in any order; others are ignored:
 ``language``         ISO 639-3
 ``split``            optional: train, dev or valid, test; without it splits are made by hash
 ``id``               optional: of the utterance; else the file's name without its suffix, with
-                     its folders where two files have one name
+                     its folders and suffix as far as two files would have one name
 ``speaker``          optional
 ``corpus``           optional
 ``offset``           optional: seconds from the file's start
@@ -69,9 +69,8 @@ class Table(Reader):
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         rows = list(self._rows())
-        stems = [Path(str(row.get(self._path_column))).stem for _, row in rows]
-        names_differ = len(set(stems)) == len(stems)
-        for (number, row), stem in zip(rows, stems):
+        names = _names_of({_field(row, self._path_column) for _, row in rows})
+        for number, row in rows:
             where = f"{self._table}:{number}"
             written_split = _field(row, "split")
             if written_split and written_split not in SPLITS:
@@ -85,7 +84,7 @@ class Table(Reader):
             if not self.languages.takes(language):
                 continue
             duration = _seconds(row, "duration", where)
-            named = stem if names_differ else str(Path(path).with_suffix(""))
+            named = names[path]
             offset = _seconds(row, "offset", where) or 0.0
             if offset or duration:
                 named += f"@{offset:g}"
@@ -140,6 +139,15 @@ class Table(Reader):
                 "line 1."
             )
         return dict(zip(header, fields))
+
+
+def _names_of(paths: set[str]) -> dict[str, str]:
+    """The shortest kind of name that tells all files apart, by path."""
+    for name_of in (lambda path: path.stem, lambda path: str(path.with_suffix("")), str):
+        names = {path: name_of(Path(path)) for path in paths}
+        if len(set(names.values())) == len(paths):
+            break
+    return names
 
 
 def _first_of(columns: list[str], names: tuple[str, ...], table: Path) -> str:
