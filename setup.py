@@ -36,14 +36,24 @@ class BuildWithStartupHook(build_py):
     def run(self):
         super().run()
         if not self.editable_mode:
-            for name, content in startup_files().items():
-                Path(self.build_lib, name).write_bytes(content)
+            for name, content in self.added_files().items():
+                path = Path(self.build_lib, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+    @staticmethod
+    def added_files():
+        sets = {
+            f"fairseq_dro/language_sets/{path.name}": path.read_bytes()
+            for path in sorted((HERE / "manifests").glob("*.txt"))
+        }
+        return {**startup_files(), **sets}
 
     def get_outputs(self, include_bytecode=True):
         outputs = super().get_outputs(include_bytecode)
         if self.editable_mode:
             return outputs
-        return outputs + [str(Path(self.build_lib, name)) for name in startup_files()]
+        return outputs + [str(Path(self.build_lib, name)) for name in self.added_files()]
 
 
 class EditableWithStartupHook(editable_wheel):
@@ -115,6 +125,7 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "parquet": ["pyarrow"],  # prepare ml-superb-parquet
         "test": [
             *DEMO,
             "hypothesis",
@@ -122,6 +133,7 @@ setup(
             "kaldialign",
             "langcodes",
             "language_data",
+            "pyarrow",
             "pytest",
             "pytest-xdist",
         ],
