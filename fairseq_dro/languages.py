@@ -28,6 +28,7 @@ COLUMNS = (
 )
 N_NEEDED_COLUMNS = 6  # a table of one's own may leave the last one out
 N_SUGGESTIONS = 3
+OWN_TABLE = "languages.tsv"  # name of a table of one's own in a data folder
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,12 @@ def nearest(tag: str, own_table: str | Path | None = None) -> tuple[Language, ..
         begin_alike = sorted(alike, key=lambda spelling: -len(commonprefix((wanted, spelling))))
     codes = dict.fromkeys(by_spelling[spelling] for spelling in begin_alike)
     return tuple(tables.by_code[code] for code in list(codes)[:N_SUGGESTIONS])
+
+
+def own_table_of(data_folder: str | Path) -> Path | None:
+    """The table of one's own that ``prepare --languages FILE`` left in a data folder."""
+    path = Path(data_folder) / OWN_TABLE
+    return path if path.is_file() else None
 
 
 def require_known(code: str, where: str, own_table: str | Path | None = None) -> Language:

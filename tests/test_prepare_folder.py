@@ -9,7 +9,9 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_dro.cli import main
+from fairseq_dro.data.checks import check_language_codes
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
 from tests.corpus_trees import rejected, write_audio, write_lines
 
 ROWS = [
@@ -251,6 +253,10 @@ def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
     assert prepare(tmp_path / "out", table) == 2
     assert prepare(tmp_path / "out", table, "--languages", own) == 0
     assert lines(tmp_path / "out" / "train.lang") == ["deu", "deu", "qqa"]
+    check_language_codes(read_manifest(tmp_path / "out", "train"))  # what training asks
+    (tmp_path / "out" / "languages.tsv").unlink()
+    with pytest.raises(UserError, match="train.lang:3 .utterance e.: 'qqa'"):
+        check_language_codes(read_manifest(tmp_path / "out", "train"))
 
 
 @pytest.mark.parametrize(

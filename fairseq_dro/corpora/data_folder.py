@@ -24,7 +24,7 @@ CONVERTED = "converted"
 
 _SUFFIXES = ("tsv", "ltr", "spm", "wrd", "lang", "utt", "speaker", "corpus")
 _OURS = (
-    RECORD, UNFINISHED, "prepared.json", "rejected.tsv", "sentencepiece.model",
+    RECORD, UNFINISHED, "prepared.json", "rejected.tsv", "sentencepiece.model", "languages.tsv",
     *(f"{split}.{suffix}" for split in ("train", "valid", "test") for suffix in _SUFFIXES),
     *(f"dict.{label_type}.txt" for label_type in ("ltr", "spm")),
 )  # fmt: skip

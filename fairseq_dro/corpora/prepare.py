@@ -244,6 +244,9 @@ def _write(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
         extra_symbols=tokens if args.language_tokens else (),
     )  # fmt: skip
+    own_table = reader.languages.own_table
+    if own_table is not None:  # training asks it about the codes
+        (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
     write_rejected(args.out, rejected)
     rejected_counts = count_rejected(rejected)
     covered = record.coverage(utterances, known)

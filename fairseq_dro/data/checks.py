@@ -16,14 +16,15 @@ from fairseq_dro.errors import UserError
 
 
 def check_language_codes(manifest: Manifest) -> None:
-    """Every code is an ISO 639-3 code of ``languages.tsv``.
+    """Every code is an ISO 639-3 code of ``languages.tsv``, or of the folder's own table.
 
     Raises:
         UserError: with the line of its first use and the nearest matches.
     """
+    own_table = languages.own_table_of(manifest.folder)
     for language in sorted(manifest.languages.names):
         where = manifest.where(manifest.languages.index(language), "lang")
-        languages.require_known(language, where)
+        languages.require_known(language, where, own_table)
 
 
 def check_groups_in_training(
