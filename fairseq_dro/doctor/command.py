@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--audio-per-language", type=int, default=5, metavar="N",
         help="audio files to read of each language and split without --all (default: 5)",
     )  # fmt: skip
-    parser.add_argument("--labels", default="ltr", help="suffix of the label files (default: ltr)")
+    parser.add_argument(
+        "--labels", help="suffix of the label files (default: ltr, or that of the one dictionary)"
+    )
     parser.add_argument("--train", default="train", help="training split (default: train)")
     parser.add_argument(
         "--valid", help="validation splits, with commas (default: valid, or dev where there is one)"
@@ -127,11 +129,19 @@ def _finding_lines(finding: Finding, n_shown: int) -> list[str]:
     return lines
 
 
+def _label_type(folder: Path) -> str:
+    """``ltr``, or what a folder with one dictionary has in its place."""
+    found = [path.name.split(".")[1] for path in folder.glob("dict.*.txt")]
+    return found[0] if len(found) == 1 else "ltr"
+
+
 def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list[Finding]]:
     has_dev = (folder / "dev.tsv").exists() and not (folder / "valid.tsv").exists()
     valid = args.valid or ("dev" if has_dev else "valid")
     plain = RunSettings(
-        train_subset=args.train, valid_subsets=tuple(valid.split(",")), label_type=args.labels
+        train_subset=args.train,
+        valid_subsets=tuple(valid.split(",")),
+        label_type=args.labels or _label_type(folder),
     )
     if not args.config_name:
         return plain, []

@@ -75,7 +75,7 @@ def table_text(rows: Sequence[LanguageRow], splits: Sequence[str], *, whole: boo
     heads = ["language", "utts", "hours", "mean s", "p95 s", "chars", "chars/s", "batches", *splits]
     cells = [
         [
-            f"{row.group} {name_of(row.group)}"[:28], str(row.utterances), f"{row.hours:.2f}",
+            f"{row.group} {name_of(row.group)}"[:28], str(row.utterances), f"{row.hours:.3f}",
             f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}", str(row.characters),
             f"{row.characters_per_second:.1f}", str(row.batches_per_epoch),
             *(str(row.utterances_of_others[split]) for split in splits),
