@@ -32,17 +32,20 @@ def items_of(rows) -> list[Item]:
     ]
 
 
-@given(ITEMS, st.floats(0, 0.5), st.floats(0, 0.5), st.booleans())
+@given(
+    ITEMS, st.floats(0, 0.5), st.floats(0, 0.5),
+    st.sampled_from([("speaker", "text"), ("speaker",), ("text",)]),
+)  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_no_speaker_and_no_text_of_a_language_is_on_two_sides(rows, valid, test, by_speaker):
+def test_no_speaker_and_no_text_of_a_language_is_on_two_sides(rows, valid, test, together):
     items = items_of(rows)
-    splits = split_by_hash(items, Share(None, valid), Share(None, test), 1, by_speaker)
+    splits = split_by_hash(items, Share(None, valid), Share(None, test), 1, together)
     sides = defaultdict(set)
     seconds = defaultdict(float)
     for item, split in zip(items, splits):
-        sides[item.language, "text", item.text].add(split)
-        if item.speaker and by_speaker:
-            sides[item.language, "speaker", item.speaker].add(split)
+        for kind in together:
+            if getattr(item, kind):
+                sides[item.language, kind, getattr(item, kind)].add(split)
         seconds[item.language, split] += item.seconds
         seconds[item.language] += item.seconds
     assert all(len(found) == 1 for found in sides.values())
@@ -77,8 +80,15 @@ def test_shares_in_seconds_are_met_and_another_seed_draws_others():
 def test_a_language_with_one_speaker_stays_whole_unless_only_texts_are_kept_together():
     items = items_of([("deu", n, 7, 1.0) for n in range(50)])
     assert set(split_by_hash(items, Share(None, 0.1), Share(None, 0.1), 1)) == {"train"}
-    split = split_by_hash(items, Share(None, 0.1), Share(None, 0.1), 1, by_speaker=False)
+    split = split_by_hash(items, Share(None, 0.1), Share(None, 0.1), 1, ["text"])
     assert (split.count("valid"), split.count("test")) == (5, 5)
+
+
+def test_speakers_of_the_same_few_words_can_be_told_apart_by_speaker_alone():
+    items = items_of([("deu", n % 4, 1 + n // 4, 1.0) for n in range(80)])
+    assert set(split_by_hash(items, Share(None, 0.1), Share(None, 0.1), 1)) == {"train"}
+    split = split_by_hash(items, Share(None, 0.1), Share(None, 0.1), 1, ["speaker"])
+    assert (split.count("valid"), split.count("test")) == (8, 8)
 
 
 def test_few_shot_keeps_the_same_n_of_the_chosen_languages_and_all_of_the_others():

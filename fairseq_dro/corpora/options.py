@@ -62,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
         help="hash makes new ones; so it is anyway where the corpus has none",
     )  # fmt: skip
     choice.add_argument(
-        "--split-by", choices=("speaker", "text"), default="speaker",
-        help="by hash: keep speakers and equal texts on one side (default), or texts only",
+        "--split-by", choices=("both", "speaker", "text"), default="both",
+        help="by hash: what is kept on one side, speakers and equal texts (default) or one of them",
     )  # fmt: skip
     for split in ("valid", "test"):
         choice.add_argument(f"--{split}-seconds", type=float, help="of each language, by hash")

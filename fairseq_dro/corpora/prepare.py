@@ -100,12 +100,12 @@ def _choose(
     candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
     for split, advice in (
         ("train", ", so training will refuse them: get training audio or leave them out"),
-        ("valid", ""), ("test", ""),
-    ):  # fmt: skip
+        *((split, " (by hash: see --split-by)") for split in ("valid", "test")),
+    ):
         without = selection.languages_without(candidates, split)
         if without:
             codes = " ".join(without)
-            logger.info("%d languages have nothing in %s%s: %s", len(without), split, advice, codes)
+            logger.info("languages with nothing in %s%s: %s", split, advice, codes)
     return candidates
 
 
@@ -271,8 +271,8 @@ def _write(
     if uncovered:
         worst = sorted(uncovered.items(), key=lambda item: item[1])[:8]
         sys.stdout.write(
-            f"{len(uncovered)} languages have symbols in valid or test that training lacks; share "
-            "of their units that training has: "
+            "Languages with symbols in valid or test that training lacks, and the share of their "
+            f"units that training has ({len(uncovered)} in all): "
             + ", ".join(f"{code} {share:.2%}" for code, share in worst) + "\n"
         )  # fmt: skip
     sys.stdout.write(_summary(args.out, utterances, sizes))

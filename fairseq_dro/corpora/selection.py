@@ -101,7 +101,8 @@ def assign_splits(candidates: list[Candidate], args: argparse.Namespace) -> None
     ]
     valid = splits.Share(args.valid_seconds, args.valid_fraction)
     test = splits.Share(args.test_seconds, args.test_fraction)
-    by_hash = splits.split_by_hash(items, valid, test, args.seed, args.split_by == "speaker")
+    together = splits.TOGETHER if args.split_by == "both" else (args.split_by,)
+    by_hash = splits.split_by_hash(items, valid, test, args.seed, together)
     for candidate, split in zip(chosen, by_hash):
         candidate.split = split
 

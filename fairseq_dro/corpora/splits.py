@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+TOGETHER = ("speaker", "text")
 MOST_HELD_OUT = 0.5  # of a language's seconds, for valid and test together
 OVERSHOOT = 1.5  # a side may grow to this multiple of what was asked, for a speaker is not cut
 
@@ -45,17 +46,19 @@ def hash_order(key: str, seed: int) -> bytes:
 
 
 def split_by_hash(
-    items: Sequence[Item], valid: Share, test: Share, seed: int, by_speaker: bool = True
-) -> list[str]:
+    items: Sequence[Item], valid: Share, test: Share, seed: int,
+    together: Collection[str] = TOGETHER,
+) -> list[str]:  # fmt: skip
     """``train``, ``valid`` or ``test`` for each item, per language.
 
     Utterances of one speaker or with one text are on one side: they are taken together, in an order
     by hash, for test until it has its share, then for valid. What would make a side larger than
     ``OVERSHOOT`` times its share is passed over, so a side can stay empty, as it must for a
-    language with one speaker. A speaker's name means one person within a language only.
+    language with one speaker, or whose speakers all said the same sentences. A speaker's name means
+    one person within a language only.
 
     Args:
-        by_speaker: False keeps only equal texts together.
+        together: of ``speaker`` and ``text``, what is never on two sides.
     """
     by_language: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -64,7 +67,7 @@ def split_by_hash(
     for indices in by_language.values():
         seconds = sum(items[index].seconds for index in indices)
         bound = MOST_HELD_OUT * seconds
-        groups = _kept_together(items, indices, seed, by_speaker)
+        groups = _kept_together(items, indices, seed, together)
         for split, share in (("test", test), ("valid", valid)):
             asked, taken, left = min(share.of(seconds), bound), 0.0, []
             for group in groups:
@@ -80,7 +83,7 @@ def split_by_hash(
 
 
 def _kept_together(
-    items: Sequence[Item], indices: Iterable[int], seed: int, by_speaker: bool
+    items: Sequence[Item], indices: Iterable[int], seed: int, together: Collection[str]
 ) -> list[list[int]]:
     """Groups that share a speaker or a text, directly or through others, in an order by hash."""
     root: dict[int, int] = {}
@@ -94,12 +97,10 @@ def _kept_together(
     first: dict[tuple[str, str], int] = {}
     for index in indices:
         root[index] = index
-        keys = [("text", items[index].text)]
-        if by_speaker and items[index].speaker:
-            keys.append(("speaker", items[index].speaker))
-        for key in keys:
-            other = first.setdefault(key, index)
-            root[find(index)] = find(other)
+        for kind in together:
+            name = getattr(items[index], kind)
+            if name:
+                root[find(index)] = find(first.setdefault((kind, name), index))
     groups: dict[int, list[int]] = defaultdict(list)
     for index in root:
         groups[find(index)].append(index)
