@@ -102,7 +102,7 @@ def test_a_dictionary_is_reused_and_what_it_lacks_is_left_out(tmp_path, table, c
     assert found == {("c", "o"), ("e", "α ι ν"), ("f", "α ι ν"), ("g", "α ι ν")}
     assert "symbol outside the dictionary (ell 3, deu 1)" in capsys.readouterr().out
     assert prepare(tmp_path / "o2", table, "--dictionary", own, "--language-tokens") == 2
-    assert "lacks the language tokens [deu]: add a line" in capsys.readouterr().err
+    assert "lacks the language tokens [deu] [ell]: add a line" in capsys.readouterr().err
     write_lines(own, ["j 9\n", "a\n"])
     assert prepare(tmp_path / "o3", table, "--dictionary", own) == 2
     assert "dict.txt:2 is no line of a dictionary" in capsys.readouterr().err
@@ -266,6 +266,7 @@ def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
         (["--max-seconds", "-1"], "--max-seconds: expected 0 or more"),
         (["--workers", "0"], "--workers: expected 1 or more"),
         (["--dictionary", "none.txt"], "--dictionary: none.txt does not exist"),
+        (["--few-shot", "1", "--few-shot-languages", "xyz"], "--few-shot-languages: 'xyz' is not"),
         (["--sentencepiece-model", "{table}"], "needs --units sentencepiece"),
         (["--units", "sentencepiece", "--dictionary", "{table}"], "add --sentencepiece-model"),
     ],

@@ -70,9 +70,7 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
             own_table = Path(languages_option)
             languages.known_languages(own_table)  # says now what is wrong with it
         elif _CODES.fullmatch(languages_option):
-            wanted = frozenset(filter(None, languages_option.split(",")))
-            for code in sorted(wanted):
-                languages.require_known(code, "--languages")
+            wanted = frozenset(codes_or_set(languages_option, "--languages"))
         else:
             raise UserError(
                 f"--languages {languages_option!r} is neither a file nor codes: expected a table "
@@ -82,6 +80,20 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
         chosen = frozenset(read_set(set_name, own_table))
         wanted = chosen if wanted is None else wanted & chosen
     return LanguageChoice(wanted, own_table)
+
+
+def codes_or_set(option: str, name: str) -> list[str]:
+    """Codes such as ``deu,kat``, or those of a set.
+
+    Raises:
+        UserError: an unknown code, or no such set.
+    """
+    if not _CODES.fullmatch(option):
+        return read_set(option)
+    codes = [code for code in option.split(",") if code]
+    for code in codes:
+        languages.require_known(code, name)
+    return codes
 
 
 def read_set(name: str, own_table: Path | None = None) -> list[str]:

@@ -73,13 +73,14 @@ def run(args: argparse.Namespace) -> int:
     rejected: list[Rejection] = []
     candidates = _choose(reader, args, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
+    tokens = _tokens(args, candidates)
     folder.begin()
     try:
         encoder = _units(args, candidates)
         candidates = _label(candidates, encoder, args.dictionary, rejected)
         utterances = _convert(candidates, args, rejected)
         _require_training(utterances, rejected, args.out)
-        return _write(folder, utterances, encoder, reader, args, rejected)
+        return _write(folder, utterances, encoder, tokens, reader, args, rejected)
     except OSError as error:
         raise UserError(
             f"{error.filename or args.out} cannot be written ({error.strerror}): make room or "
@@ -98,9 +99,10 @@ def _choose(
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
     selection.assign_splits(candidates, args)
     candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
+    by_hash = any(candidate.split != candidate.recording.split for candidate in candidates)
     for split, advice in (
         ("train", ", so training will refuse them: get training audio or leave them out"),
-        *((split, " (by hash: see --split-by)") for split in ("valid", "test")),
+        *((split, " (by hash: see --split-by)" if by_hash else "") for split in ("valid", "test")),
     ):
         without = selection.languages_without(candidates, split)
         if without:
@@ -148,6 +150,21 @@ def _label(
         else:
             kept.append(candidate)
     return kept
+
+
+def _tokens(args: argparse.Namespace, candidates: list[Candidate]) -> list[str]:
+    """``[iso]`` of each language, if asked for; a dictionary that is given must have them."""
+    if not args.language_tokens:
+        return []
+    tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
+    known = set(_symbols(args.dictionary)) if args.dictionary else set(tokens)
+    lacking = [token for token in tokens if token not in known]
+    if lacking:
+        raise UserError(
+            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
+            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
+        )
+    return tokens
 
 
 def _symbols(dictionary: Path) -> list[str]:
@@ -228,21 +245,14 @@ def _require_training(utterances: list[Utterance], rejected: list[Rejection], ou
 
 
 def _write(
-    folder: DataFolder, utterances: list[Utterance], encoder: units.Units, reader: Reader,
-    args: argparse.Namespace, rejected: list[Rejection],
+    folder: DataFolder, utterances: list[Utterance], encoder: units.Units, tokens: list[str],
+    reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
 ) -> int:  # fmt: skip
-    tokens = [f"[{code}]" for code in sorted({utterance.language for utterance in utterances})]
     known = _symbols(args.dictionary) if args.dictionary else None
-    if args.language_tokens and known is not None and set(tokens) - set(known):
-        lacking = sorted(set(tokens) - set(known))
-        raise UserError(
-            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
-            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
-        )
     root = _common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
-        extra_symbols=tokens if args.language_tokens else (),
+        extra_symbols=tokens,
     )  # fmt: skip
     own_table = reader.languages.own_table
     if own_table is not None:  # training asks it about the codes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
-from fairseq_dro.corpora.language_choice import read_set
+from fairseq_dro.corpora.language_choice import codes_or_set
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import WORD_BOUNDARY
@@ -125,8 +125,7 @@ def select(
         else:
             kept.append(candidate)
     if args.few_shot is not None:
-        option = args.few_shot_languages
-        codes = option.split(",") if len(option) == 3 or "," in option else read_set(option)
+        codes = codes_or_set(args.few_shot_languages, "--few-shot-languages")
         kept = _keep_of_training(
             kept, NOT_FEW_SHOT, rejected,
             lambda ids, languages, _: splits.few_shot(
