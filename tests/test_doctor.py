@@ -210,6 +210,13 @@ def test_languages_that_a_split_lacks(data, capsys):
     assert (status, found["language_not_trained"]["severity"]) == (0, "warning")
 
 
+def test_a_split_without_languages_is_not_one_that_lacks_them(data, capsys):
+    (data / "test.lang").unlink()
+    assert doctor(capsys, data) == (0, {})
+    (data / "valid.tsv").unlink()
+    assert doctor(capsys, data)[1].keys() == {"no_validation"}
+
+
 def test_units_that_training_lacks_cannot_be_learnt(data, capsys):
     with open(data / "dict.ltr.txt", "a") as file:
         file.write("q 0\n")

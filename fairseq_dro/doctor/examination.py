@@ -92,7 +92,11 @@ def examine(
             rows = audio_checks.same_content(training.manifest, other.manifest, pairs)
             rows = [row for row in rows if not _is_same_path(training, other, row, pairs)]
             result.findings += split_checks.copied_audio(training.manifest, other.manifest, rows)
-        tested = [one.manifest for one in others if one.manifest.split not in valid]
+        tested = [
+            one.manifest
+            for one in others
+            if one.manifest.split not in valid and len(one.manifest.languages)
+        ]
         if len(training.manifest.languages):
             result.findings += split_checks.languages_of_splits(
                 training.manifest, [manifests[split] for split in valid], tested
