@@ -89,8 +89,8 @@ def examine(
             result.findings += split_checks.shared_text(training, other)
             pairs = split_checks.likely_copies(training, other)
             pairs = pairs if all_audio else pairs[:MOST_PAIRS]
+            pairs = [pair for pair in pairs if not _is_same_path(training, other, *pair)]
             rows = audio_checks.same_content(training.manifest, other.manifest, pairs)
-            rows = [row for row in rows if not _is_same_path(training, other, row, pairs)]
             result.findings += split_checks.copied_audio(training.manifest, other.manifest, rows)
         tested = [
             one.manifest
@@ -299,11 +299,9 @@ def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Seq
     return sample_per_language(manifest, per_language)
 
 
-def _is_same_path(
-    first: SplitSurvey, other: SplitSurvey, row: int, pairs: Sequence[tuple[int, int]]
-) -> bool:
-    ours = next(a for a, b in pairs if b == row)
-    return first.manifest.audio_path(ours) == other.manifest.audio_path(row)
+def _is_same_path(first: SplitSurvey, other: SplitSurvey, ours: int, theirs: int) -> bool:
+    """Whether a pair is one file under one name, which is reported already."""
+    return first.manifest.audio_path(ours) == other.manifest.audio_path(theirs)
 
 
 def _sort(findings: list[Finding]) -> None:
