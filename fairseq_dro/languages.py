@@ -2,7 +2,7 @@
 
 A language is named by its three-letter ISO 639-3 code everywhere: in ``{split}.lang``, in the
 history of a run and in the scores. The table ``languages.tsv`` holds the languages of ML-SUPERB
-(143 published codes), FLEURS (102), Common Voice (release 17) and espeak-ng. A language
+(143 published codes), FLEURS (102), Common Voice (up to release 24) and espeak-ng. A language
 outside it is added by a table of one's own, in the same columns (``own_table``); a row there
 replaces a row of the package.
 
