@@ -183,8 +183,14 @@ def test_one_file_in_two_splits_under_its_own_name_or_another(data, capsys):
     edit(data / "test.ltr", 2, lambda _: text)
     status, found = doctor(capsys, data)
     assert status == 1 and "copied under another name" in found["shared_audio"]["what"]
+    edit(data / "test.ltr", 2, lambda _: "a b c d e f g h |")
+    assert "shared_audio" not in doctor(capsys, data)[1]
+    _, found = doctor(capsys, data, "--all")
+    assert found["shared_audio"]["places"] == ["test.tsv:3 (wav/copy)"]
+    edit(data / "test.ltr", 2, lambda _: text)
     spoil_audio(data / "wav" / "copy.wav", "clipped")
     assert "shared_audio" not in doctor(capsys, data)[1]
+    assert "shared_audio" not in doctor(capsys, data, "--all")[1]
 
 
 def test_sentences_of_training_in_test(data, capsys):

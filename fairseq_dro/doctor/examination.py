@@ -87,10 +87,7 @@ def examine(
             result.findings += text_checks.never_learnt(training, others, symbols)
         for other in others:
             result.findings += split_checks.shared_text(training, other)
-            pairs = split_checks.likely_copies(training, other)
-            pairs = pairs if all_audio else pairs[:MOST_PAIRS]
-            pairs = [pair for pair in pairs if not _is_same_path(training, other, *pair)]
-            rows = audio_checks.same_content(training.manifest, other.manifest, pairs)
+            rows = _copies(training, other, all_audio)
             result.findings += split_checks.copied_audio(training.manifest, other.manifest, rows)
         tested = [
             one.manifest
@@ -297,6 +294,15 @@ def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Seq
         return np.unique(steps.astype(int)).tolist()
     per_language = min(per_language, max(MOST_FILES // len(manifest.languages.names), 1))
     return sample_per_language(manifest, per_language)
+
+
+def _copies(training: SplitSurvey, other: SplitSurvey, all_audio: bool) -> list[int]:
+    """Rows whose audio training has under another name; of one text only, without ``all_audio``."""
+    if all_audio:
+        return audio_checks.copies_of_any_text(training.manifest, other.manifest)
+    pairs = split_checks.likely_copies(training, other)[:MOST_PAIRS]
+    pairs = [pair for pair in pairs if not _is_same_path(training, other, *pair)]
+    return audio_checks.same_content(training.manifest, other.manifest, pairs)
 
 
 def _is_same_path(first: SplitSurvey, other: SplitSurvey, ours: int, theirs: int) -> bool:
