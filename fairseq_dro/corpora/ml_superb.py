@@ -1,4 +1,4 @@
-"""ML-SUPERB as folders: 143 languages of 15 corpora, ten minutes or one hour of training each.
+"""ML-SUPERB as folders: 143 languages in 14 corpora, ten minutes or one hour of training each.
 
 Layout and rules are those that ESPnet's ``egs2/ml_superb/asr1/local/data_prep.py`` reads::
 
@@ -7,10 +7,11 @@ Layout and rules are those that ESPnet's ``egs2/ml_superb/asr1/local/data_prep.p
     <root>/<corpus>/<language>/transcript_10min_{dev,test}.txt
 
 A transcript line is ``id field text``, split at white space into three; the second field is of no
-use here. Training and dev utterances over 20 s are dropped, test is not filtered. Of 20 few-shot
-languages only five published utterances each are trained on (``ml_superb_few_shot.tsv``). The text
-rule is ``ml_superb`` of ``text_profiles.py``. dev and test are those of ``10min`` for both sizes.
-The folder ``org_jpn`` holds Japanese, ``lga`` Luganda. Speakers are not known.
+use here. Utterances over 20 s are dropped, in training by that file and in dev by the recipe that
+calls it (``asr.sh``, ``max_wav_duration``); test is not filtered. Of 20 few-shot languages only
+five published utterances each are trained on (``ml_superb_few_shot.tsv``). The text rule is
+``ml_superb`` of ``text_profiles.py``. dev and test are those of ``10min`` for both sizes. The
+folder ``org_jpn`` holds Japanese, ``lga`` Luganda. Speakers are not known.
 """
 
 from __future__ import annotations
