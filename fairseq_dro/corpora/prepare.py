@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from fairseq_dro import languages
-from fairseq_dro.corpora import audio_pool, options, record, selection, spoken_languages, units
+from fairseq_dro.corpora import audio_pool, labelling, options, record, selection, spoken_languages
 from fairseq_dro.corpora.audio_files import require_decoders
 from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
 from fairseq_dro.corpora.espeak_reader import Espeak
@@ -27,12 +27,11 @@ from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.corpora.recording import Rejection
 from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.corpora.units import Units
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-OUTSIDE_DICTIONARY = "symbol outside the dictionary"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,11 +72,11 @@ def run(args: argparse.Namespace) -> int:
     rejected: list[Rejection] = []
     candidates = _choose(reader, args, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
-    tokens = _tokens(args, candidates)
+    tokens = labelling.tokens_of(args, candidates)
     folder.begin()
     try:
-        encoder = _units(args, candidates)
-        candidates = _label(candidates, encoder, args.dictionary, rejected)
+        encoder = labelling.units_of(args, candidates)
+        candidates = labelling.label(candidates, encoder, args.dictionary, rejected)
         utterances = _convert(candidates, args, rejected)
         _require_training(utterances, rejected, args.out)
         return _write(folder, utterances, encoder, tokens, reader, args, rejected)
@@ -118,68 +117,6 @@ def _report_absent_languages(candidates, rejected, choice: LanguageChoice, reade
         reader.missing.report(
             f"{reader.audio_root} holds no utterance of {' '.join(absent)}", "download them"
         )
-
-
-def _units(args: argparse.Namespace, candidates: list[Candidate]) -> units.Units:
-    if args.units == "characters":
-        return units.Characters()
-    if args.units == "graphemes":
-        return units.Graphemes()
-    model = args.out / units.SENTENCEPIECE_MODEL
-    if args.sentencepiece_model is not None:
-        if args.sentencepiece_model.resolve() != model.resolve():
-            model.write_bytes(args.sentencepiece_model.read_bytes())
-    else:
-        texts = [c.text for c in candidates if c.split == "train"]
-        units.train_sentencepiece(texts, args.vocabulary_size, model)
-    return units.Sentencepiece(model)
-
-
-def _label(
-    candidates: list[Candidate], encoder: units.Units, dictionary: Path | None,
-    rejected: list[Rejection],
-) -> list[Candidate]:  # fmt: skip
-    known = set(_symbols(dictionary)) if dictionary else None
-    kept = []
-    for candidate in candidates:
-        candidate.label = encoder.labels(candidate.text)
-        unknown = set(candidate.label.split()) - known if known is not None else ()
-        if unknown:
-            detail = " ".join(sorted(unknown))
-            rejected.append(candidate.reject(OUTSIDE_DICTIONARY, detail))
-        else:
-            kept.append(candidate)
-    return kept
-
-
-def _tokens(args: argparse.Namespace, candidates: list[Candidate]) -> list[str]:
-    """``[iso]`` of each language, if asked for; a dictionary that is given must have them."""
-    if not args.language_tokens:
-        return []
-    tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
-    known = set(_symbols(args.dictionary)) if args.dictionary else set(tokens)
-    lacking = [token for token in tokens if token not in known]
-    if lacking:
-        raise UserError(
-            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
-            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
-        )
-    return tokens
-
-
-def _symbols(dictionary: Path) -> list[str]:
-    """Symbols of fairseq's dictionary format, ``symbol count`` a line."""
-    symbols = []
-    lines = dictionary.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        symbol, _, count = line.rstrip().rpartition(" ")
-        if not symbol or not count.isdigit():
-            raise UserError(
-                f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
-                "a count."
-            )
-        symbols.append(symbol)
-    return symbols
 
 
 def _convert(
@@ -245,10 +182,10 @@ def _require_training(utterances: list[Utterance], rejected: list[Rejection], ou
 
 
 def _write(
-    folder: DataFolder, utterances: list[Utterance], encoder: units.Units, tokens: list[str],
+    folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
     reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
 ) -> int:  # fmt: skip
-    known = _symbols(args.dictionary) if args.dictionary else None
+    known = labelling.symbols_of(args.dictionary) if args.dictionary else None
     root = _common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,

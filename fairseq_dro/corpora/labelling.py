@@ -1,0 +1,89 @@
+"""Labels of the utterances that were chosen, and the dictionary they must keep to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fairseq_dro.corpora import units
+from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.errors import UserError
+
+OUTSIDE_DICTIONARY = "symbol outside the dictionary"
+
+
+def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Units:
+    """The units that are asked for; a sentencepiece model is trained or copied into the folder.
+
+    Raises:
+        UserError: the model cannot be read, or the texts do not make as many units.
+    """
+    if args.units == "characters":
+        return units.Characters()
+    if args.units == "graphemes":
+        return units.Graphemes()
+    model = args.out / units.SENTENCEPIECE_MODEL
+    if args.sentencepiece_model is not None:
+        if args.sentencepiece_model.resolve() != model.resolve():
+            model.write_bytes(args.sentencepiece_model.read_bytes())
+    else:
+        texts = [c.text for c in candidates if c.split == "train"]
+        units.train_sentencepiece(texts, args.vocabulary_size, model)
+    return units.Sentencepiece(model)
+
+
+def label(
+    candidates: list[Candidate], encoder: units.Units, dictionary: Path | None,
+    rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
+    """Give each utterance its label; those with symbols outside the dictionary are rejected."""
+    known = set(symbols_of(dictionary)) if dictionary else None
+    kept = []
+    for candidate in candidates:
+        candidate.label = encoder.labels(candidate.text)
+        unknown = set(candidate.label.split()) - known if known is not None else ()
+        if unknown:
+            detail = " ".join(sorted(unknown))
+            rejected.append(candidate.reject(OUTSIDE_DICTIONARY, detail))
+        else:
+            kept.append(candidate)
+    return kept
+
+
+def tokens_of(args: argparse.Namespace, candidates: list[Candidate]) -> list[str]:
+    """``[iso]`` of each language, if asked for; a dictionary that is given must have them.
+
+    Raises:
+        UserError: it has not.
+    """
+    if not args.language_tokens:
+        return []
+    tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
+    known = set(symbols_of(args.dictionary)) if args.dictionary else set(tokens)
+    lacking = [token for token in tokens if token not in known]
+    if lacking:
+        raise UserError(
+            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
+            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
+        )
+    return tokens
+
+
+def symbols_of(dictionary: Path) -> list[str]:
+    """Symbols of fairseq's dictionary format, ``symbol count`` a line.
+
+    Raises:
+        UserError: with the line that is another.
+    """
+    symbols = []
+    lines = dictionary.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        symbol, _, count = line.rstrip().rpartition(" ")
+        if not symbol or not count.isdigit():
+            raise UserError(
+                f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
+                "a count."
+            )
+        symbols.append(symbol)
+    return symbols
