@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from fairseq_dro.data import checks
 from fairseq_dro.data.groups import GroupBy, group_names
-from fairseq_dro.data.lines import Categories, TextLines
+from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.units import UnitNumbers
 from fairseq_dro.errors import UserError
@@ -51,6 +51,17 @@ def test_units_and_repeats_are_those_of_splitting_each_line(lines, chunk_bytes):
     expected = [line.split() for line in lines]
     assert found == expected
     assert repeats == [sum(a == b for a, b in zip(line, line[1:])) for line in expected]
+
+
+@given(st.text(st.sampled_from("ab./:"), min_size=1, max_size=8))
+def test_ids_are_paths_without_suffix_as_pathlib_has_it(path):
+    try:
+        expected = str(PurePosixPath(path.split(":")[0]).with_suffix(""))
+    except ValueError:  # the path has no name
+        return
+    stems = PathStems([path])
+    assert stems[0] == expected or not path.split(":")[0]
+    assert list(stems) == [stems[0]]
 
 
 @given(st.lists(st.sampled_from(["deu", "ell", "", "e\u3000", "e"])))

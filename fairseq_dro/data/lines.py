@@ -172,7 +172,20 @@ class PathStems(SequenceOfStrings):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return str(PurePosixPath(self.paths[index].split(":")[0]).with_suffix(""))
+        return _stem(self.paths[index])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(_stem, self.paths)
+
+
+def _stem(path: str) -> str:
+    path = path.partition(":")[0]
+    if "./" in path or "//" in path or path.endswith(("/", "/.")):
+        pure = PurePosixPath(path)
+        return str(pure.with_suffix("")) if pure.name else path
+    dot = path.rfind(".")  # as above, in a tenth of the time
+    has_suffix = path.rfind("/") + 1 < dot < len(path) - 1
+    return path[:dot] if has_suffix else path
 
 
 def positions(data: bytes, byte: int) -> np.ndarray:
