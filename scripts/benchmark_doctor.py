@@ -71,9 +71,6 @@ def main() -> int:
 
 def examine(way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak megabytes of one way, in this process."""
-    from fairseq_dro import languages
-
-    languages.PACKAGE_TABLE = folder / "languages.tsv"
     start = time.perf_counter()
     kinds = 0
     if way == "loop":

@@ -80,10 +80,8 @@ def load(kind: str, folder: Path) -> dict[str, float]:
     """Seconds and peak megabytes of one way of loading, in this process."""
     import logging
 
-    from fairseq_dro import languages
     from tests.in_process import make_task
 
-    languages.PACKAGE_TABLE = folder / "languages.tsv"
     logging.disable(logging.WARNING)
     headers = 0 if kind == "ours, no audio headers" else 20
     task = make_task(folder, audio_checks_per_language=headers)

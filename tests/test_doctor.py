@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from fairseq_dro.cli import main
+from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
 from tests.in_process import make_task
 from tests.stock_commands import BIN, environment
@@ -97,6 +98,18 @@ def test_a_planted_defect_of_text_is_found_at_its_line(data, capsys, kind):
     assert f"{name}:{line}" in (found[kind]["places"] or [found[kind]["what"]])[0]
     if severity == "error":
         assert status == 1
+
+
+def test_a_language_table_of_the_folder_is_known(data, capsys):
+    for split in ("train", "valid", "test"):
+        path = data / f"{split}.lang"
+        path.write_text(path.read_text().replace("rus", "xzz"))
+    assert doctor(capsys, data)[1]["unknown_language"]["count"] == 1
+    row = ("xzz", "Zedish", "Isolate", "Cyrl", "no", "")
+    (data / "languages.tsv").write_text("\t".join(COLUMNS[:6]) + "\n" + "\t".join(row) + "\n")
+    assert doctor(capsys, data) == (0, {})
+    assert main(["doctor", str(data)]) == 0
+    assert "xzz Zedish" in capsys.readouterr().out
 
 
 def test_a_look_alike_is_named_and_is_a_warning_where_it_is_rare(data, capsys):

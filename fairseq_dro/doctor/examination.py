@@ -226,10 +226,11 @@ def _tokens_lacking(
 
 def _language_codes(manifest: Manifest) -> list[Finding]:
     told = []
+    own_table = languages.own_table_of(manifest.folder)
     for name in manifest.languages.names:
         where = place(manifest, manifest.languages.index(name), "lang")
         try:
-            languages.require_known(name, where)
+            languages.require_known(name, where, own_table)
         except UserError as error:
             told.append(str(error))
     if not told:
@@ -271,7 +272,8 @@ def _check_training(
     )
     result.other_splits = [split for split in result.other_splits if split in counts]
     result.rows = language_rows(
-        training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts
+        training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts,
+        own_table=languages.own_table_of(manifest.folder),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class LanguageRow:
     """Numbers of one group in the training split; utterances also in the others."""
 
     group: str
+    name: str
     utterances: int
     hours: float
     mean_seconds: float
@@ -45,6 +47,8 @@ def language_rows(
     seconds: np.ndarray,
     batches: Mapping[str, int],
     others: Mapping[str, Mapping[str, int]],
+    *,
+    own_table: Path | None = None,
 ) -> list[LanguageRow]:
     """Rows by group, the fewest hours first.
 
@@ -52,6 +56,7 @@ def language_rows(
         seconds: [N] durations.
         batches: batches of an epoch by group.
         others: by split, the utterances of each group.
+        own_table: a language table of the folder's own.
     """
     order = np.argsort(groups.codes, kind="stable")
     ends = np.cumsum(np.bincount(groups.codes, minlength=len(groups.names)))
@@ -61,8 +66,8 @@ def language_rows(
         characters = int(survey.n_characters[members].sum())
         rows.append(
             LanguageRow(
-                name, len(members), total / 3600, float(seconds[members].mean()),
-                float(np.quantile(seconds[members], 0.95)), characters,
+                name, name_of(name, own_table), len(members), total / 3600,
+                float(seconds[members].mean()), float(np.quantile(seconds[members], 0.95)), characters,
                 characters / total if total else 0.0, batches.get(name, 0),
                 {split: counts.get(name, 0) for split, counts in others.items()},
             )
@@ -75,7 +80,7 @@ def table_text(rows: Sequence[LanguageRow], splits: Sequence[str], *, whole: boo
     heads = ["language", "utts", "hours", "mean s", "p95 s", "chars", "chars/s", "batches", *splits]
     cells = [
         [
-            f"{row.group} {name_of(row.group)}"[:28], str(row.utterances), f"{row.hours:.3f}",
+            f"{row.group} {row.name}"[:28], str(row.utterances), f"{row.hours:.3f}",
             f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}", str(row.characters),
             f"{row.characters_per_second:.1f}", str(row.batches_per_epoch),
             *(str(row.utterances_of_others[split]) for split in splits),

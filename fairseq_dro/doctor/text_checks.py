@@ -18,7 +18,7 @@ from fairseq_dro.doctor.finding import (
 )
 from fairseq_dro.doctor.scripts import alphabet_bits, strangers
 from fairseq_dro.doctor.split_survey import TOKEN, WORD_END, SplitSurvey
-from fairseq_dro.languages import known_languages
+from fairseq_dro.languages import known_languages, own_table_of
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
@@ -142,7 +142,7 @@ def references(survey: SplitSurvey, *, stops_training: bool) -> list[Finding]:
                 places(manifest, empty, manifest.label_type),
             )
         )
-    known = known_languages()
+    known = known_languages(own_table_of(manifest.folder))
     is_rare = np.array(
         [name in known and known[name].script not in ONE_CHARACTER_WORDS
          for name in manifest.languages.names] or [True]
