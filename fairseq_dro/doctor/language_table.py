@@ -67,8 +67,8 @@ def language_rows(
         rows.append(
             LanguageRow(
                 name, name_of(name, own_table), len(members), total / 3600,
-                float(seconds[members].mean()), float(np.quantile(seconds[members], 0.95)), characters,
-                characters / total if total else 0.0, batches.get(name, 0),
+                float(seconds[members].mean()), float(np.quantile(seconds[members], 0.95)),
+                characters, characters / total if total else 0.0, batches.get(name, 0),
                 {split: counts.get(name, 0) for split, counts in others.items()},
             )
         )  # fmt: skip
