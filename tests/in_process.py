@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
             **{
                 "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
                 "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
-                "ddp_backend": "legacy_ddp", "find_unused_parameters": False, **options,
+                "ddp_backend": "legacy_ddp", "find_unused_parameters": False,
+                "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,
+                "history_dir": tempfile.mkdtemp(), **options,
             }
         )
     )

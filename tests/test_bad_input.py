@@ -163,6 +163,32 @@ def test_a_language_of_which_nothing_can_be_trained_on(data):
         task.get_batch_iterator(task.dataset("train"), max_tokens=40 * shortest)
 
 
+def test_a_validation_utterance_longer_than_the_memory_bound_is_found_when_it_is_loaded(data):
+    """Not at the first validation, when hours of training are not saved yet."""
+    rows = (data / "valid.tsv").read_text().splitlines()[1:]
+    longest = max(int(row.split("\t")[1]) for row in rows)
+    task = make_task(data, max_tokens_valid=longest - 1)
+    with pytest.raises(UserError, match=r"valid\.tsv:\d+ .*longer than dataset.max_tokens"):
+        task.load_dataset("valid")
+    make_task(data, max_tokens_valid=longest - 1, skip_too_long_valid=True).load_dataset("valid")
+    make_task(data, max_tokens_valid=longest).load_dataset("valid")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"valid_subset": "valid,train"}, "valid_subset=valid,train names the training split"),
+        ({"max_sample_size": 16_000}, "task.max_sample_size=16000 is refused"),
+        ({"precompute_mask_indices": True}, "task.precompute_mask_indices=True is refused"),
+        ({"seed": -1}, "common.seed=-1 is out of range"),
+    ],
+)
+def test_options_under_which_a_run_would_go_wrong_are_refused(data, options, said):
+    with pytest.raises(UserError, match=said):
+        make_task(data, **options)
+    make_task(data, **options, allow_unseen=True)  # decoding takes what a checkpoint says
+
+
 def test_a_validation_utterance_longer_than_the_memory_bound(data):
     task = make_task(data)
     task.load_dataset("valid")

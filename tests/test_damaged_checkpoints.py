@@ -211,6 +211,15 @@ def test_what_a_run_was_started_from_may_be_gone_when_it_goes_on(tmp_path):
         require_named_files(named(tmp_path, **{option: "gone.pt"}))
 
 
+def test_a_file_that_the_run_has_left_behind_is_not_gone_back_to(tmp_path):
+    """fairseq takes restore_file at each start: the same command would undo what it had done."""
+    folder_of(tmp_path, (LAST, 9), ("checkpoint_1_3.pt", 3), ("checkpoint_2_12.pt", 12))
+    with pytest.raises(UserError, match=r"would go back to update 3, .*checkpoint_last\.pt.* 9"):
+        require_named_files(named(tmp_path, restore_file=str(tmp_path / "checkpoint_1_3.pt")))
+    require_named_files(named(tmp_path, restore_file=str(tmp_path / "checkpoint_2_12.pt")))
+    require_named_files(named(tmp_path / "new", restore_file=str(tmp_path / "checkpoint_1_3.pt")))
+
+
 def test_a_damaged_file_asked_for_by_name_is_refused_and_left_where_it_is(tmp_path):
     (tmp_path / "mine.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"restore_file=.*mine\.pt is damaged \(it is empty\)"):

@@ -49,6 +49,16 @@ def test_a_validation_without_reference_characters_has_no_worst_language(tmp_pat
     assert record["worst_language"] is None and record["mean_cer"] is None
 
 
+def test_losses_left_out_are_named_once(tmp_path, caplog):
+    log = group_log(tmp_path)
+    for _ in range(2):
+        log.reduce(
+            outputs(loss_nats=[3.0, 0], n_utterances=[1, 0], n_not_finite=[0, 2]), training=True
+        )
+    assert caplog.text.count("2 utterances of this update (groups: b) had a loss that is not") == 1
+    assert log.state.last_loss[0] == 3 and np.isnan(log.state.last_loss[1]), "b was never seen"
+
+
 def test_lines_of_a_run_that_began_anew_do_not_mix_with_the_old_ones(tmp_path):
     path = tmp_path / "history.jsonl"
     for update, objective in ((100, "erm"), (200, "erm"), (300, "erm"), (100, "ctc_dro")):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_dro.criterions.group_sums import COLUMNS
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.history import read_records
 from fairseq_dro.tasks import workers
@@ -177,6 +178,43 @@ def test_out_of_memory_on_one_of_two_workers_stops_the_run_by_name(
     assert "error: worker 1 of 2 ran out of memory in update 2 (" in done.stdout
     assert "the first " in done.stdout and "lower dataset.max_tokens" in done.stdout
     assert not (tmp_path / "checkpoints/checkpoint_last.pt").exists(), "it does not go on"
+
+
+def count_collectives() -> None:
+    """Worker 0 notes how many numbers each all-reduce has."""
+    from torch import distributed
+
+    original = distributed.all_reduce
+
+    def all_reduce(tensor, *args, **options):
+        if distributed.get_rank() == 0:
+            with open("collectives", "a") as stream:
+                stream.write(f"{tensor.numel()}\n")
+        return original(tensor, *args, **options)
+
+    distributed.all_reduce = all_reduce
+
+
+def test_one_collective_more_than_stock_holds_the_sums_of_all_groups(
+    command_server, tiny_data, tiny_checkpoint, tmp_path
+):
+    """Stock ctc reduces its numbers and the gradients; ours 9 sums a group and the loss besides."""
+    options = GLOO | {"optimization__update_freq": "[2]", "optimization__max_update": 3}
+    numbers = {}
+    for criterion in ("group_dro_ctc", "ctc"):
+        command = train_command(
+            tiny_data, tiny_checkpoint, **options, criterion___name=criterion
+        )
+        if criterion == "ctc":
+            command = [a for a in command if not a.startswith("criterion.objective")]
+        command_server.run(
+            command, tmp_path / criterion, workers=2, prepare=[f"{__name__}:count_collectives"]
+        )
+        text = (tmp_path / criterion / "collectives").read_text()
+        numbers[criterion] = [int(line) for line in text.split()]
+    sums = 1 + 3 * len(COLUMNS)
+    assert numbers["group_dro_ctc"].count(sums) == 3 and sums not in numbers["ctc"]
+    assert len(numbers["group_dro_ctc"]) == len(numbers["ctc"]) + 3
 
 
 def disagree() -> None:

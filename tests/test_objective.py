@@ -93,6 +93,22 @@ def test_the_weights_reach_the_loss(uneven, tiny_checkpoint):
     assert weighted / plain == pytest.approx(1 / 3 / share, rel=1e-5)
 
 
+@pytest.mark.parametrize("sampling", ["proportional", "uniform"])
+def test_cvar_over_all_of_the_data_is_erm(uneven, sampling):
+    """q is each group's share then, and what is drawn by its share is not weighted by it again."""
+    task, criterion, _ = planned(
+        uneven, objective="cvar_dro", cvar_fraction=1.0, task={"group_sampling": sampling}
+    )
+    shares = task.group_sizes / task.group_sizes.sum()
+    drawn = shares if sampling == "proportional" else criterion.state.sampling_share
+    assert criterion.state.loss_weights == pytest.approx(shares / drawn)
+    task.group_log.update = 1
+    sums = torch.zeros(3, len(COLUMNS), dtype=torch.float64)
+    sums[:, :3] = torch.tensor([[30.0, 1, 1], [10, 1, 1], [20, 1, 1]])
+    task.group_log.reduce([{GROUP_SUMS: sums}], training=True)
+    assert criterion.state.n_moves == 1 and criterion.state.q == pytest.approx(shares)
+
+
 def test_without_the_option_weights_are_q_times_the_number_of_groups(uneven):
     _, criterion, _ = planned(uneven)
     criterion.state.q = np.array([0.5, 0.3, 0.2])

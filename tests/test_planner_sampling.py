@@ -100,16 +100,22 @@ def test_batches_that_are_sampled_obey_the_bounds_of_memory(
 
 
 @pytest.mark.parametrize(("n_groups", "multiple_of"), [(3, 1), (3, 7), (18, 4), (143, 32)])
-def test_uniform_rounds_hold_each_group_once_also_across_epochs(n_groups, multiple_of):
+@pytest.mark.parametrize("changing", [False, True])
+def test_uniform_rounds_hold_each_group_once_also_across_epochs(n_groups, multiple_of, changing):
+    """Also where update_freq, and so the multiple, is another in each epoch."""
     rng = np.random.default_rng(n_groups)
     groups = np.concatenate([np.arange(n_groups), rng.integers(0, n_groups, 9 * n_groups) ** 2])
     groups %= n_groups
     n_samples = rng.integers(RATE, 9 * RATE, len(groups))
     planner = BatchPlanner(20 * RATE, sampling=GroupSampling.UNIFORM)
     drawn = []
-    for epoch in (1, 2, 3):
-        plan = planner.plan(n_samples, groups, epoch=epoch, multiple_of=multiple_of)
-        assert len(plan.batches) % multiple_of == 0
+    multiples = [multiple_of * (epoch if changing else 1) for epoch in (1, 2, 3)]
+    for epoch, multiple in enumerate(multiples, start=1):
+        plan = planner.plan(
+            n_samples, groups, epoch=epoch, multiple_of=multiple,
+            earlier_multiples=multiples[: epoch - 1],
+        )
+        assert len(plan.batches) % multiple == 0
         drawn += [int(groups[batch[0]]) for batch in plan.batches]
     for start in range(0, len(drawn) - n_groups + 1, n_groups):
         assert sorted(drawn[start : start + n_groups]) == list(range(n_groups))

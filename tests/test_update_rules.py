@@ -280,10 +280,26 @@ def test_an_added_group_starts_at_the_mean_weight_and_a_lost_one_leaves_its_to_a
     assert fewer.q == pytest.approx(saved.q[:2] / saved.q[:2].sum())
 
 
+def test_losses_in_another_unit_are_dropped_and_q_is_kept(caplog):
+    """Nats an utterance must not pass for nats a batch when a run goes on as ctc_dro."""
+    saved = GroupDroState(["a", "b"], Erm(), "every_update", loss_unit="nats an utterance")
+    saved.observe(np.array([10.0, 20.0]), np.ones(2))
+    saved.q = np.array([0.7, 0.3])
+    other = GroupDroState(
+        ["a", "b"], CtcDro(1e-3, 0.5), "all_groups_seen", loss_unit="nats a batch of about 50 s"
+    )
+    other.load_state_dict(saved.state_dict())
+    assert (other.q == [0.7, 0.3]).all() and np.isnan(other.last_loss).all()
+    assert "in nats an utterance and now in nats a batch" in caplog.text
+    same = GroupDroState(["a", "b"], Erm(), "every_update", loss_unit="nats an utterance")
+    same.load_state_dict(saved.state_dict())
+    assert (same.last_loss == [10, 20]).all()
+
+
 def test_a_state_of_the_first_version_is_read():
     """Its checkpoints lack the seconds of audio."""
     saved = moved_state().state_dict() | {"version": 1}
-    del saved["audio_seconds"]
+    del saved["audio_seconds"], saved["loss_unit"]
     state = GroupDroState(["a", "b", "c"], CtcDro(1e-3, 0.5), "all_groups_seen")
     state.load_state_dict(saved)
     assert state.q.tolist() == saved["q"] and (state.audio_seconds == 0).all()

@@ -29,7 +29,9 @@ STARTUP = (
     ("user_dir", "fairseq"),
 )
 
-# reasons applied by fairseq_dro.register(), when fairseq has been imported
+# reasons applied by fairseq_dro.register(), when fairseq has been imported, each wrapping what the
+# ones before it have wrapped: of those around load_checkpoint, preemption is the outermost, since
+# training begins when it returns
 AFTER_FAIRSEQ: tuple[str, ...] = (
     "safe_globals",
     "trusted_broadcast",

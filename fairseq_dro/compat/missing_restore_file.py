@@ -1,4 +1,4 @@
-"""A checkpoint that was asked for by name and is not there is an error, not a fresh start.
+"""A checkpoint that was asked for by name is there, and does not undo what was trained since.
 
 ``Trainer.load_checkpoint`` says "No existing checkpoint found" and trains from update 0 when
 ``checkpoint.restore_file`` or ``checkpoint.continue_once`` name no file (fairseq/trainer.py:469,
@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from typing import Any
 
+from fairseq_dro.compat.checkpoint_files import updates_of
 from fairseq_dro.compat.rank_zero import on_rank_zero
 from fairseq_dro.compat.unreadable_files import places_of
 from fairseq_dro.errors import UserError
@@ -41,11 +43,12 @@ def require_named_files(cfg: Any, suffix: str = "") -> None:
     ``finetune_from_model`` and ``continue_once`` count for a run without checkpoints only.
 
     Raises:
-        UserError: one names no file.
+        UserError: one names no file, or ``restore_file`` one that the run has left behind: fairseq
+            takes it again at each start, and would write over what was trained since.
     """
     from fairseq.file_io import PathManager
 
-    named = {}
+    named: dict[str, str | None] = {}
     last = os.path.join(cfg.save_dir, f"checkpoint_last{suffix}.pt")
     if cfg.restore_file != "checkpoint_last.pt":
         named["restore_file"] = cfg.restore_file.replace(".pt", f"{suffix}.pt")
@@ -59,4 +62,13 @@ def require_named_files(cfg: Any, suffix: str = "") -> None:
             raise UserError(
                 f"checkpoint.{option}={path}: there is no file at {' or '.join(places_of(path))}; "
                 f"{advice}, or leave the option out?"
+            )
+    start = named.get("restore_file")
+    if start and os.path.isfile(start) and os.path.isfile(last):
+        before, done = updates_of(start), updates_of(last)
+        if before < done < math.inf:
+            raise UserError(
+                f"checkpoint.restore_file={start} would go back to update {before}, and write over "
+                f"{last}, which holds {done}: leave the option out to go on from there; to go back "
+                "all the same, move that file away or choose another hydra.run.dir."
             )

@@ -3,8 +3,8 @@
 fairseq handles no signal: it dies where it stands, and the updates since the last save are lost.
 
 - ``checkpoint_last.pt`` is written at the end of the update that is at work, and the run ends with
-  status 143 (`fairseq_dro.preemption.EXIT_STATUS`). A validation is broken off; a checkpoint that
-  is being written is finished first.
+  status 143 (`fairseq_dro.stop_requests.EXIT_STATUS`). A validation is broken off; a checkpoint
+  that is being written is finished first.
 - All workers stop after the same update: how many were asked travels in the all-reduce of numbers
   that fairseq makes anyway (fairseq/trainer.py:894 and :1148; 8 bytes more), and nobody leaves
   before rank 0 has written.
@@ -28,7 +28,8 @@ from typing import Any
 import torch
 import torch.multiprocessing
 
-from fairseq_dro import preemption
+from fairseq_dro import stop_requests
+from fairseq_dro.compat.checkpoint_files import LAST
 from fairseq_dro.compat.saved_position import SavedPosition
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def apply() -> None:
         if not hasattr(command.validate_and_save, "stops_on_request"):
             command.validate = _validate_unless_stopping(command.validate)
             command.validate_and_save = _save_and_stop_on_request(command.validate_and_save)
-        preemption.listen()
+        stop_requests.listen()
         extra_state, epoch_itr = load(cfg, trainer, **kwargs)
         position = (extra_state or {}).get("train_iterator") or {}
         if position.get(DUE) and trainer.get_num_updates() > 0:
@@ -74,7 +75,7 @@ def apply() -> None:
     def _aggregate_logging_outputs(
         self: Any, logging_outputs: list[dict[str, Any]], *sums: Any, **kwargs: Any
     ) -> Any:
-        asked = float(preemption.requested())
+        asked = float(stop_requests.requested())
         logs, (*sums, n_asked) = aggregate(self, logging_outputs, *sums, asked, **kwargs)
         self.n_asked_to_stop = _on_cpu(n_asked)
         return logs, sums
@@ -114,7 +115,7 @@ def _on_cpu(number: Any) -> Any:
 def _all_stop(trainer: Any) -> bool:
     """Whether the run is to stop now; the same on all workers."""
     if trainer.data_parallel_world_size == 1:
-        return preemption.requested()
+        return stop_requests.requested()
     return bool(getattr(trainer, "n_asked_to_stop", 0) > 0)
 
 
@@ -157,10 +158,22 @@ def _save_and_stop(cfg: Any, trainer: Any, epoch_itr: Any, *, validation_due: bo
     if torch.distributed.is_initialized():  # whoever left early would have the others killed
         torch.distributed.barrier(distributed_utils.get_global_group())
     logger.warning(
-        "stopped as asked at update %d%s; the same command goes on from here",
+        "stopped as asked at update %d%s; %s",
         trainer.get_num_updates(), ", before its validation" if validation_due else "",
+        _how_to_go_on(cfg.checkpoint),
     )
-    sys.exit(preemption.EXIT_STATUS)
+    sys.exit(stop_requests.EXIT_STATUS)
+
+
+def _how_to_go_on(checkpoint: Any) -> str:
+    if checkpoint.no_save:
+        return "nothing was saved, for checkpoint.no_save=true"
+    if checkpoint.restore_file != LAST:
+        return (
+            "the same command without checkpoint.restore_file, which would go back to "
+            f"{checkpoint.restore_file}, goes on from here"
+        )
+    return "the same command goes on from here"
 
 
 def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> None:
@@ -185,11 +198,11 @@ def _spawn_and_pass_signals_on(fn: Any, args: Any, nprocs: int, join: bool = Tru
             with contextlib.suppress(ProcessLookupError):  # it is done
                 os.kill(pid, number)
 
-    preemption.listen(forward)
+    stop_requests.listen(forward)
     try:
         while not processes.join():
             pass
     except torch.multiprocessing.ProcessExitedException as ended:
-        if ended.exit_code != preemption.EXIT_STATUS:
+        if ended.exit_code != stop_requests.EXIT_STATUS:
             raise
-        sys.exit(preemption.EXIT_STATUS)
+        sys.exit(stop_requests.EXIT_STATUS)

@@ -70,11 +70,19 @@ class GroupDroCtcCriterion(FairseqCriterion):
             group_adjustment=cfg.group_adjustment,
             group_sizes=task.group_sizes,
         )
+        rule = make_rule(str(cfg.objective), options)
+        loss_unit = "nats an utterance"
+        if rule.sums_batches:
+            seconds = f"{task.cfg.batch_seconds:g} s"
+            loss_unit = f"nats a batch of about {seconds}"
+            if cfg.count_partial_batches:
+                loss_unit = f"nats for {seconds} of audio"
         self.state = GroupDroState(
             task.groups,
-            make_rule(str(cfg.objective), options),
+            rule,
             str(cfg.update_when),
             newest_share=cfg.newest_share,
+            loss_unit=loss_unit,
         )
         self._weights_of = None
         task.attach_group_state(self.state, cfg)

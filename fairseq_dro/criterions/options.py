@@ -73,7 +73,7 @@ class GroupDroCtcConfig(FairseqDataclass):
         metadata={
             "help": "weight a group's loss by q / (its share of what an epoch draws) instead of "
             "q x (number of groups): then the sum of q_g L_g is what is minimised however unevenly "
-            "groups are drawn; the same where all are drawn alike"
+            "groups are drawn; the same where all are drawn alike; always so with cvar_dro"
         },
     )
     count_partial_batches: bool = field(

@@ -37,14 +37,12 @@ class SortedGroups:
     Attributes:
         order: [N] index of the utterance.
         lengths: [N] its samples.
-        starts: [G + 1] where each group begins, then N.
-        names: [G] the group itself, ascending; only groups that have any utterance.
+        starts: [G + 1] where each group begins, then N; only groups that have any utterance.
     """
 
     order: np.ndarray
     lengths: np.ndarray
     starts: np.ndarray
-    names: np.ndarray
 
     @classmethod
     def of(cls, n_samples: np.ndarray, groups: np.ndarray, kept: np.ndarray) -> SortedGroups:
@@ -53,14 +51,14 @@ class SortedGroups:
         # one key, for np.lexsort takes twice the time
         key = groups[kept] * (lengths.max(initial=0) + 1) + lengths
         order = kept[np.argsort(key, kind="stable")]
-        names, starts = np.unique(groups[order], return_index=True)
-        return cls(order, n_samples[order], np.append(starts, len(order)), names)
+        starts = np.unique(groups[order], return_index=True)[1]
+        return cls(order, n_samples[order], np.append(starts, len(order)))
 
     def only(self, chosen: np.ndarray) -> SortedGroups:
         """The groups that a [G] mask chooses."""
         kept = np.repeat(chosen, self.sizes)
         starts = np.concatenate(([0], np.cumsum(self.sizes[chosen])))
-        return SortedGroups(self.order[kept], self.lengths[kept], starts, self.names[chosen])
+        return SortedGroups(self.order[kept], self.lengths[kept], starts)
 
     @property
     def sizes(self) -> np.ndarray:

@@ -22,6 +22,7 @@ How it works
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -69,7 +70,13 @@ class BatchPlanner:
     seed: int = 1
 
     def plan(
-        self, n_samples: np.ndarray, groups: np.ndarray, *, epoch: int, multiple_of: int = 1
+        self,
+        n_samples: np.ndarray,
+        groups: np.ndarray,
+        *,
+        epoch: int,
+        multiple_of: int = 1,
+        earlier_multiples: Sequence[int] | None = None,
     ) -> Plan:
         """The batches of one epoch, in the global order in which workers take turns.
 
@@ -78,6 +85,8 @@ class BatchPlanner:
             groups: [N] int, its group, 0 <= group < G.
             epoch: 1-based epoch.
             multiple_of: workers x micro-batches of an update.
+            earlier_multiples: the same of each epoch before, where it may have been another
+                (``update_freq`` by epoch): rounds go on where the last epoch left off.
         """
         rng = np.random.default_rng([self.seed, epoch])
         kept = self._kept(n_samples)
@@ -88,7 +97,14 @@ class BatchPlanner:
         elif self.sampling is GroupSampling.PROPORTIONAL:
             batches = self._once_each(corpus, counts, multiple_of, rng)
         else:
-            batches = self._sampled(corpus, counts, n_samples, multiple_of, epoch, rng)
+            if earlier_multiples is None:
+                earlier_multiples = [multiple_of] * (epoch - 1)
+            n_batches = int(counts.sum())  # an epoch: as much audio as there is
+            before = sum(_rounded_up(n_batches, multiple) for multiple in earlier_multiples)
+            total = _rounded_up(n_batches, multiple_of)
+            batches = self._sampled(
+                corpus, counts, n_samples, total, before, multiple_of, rng
+            )
         is_left_out = np.ones(len(n_samples), dtype=bool)
         is_left_out[kept] = False
         return Plan(batches, left_out=np.flatnonzero(is_left_out))
@@ -140,15 +156,14 @@ class BatchPlanner:
         corpus: SortedGroups,
         counts: np.ndarray,
         n_samples: np.ndarray,
+        total: int,
+        before: int,
         multiple_of: int,
-        epoch: int,
         rng: np.random.Generator,
     ) -> list[np.ndarray]:
-        n_groups, total = len(counts), int(counts.sum())  # an epoch: as much audio as there is
-        total += -total % multiple_of
-        rounds = None
+        """``total`` batches of an epoch, after the ``before`` batches of all earlier ones."""
+        n_groups, rounds = len(counts), None
         if self.sampling is GroupSampling.UNIFORM:
-            before = total * (epoch - 1)
             rounds = (before + np.arange(total)) // n_groups
             turns = turns_in_rounds(n_groups, total, before, self.seed)
             drawn = np.bincount(turns, minlength=n_groups)
@@ -192,6 +207,10 @@ class BatchPlanner:
                 of_group[group] += _pieces(order, cuts, taken)
             missing[at_work] -= np.minimum(np.diff(first), missing[at_work])
         return of_group
+
+
+def _rounded_up(n_batches: int, multiple_of: int) -> int:
+    return -(-n_batches // multiple_of) * multiple_of
 
 
 def _pieces(order: np.ndarray, cuts: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:

@@ -42,20 +42,26 @@ class TrainingPlan:
         *,
         epoch: int,
         workers: int,
-        micro_batches: int,
+        micro_batches: Sequence[int],
     ) -> TrainingPlan:
         """Plan all items but the ``infeasible`` ones.
 
         A small corpus may not yield a multiple of workers x micro-batches; then it is one of
         workers, with which no worker needs a dummy batch either.
 
+        Args:
+            micro_batches: of an update, in each epoch up to this one.
+
         Raises:
             UserError: there are fewer utterances than workers.
         """
         kept = np.setdiff1d(np.arange(len(dataset)), infeasible)
         n_samples, groups = np.asarray(dataset.sizes)[kept], dataset.groups[kept]
-        for multiple_of in (workers * micro_batches, workers):
-            plan = planner.plan(n_samples, groups, epoch=epoch, multiple_of=multiple_of)
+        *earlier, multiple = [workers * n for n in micro_batches]
+        for multiple_of in (multiple, workers):
+            plan = planner.plan(
+                n_samples, groups, epoch=epoch, multiple_of=multiple_of, earlier_multiples=earlier
+            )
             if len(plan.batches) % multiple_of == 0:
                 items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
                 trainable = np.delete(kept, plan.left_out)

@@ -28,12 +28,28 @@ class UpdateRule(Protocol):
     """The group loss is the mean over batches of the *sum* over a batch (True) or the mean over
     utterances (False)."""
 
+    q_holds_shares: bool
+    """q contains each group's share of the data already, so that its loss must be divided by the
+    probability with which the group is drawn."""
+
+    def start(self, n_groups: int) -> np.ndarray:
+        """q [G] before the first step."""
+
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """New q [G] from q [G] and group losses [G] in nats; both stay unchanged."""
 
 
+class StartingUniform:
+    """What the rules have in common that weigh all groups alike at first."""
+
+    q_holds_shares: bool = False
+
+    def start(self, n_groups: int) -> np.ndarray:
+        return np.full(n_groups, 1 / n_groups)
+
+
 @dataclass(frozen=True)
-class Erm:
+class Erm(StartingUniform):
     """Empirical risk minimisation: q stays where it is (uniform)."""
 
     sums_batches: bool = False
@@ -43,7 +59,7 @@ class Erm:
 
 
 @dataclass(frozen=True)
-class GroupDro:
+class GroupDro(StartingUniform):
     """Group DRO, min over theta of max over q of sum_g q_g L_g.
 
     Source: Sagawa, Koh, Hashimoto, Liang 2020 (arXiv 1911.08731), algorithm 1:
@@ -60,7 +76,7 @@ class GroupDro:
 
 
 @dataclass(frozen=True)
-class CtcDro:
+class CtcDro(StartingUniform):
     """CTC-DRO, min over theta of max over q of sum_g log(q_g + alpha) L_g.
 
     Source: Bartelds, Nandi, Doumbouya, Jurafsky, Hashimoto, Livescu 2025 (arXiv 2502.01777),
@@ -87,7 +103,8 @@ class CvarDro:
 
     Source: the code released with Sagawa et al. 2020 (group_DRO, ``compute_robust_loss_greedy``).
     Groups are taken from the highest loss down; each gets ``p_g / fraction``, p_g its share of the
-    training utterances, and the last only what is left of 1. ``fraction=1`` gives q = p.
+    training utterances, and the last only what is left of 1. ``fraction=1`` gives q = p, which is
+    ERM; with q = p it also starts.
     There is no step size: q depends on L alone, which is why L should be a decayed mean
     (``update_when=every_update``; the released code decays with gamma = 0.1).
     Deviations: groups of equal loss share in proportion to p instead of by their order; weights
@@ -97,6 +114,10 @@ class CvarDro:
     shares: np.ndarray
     fraction: float
     sums_batches: bool = False
+    q_holds_shares: bool = True
+
+    def start(self, n_groups: int) -> np.ndarray:
+        return self.shares / self.shares.sum()
 
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         # level 0 holds the group, or the groups of equal loss, with the highest loss
@@ -121,6 +142,13 @@ class GroupAdjusted:
     @property
     def sums_batches(self) -> bool:
         return self.rule.sums_batches
+
+    @property
+    def q_holds_shares(self) -> bool:
+        return self.rule.q_holds_shares
+
+    def start(self, n_groups: int) -> np.ndarray:
+        return self.rule.start(n_groups)
 
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         return self.rule.step(q, losses + self.adjustment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Sequence
 from enum import Enum
@@ -12,7 +13,9 @@ import numpy as np
 from fairseq_dro.dro.rules import UpdateRule
 from fairseq_dro.errors import UserError
 
-STATE_VERSION = 2  # version 1 lacked audio_seconds
+logger = logging.getLogger(__name__)
+
+STATE_VERSION = 2  # version 1 lacked audio_seconds and loss_unit
 _ARRAYS = ("q", "pending_loss", "pending_count", "last_loss", "audio_seconds")
 
 
@@ -35,6 +38,8 @@ class GroupDroState:
     Args:
         newest_share: gamma of ``every_update``: a group's decayed mean is (1 - gamma) old +
             gamma new, 0 < gamma <= 1; 1 is the last loss alone (DoReMi), 0.1 Sagawa's code.
+        loss_unit: what the group losses are measured in, in words; losses in another unit are not
+            taken over from a checkpoint.
 
     Attributes:
         groups: G names, in the order of the dense group index.
@@ -57,13 +62,15 @@ class GroupDroState:
         update_when: UpdateWhen | str,
         *,
         newest_share: float = 0.1,
+        loss_unit: str = "",
     ) -> None:
         self.groups = tuple(groups)
         self.rule = rule
         self.update_when = UpdateWhen(update_when)
         self.newest_share = newest_share
+        self.loss_unit = loss_unit
         n_groups = len(self.groups)
-        self.q = np.full(n_groups, 1 / n_groups)
+        self.q = rule.start(n_groups)
         self.sampling_share = np.full(n_groups, 1 / n_groups)
         self.pending_loss = np.zeros(n_groups)
         self.pending_count = np.zeros(n_groups)
@@ -128,6 +135,7 @@ class GroupDroState:
             "groups": list(self.groups),
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
             "n_moves": self.n_moves,
+            "loss_unit": self.loss_unit,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -166,12 +174,21 @@ class GroupDroState:
             values[known] = np.array(state[name], dtype=np.float64)[saved]
             setattr(self, name, values)
         if not known.any():
-            self.q = np.full(len(self.groups), 1 / len(self.groups))
+            self.q = self.rule.start(len(self.groups))
         elif not known.all() or len(saved) < len(place):
             self.q[~known] = self.q[known].mean()
             self.q = self.q / self.q.sum()
         self.n_moves = int(state["n_moves"])
         self.restored = True
+        saved_unit = state.get("loss_unit", self.loss_unit)
+        if saved_unit != self.loss_unit:
+            logger.warning(
+                "The group losses of the checkpoint are in %s and now in %s: they are dropped, and "
+                "q, which is kept, moves by new ones.", saved_unit, self.loss_unit,
+            )
+            self.pending_loss = np.zeros_like(self.q)
+            self.pending_count = np.zeros_like(self.q)
+            self.last_loss = np.full_like(self.q, np.nan)
 
 
 def _changed_groups(saved: Sequence[str], current: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ their dense group indices, checks of the data, single-language batches of about
 import logging
 import random
 import sys
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         self._frames_of: Optional[Callable[[np.ndarray], np.ndarray]] = None
         self._infeasible: Optional[np.ndarray] = None  # items of the training split
         self._planned: Optional[GroupedEpochBatchIterator] = None
+        self._named_too_long: Set[str] = set()  # splits
         self._first_step = True
 
     @property
@@ -108,7 +109,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             str(self.cfg.ddp_backend), find_unused_parameters=self.cfg.find_unused_parameters
         )
         self.group_state = state
-        if criterion.divide_by_sampling_probability:
+        if criterion.divide_by_sampling_probability or state.rule.q_holds_shares:
             mean = criterion.loss_reduction == "utterance_mean"
             self._share_of = "utterances" if mean else "batches"
         batch_samples = self.cfg.batch_seconds * self.cfg.sample_rate
@@ -169,6 +170,10 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             self._infeasible = self._find_infeasible(manifest, rows)
             for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
                 logger.warning(warning)
+        elif not self.cfg.allow_unseen:
+            self._leave_out_too_long(
+                self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
+            )
 
     def _audio_and_targets(self, manifest: Manifest, rows: np.ndarray, saved):
         """What ``AudioFinetuningTask.load_dataset`` makes by reading the files again.
@@ -231,27 +236,38 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             return self._planned_iterator(dataset, max_tokens, max_sentences, **options)
         if self.group_log is not None:
             self.group_log.validation.begin(split)
-        too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
-        if len(too_long):  # fairseq would stop at the first validation (data_utils_fast.pyx)
-            self._leave_out_too_long(dataset, too_long, max_tokens, options)
+        if self._leave_out_too_long(dataset, max_tokens, skip=options.get("ignore_invalid_inputs")):
+            options["max_positions"] = (max_tokens, sys.maxsize)
         return super().get_batch_iterator(
             dataset, max_tokens=max_tokens, max_sentences=max_sentences, **options
         )
 
-    def _leave_out_too_long(self, dataset, too_long, max_tokens, options: Dict[str, Any]) -> None:
+    def _leave_out_too_long(
+        self, dataset: GroupedAudioDataset, max_tokens: Optional[int], *, skip: bool
+    ) -> bool:
+        """Whether some are too long for a batch (fairseq would stop there, data_utils_fast.pyx).
+
+        Raises:
+            UserError: some are, and they are not to be skipped.
+        """
+        too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
+        if len(too_long) == 0:
+            return False
         names = [dataset.manifest.where(int(dataset.rows[i])) for i in too_long[:10]]
-        if not options.get("ignore_invalid_inputs"):
+        if not skip:
             raise UserError(
                 f"{names[0]} is longer than dataset.max_tokens={max_tokens} samples "
                 f"({len(too_long)} such utterances): raise it (dataset.max_tokens_valid for "
                 "validation), or leave them out with "
                 "dataset.skip_invalid_size_inputs_valid_test=true."
             )
-        logger.warning(
-            "%d utterances are longer than %d samples (dataset.max_tokens) and are left out: %s",
-            len(too_long), max_tokens, ", ".join(names),
-        )
-        options["max_positions"] = (max_tokens, sys.maxsize)
+        if dataset.manifest.split not in self._named_too_long:
+            self._named_too_long.add(dataset.manifest.split)
+            logger.warning(
+                "%d utterances are longer than %d samples (dataset.max_tokens) and are left out: "
+                "%s", len(too_long), max_tokens, ", ".join(names),
+            )
+        return True
 
     def _planned_iterator(
         self,
@@ -284,7 +300,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         )
         plan = TrainingPlan.of_epoch(
             dataset, planner, self._infeasible, epoch=epoch, workers=num_shards,
-            micro_batches=self._micro_batches(epoch),
+            micro_batches=[self._micro_batches(e) for e in range(1, epoch + 1)],
         )
         plan.require_every_group(self.groups)
         logger.info("epoch %d: %s", epoch, plan.describe(self.cfg.sample_rate))

@@ -88,6 +88,9 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
+    valid_subset: str = II("dataset.valid_subset")
+    max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")
+    skip_too_long_valid: bool = II("dataset.skip_invalid_size_inputs_valid_test")
     update_freq: Any = II("optimization.update_freq")
     tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
     ddp_backend: Any = II("distributed_training.ddp_backend")
@@ -109,3 +112,24 @@ def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
             raise UserError(
                 f"task.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
             )
+    if not cfg.allow_unseen:
+        _require_trainable(cfg)
+
+
+def _require_trainable(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
+    if cfg.train_subset in str(cfg.valid_subset).split(","):
+        raise UserError(
+            f"dataset.valid_subset={cfg.valid_subset} names the training split, whose batches are "
+            f"planned for training: copy some lines of {cfg.train_subset}.tsv and of the files "
+            "beside it to a split of another name, and validate on that."
+        )
+    if cfg.max_sample_size is not None or cfg.precompute_mask_indices:
+        option = "precompute_mask_indices" if cfg.precompute_mask_indices else "max_sample_size"
+        raise UserError(
+            f"task.{option}={getattr(cfg, option)} is refused: it draws at random outside the "
+            "seeded step, so that no run could be resumed exactly"
+            + (" (and it cuts audio under a whole transcript)" if cfg.max_sample_size else "")
+            + ": leave it out; dataset.max_tokens bounds the memory."
+        )
+    if cfg.seed < 0:
+        raise UserError(f"common.seed={cfg.seed} is out of range: it must be at least 0.")
