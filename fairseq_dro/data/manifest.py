@@ -130,7 +130,7 @@ def _lines(path: Path, folder: Path, split: str) -> TextLines:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        splits = ", ".join(sorted(p.stem for p in folder.glob("*.tsv"))) or "none"
+        splits = ", ".join(sorted(p.stem for p in folder.glob("*.lang"))) or "none"
         raise UserError(
             f"{path} does not exist: a split named {split} needs it beside the other files "
             f"of the folder; splits found there: {splits}."

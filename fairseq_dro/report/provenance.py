@@ -101,7 +101,11 @@ def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, A
     The first line of the ``.tsv`` is left out: the same data in another place has the same
     fingerprint. The audio itself is not read.
     """
-    names = splits or sorted(path.stem for path in data.glob("*.tsv"))
+    names = splits or sorted(
+        path.stem
+        for path in data.glob("*.tsv")  # of which some are tables: languages.tsv, rejected.tsv
+        if any((data / f"{path.stem}.{suffix}").exists() for suffix in _SUFFIXES)
+    )
     found = {}
     for name in names:
         digest, utterances = hashlib.sha256(), 0
