@@ -118,7 +118,7 @@ def test_synthetic_speech_becomes_a_data_folder_once(tmp_path, capsys):
     assert main([*call, "--utterances", "25", "--overwrite"]) == 0
 
 
-def test_a_table_becomes_a_data_folder_without_a_copy_of_its_audio(corpus, tmp_path):
+def test_a_table_of_ogg_becomes_a_data_folder_with_flac(corpus, tmp_path):
     assert main(["prepare", "table", str(tmp_path), "--table", str(corpus / "corpus.tsv")]) == 0
     lines = (corpus / "corpus.tsv").read_text(encoding="utf-8").splitlines()
     rows = [dict(zip(lines[0].split("\t"), line.split("\t"))) for line in lines[1:]]
@@ -127,14 +127,17 @@ def test_a_table_becomes_a_data_folder_without_a_copy_of_its_audio(corpus, tmp_p
         manifest = read_manifest(tmp_path, split)
         expected = [row for row in rows if row["split"] == published]
         assert manifest.languages == [row["language"] for row in expected]
-        assert manifest.paths == [row["file"] for row in expected]
+        assert [Path(path).stem for path in manifest.paths] == [
+            Path(row["file"]).stem for row in expected
+        ]
+        assert {Path(path).suffix for path in manifest.paths} == {".flac"}
         texts = [label.replace(" ", "").replace("|", " ").strip() for label in manifest.labels]
         assert texts == [row["normalised_text"] for row in expected]
         seconds = manifest.n_samples / 16_000
         assert np.abs(seconds - [float(row["seconds"]) for row in expected]).max() < 0.02
         assert symbols.issuperset(" ".join(manifest.labels).split())
-        assert manifest.root == os.path.abspath(corpus)
-    assert list(tmp_path.rglob("*.ogg")) == []
+        assert all(manifest.audio_path(row).is_file() for row in range(len(manifest)))
+    assert list(tmp_path.rglob("*.ogg")) == [], "nothing of the corpus is copied"
 
 
 def test_a_table_with_published_text_only_is_normalised(tmp_path):

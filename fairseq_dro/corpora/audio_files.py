@@ -1,9 +1,7 @@
 """One audio file: what its header says, and its 16 kHz mono FLAC where it needs one.
 
-16 kHz mono PCM and FLAC are used where they lie, and so is 16 kHz mono Ogg (Opus, Vorbis), whose
-samples can be counted and sought, unless it is asked otherwise. Everything else is decoded by
-soundfile, mixed to one channel, resampled by soxr and written as 16-bit FLAC. Functions here run in
-worker processes.
+16 kHz mono PCM and FLAC are used where they lie. Everything else is decoded by soundfile, mixed to
+one channel, resampled by soxr and written as 16-bit FLAC. Functions here run in worker processes.
 """
 
 from __future__ import annotations
@@ -37,14 +35,12 @@ class AudioJob:
 
     Attributes:
         target: where the converted file goes; None to read the header only.
-        keep_ogg: 16 kHz mono Ogg stays where it is.
     """
 
     audio: Path | ParquetAudio
     start_seconds: float = 0.0
     duration_seconds: float | None = None
     target: Path | None = None
-    keep_ogg: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +136,7 @@ def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
         return False
     if any(part in str(job.audio) for part in _UNFIT_FOR_A_MANIFEST):
         return False
-    return file.subtype.startswith("PCM_") or (job.keep_ogg and file.format == "OGG")
+    return file.subtype.startswith("PCM_")  # so is FLAC's
 
 
 def _convert(job: AudioJob) -> AudioResult:

@@ -86,10 +86,6 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
         "--few-shot-languages", default="few_shot_20", metavar="SET|CODES",
         help="which languages --few-shot is about (default: few_shot_20)",
     )  # fmt: skip
-    parser.add_argument(
-        "--convert-ogg", action="store_true",
-        help="write 16 kHz mono Ogg as FLAC too, instead of using it where it lies",
-    )  # fmt: skip
 
 
 def check(args: argparse.Namespace) -> None:

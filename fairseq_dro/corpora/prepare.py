@@ -94,7 +94,7 @@ def _choose(
     profile = args.text_profile or reader.text_profile
     candidates = selection.normalise(items, profile, rejected)
     require_decoders([c.recording.audio for c in candidates])
-    jobs = [candidate.job(not args.convert_ogg) for candidate in candidates]
+    jobs = [candidate.job() for candidate in candidates]
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
     selection.assign_splits(candidates, args)
     candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
@@ -124,10 +124,9 @@ def _convert(
 ) -> list[Utterance]:
     to_convert = [c for c in candidates if not c.n_samples]
     jobs = [
-        c.job(not args.convert_ogg, _target(args.out, c.recording.language,
-                                            c.recording.utterance_id))
+        c.job(_target(args.out, c.recording.language, c.recording.utterance_id))
         for c in to_convert
-    ]  # fmt: skip
+    ]
     results = audio_pool.convert(jobs, args.workers)
     paths: dict[int, Path] = {}
     dropped = set()

@@ -46,9 +46,9 @@ class Candidate:
             one.utterance_id, one.language, self.split, reason, one.where, detail
         )  # fmt: skip
 
-    def job(self, keep_ogg: bool, target: Path | None = None) -> AudioJob:
+    def job(self, target: Path | None = None) -> AudioJob:
         one = self.recording
-        return AudioJob(one.audio, one.start_seconds, one.duration_seconds, target, keep_ogg)
+        return AudioJob(one.audio, one.start_seconds, one.duration_seconds, target)
 
 
 def normalise(
