@@ -13,6 +13,8 @@ import pytest
 import soundfile
 
 from fairseq_dro.cli import main
+from fairseq_dro.data.checks import check_audio
+from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
 from tests.in_process import make_task
@@ -175,6 +177,22 @@ def test_a_planted_defect_of_audio_is_found(data, capsys, how):
     stops = how in ("missing", "unreadable", "cut", "rate")
     assert (status, finding["severity"]) == ((1, "error") if stops else (0, "warning"))
     assert len(found) == 1, found.keys()
+
+
+@pytest.mark.parametrize("name", ["12:30.wav", "a:1:2/b.wav"])
+def test_a_colon_in_a_name_is_no_slice_of_a_zip(data, capsys, name):
+    path = audio_of(data, 2)
+    (data / name).parent.mkdir(exist_ok=True)
+    path.rename(data / name)
+    edit(data / "train.tsv", 2, lambda row: row.replace(str(path.relative_to(data)), name))
+    assert doctor(capsys, data, "--all") == (0, {})
+    manifest = read_manifest(data, "train", "ltr")
+    check_audio(manifest, 16_000, [0])
+    assert manifest.utterance_ids[0] == name.removesuffix(".wav")
+    (data / name).rename(data / "a.zip")
+    edit(data / "train.tsv", 2, lambda row: row.replace(name, "a.zip:0:99999999"))
+    assert doctor(capsys, data, "--all") == (0, {})
+    check_audio(read_manifest(data, "train", "ltr"), 16_000, [0])
 
 
 def test_much_silence_is_an_error_and_a_sample_finds_it(data, capsys):

@@ -53,14 +53,17 @@ def test_units_and_repeats_are_those_of_splitting_each_line(lines, chunk_bytes):
     assert repeats == [sum(a == b for a, b in zip(line, line[1:])) for line in expected]
 
 
-@given(st.text(st.sampled_from("ab./:"), min_size=1, max_size=8))
+@given(st.text(st.sampled_from("a1./:"), min_size=1, max_size=8))
 def test_ids_are_paths_without_suffix_as_pathlib_has_it(path):
+    file, *ends = path.rsplit(":", 2)
+    if not (file and len(ends) == 2 and all(end.isdigit() for end in ends)):
+        file = path  # no slice of a zip
     try:
-        expected = str(PurePosixPath(path.split(":")[0]).with_suffix(""))
+        expected = str(PurePosixPath(file).with_suffix(""))
     except ValueError:  # the path has no name
         return
     stems = PathStems([path])
-    assert stems[0] == expected or not path.split(":")[0]
+    assert stems[0] == expected
     assert list(stems) == [stems[0]]
 
 

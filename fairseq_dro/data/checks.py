@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from fairseq_dro import languages
-from fairseq_dro.data.lines import Categories
+from fairseq_dro.data.lines import Categories, split_zip_slice
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import UnitNumbers
 from fairseq_dro.errors import UserError
@@ -118,13 +118,13 @@ def check_audio(manifest: Manifest, sample_rate: int, indices: Iterable[int]) ->
     """
     for index in indices:
         where = manifest.where(index)
-        path, *zip_slice = str(manifest.audio_path(index)).split(":")  # fairseq: path:offset:length
+        path, zip_slice = split_zip_slice(str(manifest.audio_path(index)))
         if not os.path.exists(path):
             raise UserError(
                 f"{where}: {path} does not exist: restore the file, or mend the root folder in "
                 "line 1."
             )
-        if zip_slice:
+        if zip_slice is not None:
             continue
         try:
             header = soundfile.info(path)

@@ -10,6 +10,7 @@ Shapes: N lines.
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 NEWLINE, TAB = 10, 9
 CHUNK_BYTES = 1 << 22
 """How much text is looked at in one go: the arrays made of it are several times larger."""
+_ZIP_SLICE = re.compile(r"(?P<path>.+):(?P<offset>\d+):(?P<length>\d+)\Z", re.DOTALL)
 STRIPPED = frozenset(b" \t\v\f\x1c\x1d\x1e\x1f")
 
 
@@ -178,8 +180,20 @@ class PathStems(SequenceOfStrings):
         return map(_stem, self.paths)
 
 
+def split_zip_slice(path: str) -> tuple[str, tuple[int, int] | None]:
+    """The file of an audio path, and (offset, length) in bytes where it is a slice of a zip.
+
+    A colon elsewhere belongs to the name, as ``12:30.wav`` in fairseq's ``parse_path``
+    (fairseq/data/audio/audio_utils.py).
+    """
+    found = _ZIP_SLICE.match(path) if ":" in path else None
+    if not found:
+        return path, None
+    return found["path"], (int(found["offset"]), int(found["length"]))
+
+
 def _stem(path: str) -> str:
-    path = path.partition(":")[0]
+    path = split_zip_slice(path)[0]
     if "./" in path or "//" in path or path.endswith(("/", "/.")):
         pure = PurePosixPath(path)
         return str(pure.with_suffix("")) if pure.name else path

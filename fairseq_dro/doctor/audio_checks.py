@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
+from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.finding import SPOILS_FROM, Finding, Severity, places
 
@@ -27,7 +27,6 @@ CLIPPED_SHARE = 1e-3
 In 250 recordings of 17 sources that were not clipped the most was 3 in 10^4."""
 QUIET = 0.01  # below this peak a few equal samples are steps of quantisation, not clipping
 LEAST_SPOILT = 3  # bad files without which a share of a small sample says nothing
-_ZIP_SLICE = re.compile(r"^(?P<path>.*\.zip):(?P<offset>\d+):(?P<length>\d+)$")
 
 MENDS = {
     "audio_missing": "restore the files, or mend the root folder in line 1 of the .tsv",
@@ -98,12 +97,11 @@ def audio_findings(
 
 def examine(job: AudioJob) -> list[tuple[str, str]]:
     """(kind, detail) of each defect of one file; never raises because of a file."""
-    in_zip = _ZIP_SLICE.match(job.path)
-    path = in_zip["path"] if in_zip else job.path
+    path, zip_slice = split_zip_slice(job.path)
     if not os.path.exists(path):
         return [("audio_missing", path)]
     try:
-        source = io.BytesIO(_slice(in_zip)) if in_zip else path
+        source = path if zip_slice is None else io.BytesIO(_slice(path, *zip_slice))
         with soundfile.SoundFile(source) as file:
             rate, channels, frames = file.samplerate, file.channels, file.frames
             audio = file.read(dtype="float32", always_2d=True)  # [T, C]
@@ -205,10 +203,10 @@ def _examine_all(jobs: Sequence[AudioJob], workers: int) -> Iterable[list[tuple[
         return list(pool.map(examine, jobs, chunksize=50))
 
 
-def _slice(match: re.Match) -> bytes:
-    with open(match["path"], "rb") as file:
-        file.seek(int(match["offset"]))
-        return file.read(int(match["length"]))
+def _slice(path: str, offset: int, length: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
 
 
 def _digest(path: os.PathLike) -> bytes:
