@@ -300,7 +300,8 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         )
         plan = TrainingPlan.of_epoch(
             dataset, planner, self._infeasible, epoch=epoch, workers=num_shards,
-            micro_batches=[self._micro_batches(e) for e in range(1, epoch + 1)],
+            # a checkpoint without a position is one of epoch 0 (checkpoint_utils.py:618)
+            micro_batches=[self._micro_batches(e) for e in range(1, max(epoch, 1) + 1)],
         )
         plan.require_every_group(self.groups)
         logger.info("epoch %d: %s", epoch, plan.describe(self.cfg.sample_rate))
