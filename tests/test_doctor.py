@@ -15,6 +15,7 @@ import soundfile
 from fairseq_dro.cli import main
 from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
 from tests.in_process import make_task
@@ -193,6 +194,16 @@ def test_a_colon_in_a_name_is_no_slice_of_a_zip(data, capsys, name):
     edit(data / "train.tsv", 2, lambda row: row.replace(name, "a.zip:0:99999999"))
     assert doctor(capsys, data, "--all") == (0, {})
     check_audio(read_manifest(data, "train", "ltr"), 16_000, [0])
+
+
+def test_a_raw_file_is_one_that_cannot_be_read(data, capsys):
+    path = audio_of(data, 2)
+    path.rename(path.with_suffix(".raw"))
+    edit(data / "train.tsv", 2, lambda row: row.replace(".wav", ".raw"))
+    status, found = doctor(capsys, data)
+    assert status == 1 and found["audio_unreadable"]["places"][0].startswith("train.tsv:2")
+    with pytest.raises(UserError, match="train.tsv:2 .*cannot be read"):
+        check_audio(read_manifest(data, "train", "ltr"), 16_000, [0])
 
 
 def test_much_silence_is_an_error_and_a_sample_finds_it(data, capsys):

@@ -128,7 +128,7 @@ def check_audio(manifest: Manifest, sample_rate: int, indices: Iterable[int]) ->
             continue
         try:
             header = soundfile.info(path)
-        except (soundfile.LibsndfileError, OSError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # TypeError: .raw
             raise UserError(
                 f"{where}: {path} cannot be read ({str(error).rstrip('.')}): restore the file, or "
                 "remove its line from all files of the split."
