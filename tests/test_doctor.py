@@ -15,6 +15,7 @@ import soundfile
 from fairseq_dro.cli import main
 from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.doctor import examination
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
@@ -233,6 +234,39 @@ def test_one_file_in_two_splits_under_its_own_name_or_another(data, capsys):
     spoil_audio(data / "wav" / "copy.wav", "clipped")
     assert "shared_audio" not in doctor(capsys, data)[1]
     assert "shared_audio" not in doctor(capsys, data, "--all")[1]
+
+
+def test_validation_and_test_are_compared_too(data, capsys):
+    """Copies of audio, and sentences, of which one is no more than a note."""
+    row = (data / "valid.tsv").read_text().splitlines()[3]
+    texts = (data / "valid.ltr").read_text().splitlines()
+    shutil.copy(audio_of(data, 4, "valid"), data / "wav" / "copy.wav")
+    edit(data / "test.tsv", 4, lambda _: "wav/copy.wav\t" + row.split("\t")[1])
+    assert "shared_audio" not in doctor(capsys, data)[1]
+    status, found = doctor(capsys, data, "--all")
+    assert status == 1 and "audio of valid copied" in found["shared_audio"]["what"]
+    for line in (1, 2, 3):
+        edit(data / "test.ltr", line, lambda _, line=line: texts[line - 1])
+    status, found = doctor(capsys, data)
+    assert status == 1 and found["shared_audio"]["places"] == ["test.tsv:4 (wav/copy)"]
+    assert found["shared_text"]["severity"] == "note"
+    assert "that are sentences of valid: 3 of 9 (deu 100 %)" in found["shared_text"]["what"]
+
+
+def test_likely_copies_that_are_not_compared_are_counted(data, capsys, monkeypatch):
+    lines = (data / "train.tsv").read_text().splitlines()
+    texts = (data / "train.ltr").read_text().splitlines()
+    for i in range(3):
+        edit(data / "test.tsv", i + 2,
+             lambda _, i=i: f"wav/copy{i}.wav\t" + lines[i + 1].split("\t")[1])  # fmt: skip
+        edit(data / "test.ltr", i + 1, lambda _, i=i: texts[i])
+        shutil.copy(audio_of(data, i + 2), data / "wav" / f"copy{i}.wav")
+    assert "copies_not_compared" not in doctor(capsys, data)[1]
+    monkeypatch.setattr(examination, "MOST_PAIRS", 2)
+    _, found = doctor(capsys, data)
+    assert found["copies_not_compared"]["count"] == 1 and found["shared_audio"]["count"] == 2
+    assert "train and test" in found["copies_not_compared"]["what"]
+    assert "1 of 3 pairs" in found["copies_not_compared"]["what"]
 
 
 def test_sentences_of_training_in_test(data, capsys):

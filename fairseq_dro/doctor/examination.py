@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,13 +83,12 @@ def examine(
     result.findings += split_checks.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
     result.other_splits = [one.manifest.split for one in others]
+    for first, other in itertools.combinations(surveys.values(), 2):  # training comes first
+        result.findings += split_checks.shared_text(first, other, is_trained=first is training)
+        result.findings += _copies(first, other, all_audio)
     if training is not None:
         if symbols is not None and others:
             result.findings += text_checks.never_learnt(training, others, symbols)
-        for other in others:
-            result.findings += split_checks.shared_text(training, other)
-            rows = _copies(training, other, all_audio)
-            result.findings += split_checks.copied_audio(training.manifest, other.manifest, rows)
         tested = [
             one.manifest
             for one in others
@@ -298,13 +298,23 @@ def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Seq
     return sample_per_language(manifest, per_language)
 
 
-def _copies(training: SplitSurvey, other: SplitSurvey, all_audio: bool) -> list[int]:
-    """Rows whose audio training has under another name; of one text only, without ``all_audio``."""
+def _copies(first: SplitSurvey, other: SplitSurvey, all_audio: bool) -> list[Finding]:
+    """Audio that two splits have under two names; of one text only, without ``all_audio``."""
     if all_audio:
-        return audio_checks.copies_of_any_text(training.manifest, other.manifest)
-    pairs = split_checks.likely_copies(training, other)[:MOST_PAIRS]
-    pairs = [pair for pair in pairs if not _is_same_path(training, other, *pair)]
-    return audio_checks.same_content(training.manifest, other.manifest, pairs)
+        rows = audio_checks.copies_of_any_text(first.manifest, other.manifest)
+        return split_checks.copied_audio(first.manifest, other.manifest, rows)
+    pairs = split_checks.likely_copies(first, other)
+    pairs = [pair for pair in pairs if not _is_same_path(first, other, *pair)]
+    rows = audio_checks.same_content(first.manifest, other.manifest, pairs[:MOST_PAIRS])
+    findings = split_checks.copied_audio(first.manifest, other.manifest, rows)
+    if len(pairs) > MOST_PAIRS:
+        findings.append(
+            Finding("copies_not_compared", Severity.NOTE,
+                    f"audio of {first.manifest.split} and {other.manifest.split} of one text and "
+                    f"one length that was not compared: {len(pairs) - MOST_PAIRS} of {len(pairs)} "
+                    "pairs", "compare all with --all", len(pairs) - MOST_PAIRS)
+        )  # fmt: skip
+    return findings
 
 
 def _is_same_path(first: SplitSurvey, other: SplitSurvey, ours: int, theirs: int) -> bool:

@@ -16,9 +16,15 @@ MUCH_TEXT = 0.5
 how well sentences were remembered."""
 
 
-def shared_text(training: SplitSurvey, other: SplitSurvey) -> list[Finding]:
-    """References that are sentences of training: one finding, with the languages of the most."""
-    is_shared = np.isin(other.text_hash, training.text_hash)
+def shared_text(
+    first: SplitSurvey, other: SplitSurvey, *, is_trained: bool = True
+) -> list[Finding]:
+    """References that are sentences of training: one finding, with the languages of the most.
+
+    Args:
+        is_trained: ``first`` is trained on; a sentence of two other splits is worth a note at most.
+    """
+    is_shared = np.isin(other.text_hash, first.text_hash)
     rows = np.flatnonzero(is_shared)
     if not len(rows):
         return []
@@ -35,8 +41,8 @@ def shared_text(training: SplitSurvey, other: SplitSurvey) -> list[Finding]:
     return [
         Finding(
             "shared_text",
-            Severity.WARNING if most >= MUCH_TEXT else Severity.NOTE,
-            f"references of {manifest.split} that are sentences of {training.manifest.split}: "
+            Severity.WARNING if is_trained and most >= MUCH_TEXT else Severity.NOTE,
+            f"references of {manifest.split} that are sentences of {first.manifest.split}: "
             f"{len(rows)} of {len(is_shared)}" + (f" ({told})" if told else ""),
             "split by text as well as by speaker (`fairseq-dro prepare`), or say so beside the "
             "error rates of these languages",
