@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fairseq_dro.cli import main
+from fairseq_dro.doctor import configuration
 from fairseq_dro.doctor.contradictions import parse_layers
 from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS, frames_of
 from tests.conftest import TINY_SIZES
@@ -157,6 +158,24 @@ def test_frames_are_those_of_the_model(tiny_data, tiny_checkpoint):
     np.testing.assert_array_equal(frames_of(n_samples, layers), expected)
     with pytest.raises(ValueError):
         parse_layers("__import__('os').system('true')")
+
+
+def test_batches_are_planned_for_all_workers_of_the_run(clean, tiny_checkpoint):
+    for n_workers, n_batches in ((1, 4), (3, 12)):
+        settings, _ = configuration.examine_configuration(
+            clean, CONFIG, "finetune_ctc_dro",
+            [f"model.w2v_path={tiny_checkpoint}", "optimization.update_freq=[4]",
+             f"distributed_training.distributed_world_size={n_workers}"],
+        )  # fmt: skip
+        assert settings.multiple_of == n_batches
+
+
+def test_another_data_folder_among_the_overrides_is_refused(clean, findings, capsys):
+    arguments = ["doctor", str(clean), "--config-dir", str(CONFIG), "--config-name", "demo"]
+    assert main([*arguments, "task.data=/nowhere"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and f"task.data=/nowhere is typed and {clean} is" in captured.err
+    assert findings(f"task.data='{clean}/../{clean.name}/'") == (0, {})
 
 
 def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):

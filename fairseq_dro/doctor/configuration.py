@@ -50,16 +50,23 @@ def examine_configuration(
         folder: the data folder, which takes the place of ``task.data``.
 
     Raises:
-        UserError: the configuration's file is missing or no YAML.
+        UserError: the configuration's file is missing or no YAML, or ``overrides`` name another
+            data folder.
     """
     path = config_dir / f"{config_name}.yaml"
     recipe = _read_yaml(path)
     findings = unknown_keys(recipe, overrides, path.name)
     if findings:
         return None, findings
-    if not any(override.lstrip("+").startswith("task.data=") for override in overrides):
+    named = _data_of(overrides)
+    if named is None:
         sign = "" if "data" in (recipe.get("task") or {}) else "+"
         overrides = [*overrides, f"{sign}task.data={folder}"]
+    elif "${" not in named and Path(named).resolve() != folder.resolve():
+        raise UserError(
+            f"doctor: task.data={named} is typed and {folder} is examined: name one of them, or "
+            "leave task.data out."
+        )
     try:
         cfg = compose_configuration(config_dir.resolve(), config_name, overrides)
     except Exception as error:  # hydra, omegaconf and fairseq raise many kinds
@@ -139,6 +146,13 @@ def options_of(section: str, name: str | None) -> list[str] | None:
     return ["_name", *(field.name for field in dataclasses.fields(chosen))]
 
 
+def _data_of(overrides: Sequence[str]) -> str | None:
+    """The value of the last ``task.data=...``, without quotes."""
+    typed = [match for match in map(_OVERRIDE.match, overrides) if match]
+    values = [match["value"] for match in typed if match["key"] == "task.data" and match["value"]]
+    return values[-1].strip().strip("'\"") if values else None
+
+
 def _unknown(key: str, where: str, known: list[str], prefix: str) -> Finding:
     option = key.removeprefix(prefix).split(".")[0]
     near = difflib.get_close_matches(option, known, 3, 0.6)
@@ -179,6 +193,7 @@ def _settings(cfg: DictConfig) -> RunSettings:
     defaults = RunSettings()
     max_tokens = option(dataset, "max_tokens", None)
     micro_batches = option(cfg.optimization, "update_freq", [1])[0]
+    workers = option(cfg.distributed_training, "distributed_world_size", 1)
     return RunSettings(
         is_of_config=True,
         train_subset=dataset.train_subset,
@@ -197,7 +212,7 @@ def _settings(cfg: DictConfig) -> RunSettings:
         temperature=float(option(task, "sampling_temperature", defaults.temperature)),
         length_noise=float(option(task, "length_noise", defaults.length_noise)),
         seed=int(cfg.common.seed),
-        multiple_of=int(micro_batches),
+        multiple_of=int(micro_batches) * max(int(workers), 1),
     )
 
 

@@ -17,7 +17,7 @@ class RunSettings:
         is_of_config: a configuration said so, so its splits must exist.
         layers: (channels, kernel, stride) of the model's extractor.
         max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
-        multiple_of: workers x micro-batches of an update.
+        multiple_of: workers x micro-batches of the first update.
     """
 
     is_of_config: bool = False
