@@ -145,8 +145,11 @@ def test_a_folder_with_another_data_set_is_left_alone_without_overwrite(tmp_path
     write_lines(out / "notes.txt", ["mine\n"])
     assert prepare(out, table) == 2
     assert "holds another data set (train.tsv" in capsys.readouterr().err
+    assert prepare(out, table, "--overwrite") == 2  # no record: not ours to replace
+    assert "--overwrite" not in capsys.readouterr().err
     assert lines(out / "train.tsv") == ["/somewhere"]
-    assert prepare(out, table, "--overwrite") == 0
+    (out / "train.tsv").unlink()
+    assert prepare(out, table) == 0
     assert prepare(out, table, "--units", "graphemes") == 2
     said = capsys.readouterr().err
     assert "other options or another corpus (units)" in said and "--overwrite" in said
@@ -154,6 +157,33 @@ def test_a_folder_with_another_data_set_is_left_alone_without_overwrite(tmp_path
     assert prepare(out, table, "--units", "graphemes", "--overwrite") == 0
     assert record(out)["units"] == "graphemes" and not (out / "converted").exists()
     assert lines(out / "notes.txt") == ["mine"]
+
+
+def test_overwriting_removes_nothing_before_the_new_data_set_is_known_to_work(tmp_path, table):
+    out = tmp_path / "out"
+    assert prepare(out, table) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    own = write_lines(tmp_path / "dict.txt", ["a 1\n"])
+    assert prepare(out, table, "--overwrite", "--dictionary", own, "--language-tokens") == 2
+    write_lines(table, [HEADER, "a.wav\tnowhere\tdeu\tja\t\n"])
+    assert prepare(out, table, "--overwrite") == 2
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_file_that_is_read_is_never_overwritten(tmp_path, table, capsys):
+    out = tmp_path / "corpus"
+    own = table.rename(out / "train.tsv")
+    written = own.read_bytes()
+    for options in ([], ["--overwrite"]):
+        assert prepare(out, own, *options) == 2
+        assert "train.tsv is read for this data set" in capsys.readouterr().err
+    assert own.read_bytes() == written and not (out / "dataset.json").exists()
+    made = tmp_path / "made"
+    assert prepare(made, own) == 0
+    symbols = (made / "dict.ltr.txt").read_bytes()
+    assert prepare(made, own, "--overwrite", "--dictionary", made / "dict.ltr.txt") == 2
+    assert "dict.ltr.txt is read for" in capsys.readouterr().err
+    assert (made / "dict.ltr.txt").read_bytes() == symbols
 
 
 def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):

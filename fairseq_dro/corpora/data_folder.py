@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,29 @@ class DataFolder:
     def __init__(self, path: Path, request: dict[str, Any]) -> None:
         self.path = path
         self._request = json.loads(json.dumps(request))  # as it will be read back
+        self._is_to_be_cleared = False
 
-    def is_prepared(self, overwrite: bool) -> bool:
-        """Whether the same call has made it before; False: it is to be made.
+    def refuse_inputs(self, inputs: Iterable[Path]) -> None:
+        """No file that is read is one that is written or removed here.
 
         Raises:
-            UserError: it holds another data set and ``overwrite`` is not given.
+            UserError: one is.
+        """
+        folder = self.path.resolve()
+        for path in inputs:
+            place = path.parent.resolve()
+            if place == folder and path.name in _OURS:
+                raise UserError(
+                    f"{path} is read for this data set and would be replaced by it: make the data "
+                    "set in another folder."
+                )
+
+    def is_prepared(self, overwrite: bool) -> bool:
+        """Whether the same call has made it before; False: it is to be made. Changes nothing.
+
+        Raises:
+            UserError: it holds another data set and ``overwrite`` is not given, or one that has no
+                record, which is not ours to replace.
         """
         for name in (RECORD, UNFINISHED):
             made_from = self._read(name)
@@ -59,32 +77,31 @@ class DataFolder:
                     f"({', '.join(different)}): choose another folder, or replace it by "
                     "--overwrite."
                 )
-            if different:
-                self._clear()
-                return False
-            if name == RECORD:
-                return not overwrite
-            logger.info("%s holds an unfinished preparation: going on", self.path)
-            return False
+            # An unfinished one of the same request was cleared, if at all, when it was begun
+            self._is_to_be_cleared = bool(different) or (overwrite and name == RECORD)
+            if not different and name == UNFINISHED:
+                logger.info("%s holds an unfinished preparation: going on", self.path)
+            return not different and name == RECORD and not overwrite
         present = [name for name in _OURS if (self.path / name).exists()]
-        if present and not overwrite:
+        if present:
             raise UserError(
                 f"{self.path} holds another data set ({present[0]}, and no {RECORD} that says what "
-                "it was made from): choose another folder, or replace it by --overwrite."
+                "it was made from), which this command never replaces: choose another folder."
             )
-        if present:
-            self._clear()
         return False
 
     def begin(self) -> None:
-        """Mark it as unfinished.
+        """Mark it as unfinished, and remove the data set that is to be replaced.
 
         Raises:
             UserError: the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / RECORD).unlink(missing_ok=True)
+            if (self.path / RECORD).exists():  # there is a record at every moment
+                os.replace(self.path / RECORD, self.path / UNFINISHED)
+            if self._is_to_be_cleared:
+                self._clear()
             _write_json(self.path / UNFINISHED, {"request": self._request})
         except OSError as error:
             raise UserError(
@@ -108,9 +125,11 @@ class DataFolder:
 
     def _clear(self) -> None:
         """Remove what an earlier preparation wrote, and nothing else."""
-        for name in _OURS:
-            (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / CONVERTED, ignore_errors=True)
+        for name in _OURS:
+            if name == UNFINISHED:
+                continue
+            (self.path / name).unlink(missing_ok=True)
 
 
 def _differences(made_from: dict[str, Any], request: dict[str, Any]) -> list[str]:

@@ -16,9 +16,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from fairseq_dro.corpora.reader import Reader, describe_files, lines_of, require_folder
+from fairseq_dro.corpora.reader import Reader, lines_of, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
 
@@ -59,8 +58,8 @@ class Fleurs(Reader):
             "--raw", action="store_true", help="the transcription as published, with its case"
         )
 
-    def source(self) -> dict[str, Any]:
-        return describe_files([p for f in self._languages for p in f.glob("*.tsv")])
+    def input_files(self) -> list[Path]:
+        return [p for f in self._languages for p in f.glob("*.tsv")]
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         for folder in self._languages:

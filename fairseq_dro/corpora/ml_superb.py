@@ -22,9 +22,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from fairseq_dro.corpora.reader import Reader, describe_files, lines_of, require_folder
+from fairseq_dro.corpora.reader import Reader, lines_of, require_folder
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
 
@@ -61,8 +60,8 @@ class MlSuperb(Reader):
             help="train on everything of the 20 few-shot languages",
         )  # fmt: skip
 
-    def source(self) -> dict[str, Any]:
-        return describe_files(list(self.audio_root.glob("*/*/transcript_*.txt")))
+    def input_files(self) -> list[Path]:
+        return list(self.audio_root.glob("*/*/transcript_*.txt"))
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         for corpus in self._corpora:

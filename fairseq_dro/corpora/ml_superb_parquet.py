@@ -16,9 +16,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from fairseq_dro.corpora.reader import Reader, describe_files, require_folder
+from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import ParquetAudio, Recording, Rejection
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.text import split_language_token
@@ -44,8 +43,8 @@ class MlSuperbParquet(Reader):
             help="the split that dev_dialect becomes (default: test)",
         )  # fmt: skip
 
-    def source(self) -> dict[str, Any]:
-        return describe_files(self._files("*"))
+    def input_files(self) -> list[Path]:
+        return self._files("*")
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         splits = {"train": "train", "dev": "valid", "dev_dialect": self.args.dialects_as}

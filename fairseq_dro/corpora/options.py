@@ -9,6 +9,9 @@ from fairseq_dro.corpora.audio_pool import default_workers
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
 
+FILE_OPTIONS = (
+    "dictionary", "sentencepiece_model", "languages", "languages_set", "few_shot_languages"
+)  # fmt: skip
 UNITS = ("characters", "graphemes", "sentencepiece")
 NO_INFLUENCE = ("workers", "overwrite", "command", "run", "reader", "out", "list")
 """Arguments that do not change what is prepared."""
@@ -127,6 +130,12 @@ def as_request(args: argparse.Namespace) -> dict[str, object]:
         for name, value in sorted(vars(args).items())
         if name not in NO_INFLUENCE
     }
+
+
+def input_files(args: argparse.Namespace) -> list[Path]:
+    """Files that options name and the preparation reads."""
+    named = (getattr(args, name, None) for name in FILE_OPTIONS)
+    return [Path(value) for value in named if value is not None and Path(value).is_file()]
 
 
 def _option(name: str) -> str:

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         "reader": reader.name, "options": options.as_request(args), "source": reader.source()
     }  # fmt: skip
     folder = DataFolder(args.out, request)
+    folder.refuse_inputs([*reader.input_files(), *options.input_files(args)])
     if folder.is_prepared(args.overwrite):
         sys.stdout.write(f"{args.out} is there already, made by the same command.\n")
         return 0

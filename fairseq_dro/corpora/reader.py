@@ -69,9 +69,13 @@ class Reader(ABC):
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         """Add what is special about this corpus; the shared options are in ``options.py``."""
 
-    @abstractmethod
+    def input_files(self) -> list[Path]:
+        """The tables and transcripts that are read; audio is not among them."""
+        return []
+
     def source(self) -> dict[str, Any]:
         """What the corpus is recognised by when the command is given again (for JSON)."""
+        return describe_files(self.input_files())
 
     @abstractmethod
     def recordings(self) -> Iterator[Recording | Rejection]:

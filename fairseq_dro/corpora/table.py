@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.corpora.reader import Reader, describe_files, lines_of
+from fairseq_dro.corpora.reader import Reader, lines_of
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
 
@@ -64,8 +64,8 @@ class Table(Reader):
             "--text-column", help="default: normalised_text, else text (the first that is there)"
         )
 
-    def source(self) -> dict[str, Any]:
-        return describe_files([self._table])
+    def input_files(self) -> list[Path]:
+        return [self._table]
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         rows = list(self._rows())
