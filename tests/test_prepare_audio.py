@@ -58,6 +58,23 @@ def test_only_16_khz_mono_pcm_and_flac_is_used_where_it_lies(tmp_path):
     assert not is_used_in_place(tmp_path / "a.wav", start_seconds=0.5)
 
 
+def test_a_flac_that_does_not_say_how_long_it_is_is_rejected(tmp_path):
+    path = write_audio(tmp_path / "a.flac")
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # STREAMINFO: the 36 bits of the number of samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    (result,) = probe_all([AudioJob(path)])
+    assert (result.error, result.n_samples) == ("length unknown", 0)
+
+
+def test_no_name_of_a_file_stops_the_reading_of_headers(tmp_path):
+    (tmp_path / "a.raw").write_bytes(bytes(3200))
+    names = ("a.raw", "x" * 300 + ".wav", "a\0.wav", "\udcff.wav")
+    for result in probe_all([AudioJob(tmp_path / name) for name in names]):
+        assert result.error in ("audio cannot be read", "audio file missing")
+
+
 @pytest.mark.parametrize("rate, channels", [(48_000, 2), (8_000, 1), (16_000, 2), (44_100, 1)])
 def test_converted_audio_is_what_soxr_makes_of_the_mean_of_the_channels(tmp_path, rate, channels):
     left = tone(0.7, rate)[:, 0]

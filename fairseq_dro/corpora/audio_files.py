@@ -22,10 +22,12 @@ from fairseq_dro.errors import UserError
 MISSING = "audio file missing"
 UNREADABLE = "audio cannot be read"
 EMPTY = "audio is empty"
+NO_LENGTH = "length unknown"
 OUTSIDE = "offset and duration are outside the file"
 CUT = "audio is shorter than its header says"
 
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
+_UNKNOWN_LENGTH = 2**40  # samples, two years; libsndfile gives 2**63 - 1 where a header has none
 _CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be an estimate
 
 
@@ -90,12 +92,15 @@ def require_decoders(audio: Sequence[Path | ParquetAudio]) -> None:
 
 
 def _guarded(function, job: AudioJob) -> AudioResult:
-    if isinstance(job.audio, Path) and not job.audio.is_file():
-        return AudioResult(error=MISSING, detail=str(job.audio))
     try:
+        if isinstance(job.audio, Path) and not job.audio.is_file():
+            return AudioResult(error=MISSING, detail=str(job.audio))
         return function(job)
-    except (soundfile.LibsndfileError, OSError, EOFError) as error:
-        return AudioResult(error=UNREADABLE, detail=f"{job.audio}: {error}".replace("\n", " "))
+    except UserError:
+        raise
+    # TypeError is soundfile's word for a name such as a.raw, whose rate it would have to be told
+    except (OSError, EOFError, TypeError, ValueError, RuntimeError) as e:  # soundfile's too
+        return AudioResult(error=UNREADABLE, detail=f"{job.audio}: {e}".replace("\n", " "))
 
 
 def _open(audio: Path | ParquetAudio) -> soundfile.SoundFile:
@@ -115,6 +120,9 @@ def _row_group(path: Path, group: int) -> list[bytes]:
 
 def _probe(job: AudioJob) -> AudioResult:
     with _open(job.audio) as file:
+        if file.frames >= _UNKNOWN_LENGTH:
+            detail = f"{job.audio}: its header does not say how long it is; encode it again"
+            return AudioResult(error=NO_LENGTH, detail=detail)
         seconds = file.frames / file.samplerate
         n_samples = file.frames if _is_used_in_place(file, job) else 0
     if seconds == 0:
