@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import shutil
 import subprocess
 import unicodedata
@@ -195,6 +197,23 @@ def test_a_colon_in_a_name_is_no_slice_of_a_zip(data, capsys, name):
     edit(data / "train.tsv", 2, lambda row: row.replace(name, "a.zip:0:99999999"))
     assert doctor(capsys, data, "--all") == (0, {})
     check_audio(read_manifest(data, "train", "ltr"), 16_000, [0])
+
+
+@pytest.mark.parametrize("name", ["train.lang", "test.tsv", "dict.ltr.txt"])
+def test_a_byte_order_mark_is_one_finding_with_the_command_that_removes_it(data, capsys, name):
+    path = data / name
+    clean = path.read_bytes()
+    path.write_bytes(codecs.BOM_UTF8 + clean)
+    status, found = doctor(capsys, data)
+    assert status == 1 and len(found) == 1
+    (finding,) = found.values()
+    assert f"{name}:1 begins with a byte order mark" in finding["what"]
+    if name == "train.lang":
+        with pytest.raises(UserError, match="train.lang:1 begins with a byte order mark"):
+            make_task(data).load_dataset("train")
+    command = re.search("`(.*)`", finding["what"] + finding["mend"])[1]
+    subprocess.run(command, shell=True, check=True)
+    assert path.read_bytes() == clean
 
 
 def test_a_raw_file_is_one_that_cannot_be_read(data, capsys):

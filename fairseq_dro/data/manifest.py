@@ -8,6 +8,8 @@ See ``manifests/README.md`` for an example.
 
 from __future__ import annotations
 
+import codecs
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +128,11 @@ def read_manifest(
     )
 
 
+def without_byte_order_mark(path: Path) -> str:
+    """The command that removes it from a file."""
+    return rf"sed -i '1s/^\xEF\xBB\xBF//' {shlex.quote(str(path))}"
+
+
 def _lines(path: Path, folder: Path, split: str) -> TextLines:
     try:
         data = path.read_bytes()
@@ -135,6 +142,11 @@ def _lines(path: Path, folder: Path, split: str) -> TextLines:
             f"{path} does not exist: a split named {split} needs it beside the other files "
             f"of the folder; splits found there: {splits}."
         ) from None
+    if data.startswith(codecs.BOM_UTF8):
+        raise UserError(
+            f"{path}:1 begins with a byte order mark (U+FEFF), which would be read as part of the "
+            f"line: remove it with `{without_byte_order_mark(path)}`."
+        )
     found = TextLines.of_text(data)
     for first, last in found.chunks():
         start = int(found.starts[first])

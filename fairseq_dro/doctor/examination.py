@@ -13,7 +13,7 @@ from fairseq_dro import languages
 from fairseq_dro.data.checks import sample_per_language
 from fairseq_dro.data.groups import group_names
 from fairseq_dro.data.lines import Categories
-from fairseq_dro.data.manifest import Manifest, read_manifest
+from fairseq_dro.data.manifest import Manifest, read_manifest, without_byte_order_mark
 from fairseq_dro.doctor import (
     audio_checks,
     length_checks,
@@ -158,6 +158,13 @@ def _symbols(folder: Path, run: RunSettings, result: Examination) -> set[str] | 
         result.findings.append(
             Finding("no_dictionary", Severity.ERROR, f"{path} {why}",
                     "write one line `unit count` for each unit, as `fairseq-dro prepare` does")
+        )  # fmt: skip
+        return None
+    if lines and lines[0].startswith("\ufeff"):
+        result.findings.append(
+            Finding("bad_dictionary", Severity.ERROR,
+                    f"{path.name}:1 begins with a byte order mark (U+FEFF), which would be read as "
+                    "part of its unit", f"remove it with `{without_byte_order_mark(path)}`")
         )  # fmt: skip
         return None
     symbols, bad = set(), []
