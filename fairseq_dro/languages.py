@@ -178,9 +178,13 @@ def _tables(own_table: str | Path | None) -> _Tables:
 def _read(path: Path) -> dict[str, Language]:
     """Rows of a table by code; a `UserError` names the line that has another form."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"{path}: the language table cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: the language table is not UTF-8 text (byte {error.start}): convert it"
+        ) from None
     header = lines[0].split("\t") if lines else []
     if tuple(header) not in (COLUMNS, COLUMNS[:N_NEEDED_COLUMNS]):
         expected = "\t".join(COLUMNS)

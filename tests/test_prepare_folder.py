@@ -186,6 +186,32 @@ def test_a_file_that_is_read_is_never_overwritten(tmp_path, table, capsys):
     assert (made / "dict.ltr.txt").read_bytes() == symbols
 
 
+def test_what_is_not_utf_8_or_not_closed_is_told_in_one_sentence(tmp_path, table, capsys):
+    own = tmp_path / "own.txt"
+    own.write_bytes(b"\xff 1\n")
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 2
+    assert "own.txt is not UTF-8 text (byte 0)" in capsys.readouterr().err
+    assert prepare(tmp_path / "out", table, "--languages", own) == 2
+    assert "own.txt: the language table is not UTF-8" in capsys.readouterr().err
+    rows = [f"a.wav,{'ja ' * 5},deu\n".encode() for _ in range(900)]
+    sheet = table.with_suffix(".CSV")
+    sheet.write_bytes(b"path,text,language\n" + b"".join(rows) + b"b.wav,\xff,deu\n")
+    assert prepare(tmp_path / "out", sheet) == 2
+    assert "t.CSV is not UTF-8 text (after line" in capsys.readouterr().err
+    sheet.write_bytes(b"path,text,language\n" + rows[0] + b'b.wav,"ja,deu\n' + rows[1])
+    assert prepare(tmp_path / "out", sheet) == 2
+    assert "t.CSV:3 is no row of a CSV file" in capsys.readouterr().err
+
+
+def test_half_a_character_is_rejected_and_written_down(tmp_path, table):
+    one = {"path": "a.wav", "text": "ja", "language": "deu", "split": "train"}
+    odd = [{"id": "x\udcff"}, {"text": "\udcff", "id": "t"}, {"path": "\udcff.wav", "id": "p"}]
+    listed = [json.dumps({**one, **change}) + "\n" for change in ({}, *odd)]
+    assert prepare(tmp_path / "out", write_lines(tmp_path / "corpus" / "t.jsonl", listed)) == 0
+    found = [row["utterance"] for row in rejected(tmp_path / "out")]
+    assert found == ["x\\udcff", "t", "p"]
+
+
 def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):
     assert prepare(tmp_path / "out", table) == 0
     assert prepare(tmp_path / "out", table) == 0

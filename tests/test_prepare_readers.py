@@ -154,6 +154,17 @@ def test_parquet_is_read_by_row_group_and_each_utterance_gets_its_own_audio(tmp_
     assert read_manifest(out, "valid").utterance_ids == ["mls_deu_000009"]
 
 
+def test_a_null_in_parquet_is_rejected(tmp_path):
+    rows = [("a", "[deu] ja", "deu"), ("b", None, "deu"), ("c", "[deu] ja", None),
+            (None, "[deu] ja", "deu")]  # fmt: skip
+    splits = {"train": rows, "dev": rows[:1], "dev_dialect": rows[:1]}
+    root = parquet_tree(tmp_path / "root", splits)
+    assert prepare("ml-superb-parquet", tmp_path / "out", "--root", root) == 0
+    found = [(row["utterance"], row["detail"]) for row in rejected(tmp_path / "out")]
+    nulls = [("b", "text is null"), ("c", "language is null"), ("", "id is null")]
+    assert [one for one in found if one in nulls] == nulls
+
+
 def test_parquet_without_a_column_or_that_is_none_is_refused(tmp_path, capsys):
     import pyarrow
     from pyarrow import parquet

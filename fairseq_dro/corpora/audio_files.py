@@ -115,7 +115,7 @@ def _row_group(path: Path, group: int) -> list[bytes]:
     from fairseq_dro.corpora.ml_superb_parquet import open_parquet
 
     table = open_parquet(path).read_row_group(group, columns=["audio"])
-    return [audio["bytes"] or b"" for audio in table.column("audio").to_pylist()]
+    return [(audio or {}).get("bytes") or b"" for audio in table.column("audio").to_pylist()]
 
 
 def _probe(job: AudioJob) -> AudioResult:

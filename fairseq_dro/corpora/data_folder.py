@@ -141,5 +141,6 @@ def _differences(made_from: dict[str, Any], request: dict[str, Any]) -> list[str
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_name(path.name + ".partial")
     text = json.dumps(content, ensure_ascii=False, indent=1)
-    partial.write_text(text + "\n", encoding="utf-8")
+    # What UTF-8 cannot hold of a path becomes JSON's own escape
+    partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     os.replace(partial, path)

@@ -74,10 +74,16 @@ def symbols_of(dictionary: Path) -> list[str]:
     """Symbols of fairseq's dictionary format, ``symbol count`` a line.
 
     Raises:
-        UserError: with the line that is another.
+        UserError: with the line that is another, or it is not UTF-8.
     """
     symbols = []
-    lines = dictionary.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = dictionary.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{dictionary} is not UTF-8 text (byte {error.start}): convert it, for example with "
+            "`iconv -t UTF-8`."
+        ) from None
     for number, line in enumerate(lines, start=1):
         symbol, _, count = line.rstrip().rpartition(" ")
         if not symbol or not count.isdigit():

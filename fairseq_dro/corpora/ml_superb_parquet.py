@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_dro.corpora.reader import Reader, require_folder
-from fairseq_dro.corpora.recording import ParquetAudio, Recording, Rejection
+from fairseq_dro.corpora.recording import BAD_LINE, ParquetAudio, Recording, Rejection
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.text import split_language_token
 
@@ -67,7 +67,9 @@ class MlSuperbParquet(Reader):
         }
         return sorted(found)
 
-    def _file(self, path: Path, published: str, split: str) -> Iterator[Recording]:
+    def _file(
+        self, path: Path, published: str, split: str
+    ) -> Iterator[Recording | Rejection]:
         parquet = open_parquet(path)
         for column in COLUMNS:
             if column not in parquet.schema_arrow.names:
@@ -79,6 +81,11 @@ class MlSuperbParquet(Reader):
             table = parquet.read_row_group(group, columns=["id", "text", "language"])
             for row, values in enumerate(table.to_pylist()):
                 where = f"{path}:{group}:{row}"
+                empty = [column for column in COLUMNS[:3] if values[column] is None]
+                if empty:
+                    yield Rejection(values["id"] or "", "", split, BAD_LINE, where,
+                                    f"{empty[0]} is null")  # fmt: skip
+                    continue
                 utterance_id, language = values["id"], values["language"].strip()
                 if published == "dev_dialect" and utterance_id.startswith("ms_speech_"):
                     language = utterance_id.split("_")[2]

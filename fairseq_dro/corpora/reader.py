@@ -87,7 +87,8 @@ def describe_files(paths: list[Path]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for path in sorted(paths):
         status = path.stat()
-        digest.update(f"{path.resolve()}\t{status.st_size}\t{status.st_mtime_ns}\n".encode())
+        line = f"{path.resolve()}\t{status.st_size}\t{status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="backslashreplace"))
     return {"files": len(paths), "checksum": digest.hexdigest()[:16]}
 
 

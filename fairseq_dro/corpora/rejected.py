@@ -23,7 +23,9 @@ def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
         )  # fmt: skip
         lines.append("\t".join(" ".join(field.split()) for field in fields))
     partial = folder / (FILE + ".partial")
-    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    text = "".join(line + "\n" for line in lines)
+    # A file name that is not UTF-8 holds lone surrogates, which UTF-8 cannot hold
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(partial, folder / FILE)
 
 

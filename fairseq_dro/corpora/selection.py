@@ -17,6 +17,7 @@ from fairseq_dro.corpora.units import WORD_BOUNDARY
 
 SAME_ID = "id that another utterance has"
 NO_TEXT = "text is empty"
+NOT_UNICODE = "id, text or path that UTF-8 cannot hold"
 NO_TEXT_LEFT = "text is empty after normalisation"
 HOLDS_BOUNDARY = "text holds |, which stands between words"
 TOO_SHORT = "shorter than --min-seconds"
@@ -66,6 +67,8 @@ def normalise(
         if item.utterance_id in first:
             detail = f"first at {first[item.utterance_id]}"
             rejected.append(Rejection.of(item, SAME_ID, detail))
+        elif not _is_unicode(item):
+            rejected.append(Rejection.of(item, NOT_UNICODE))
         elif not text:
             rejected.append(Rejection.of(item, NO_TEXT_LEFT if item.text.strip() else NO_TEXT,
                                          item.text))  # fmt: skip
@@ -75,6 +78,17 @@ def normalise(
             candidates.append(Candidate(item, text, item.split or ""))
         first.setdefault(item.utterance_id, item.where)
     return candidates
+
+
+def _is_unicode(item: Recording) -> bool:
+    """Whether all that is written down of it can be: JSON and file names may hold surrogates."""
+    place = item.audio if isinstance(item.audio, Path) else item.audio.path
+    try:
+        for part in (item.utterance_id, item.text, item.speaker, item.corpus, str(place)):
+            part.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def with_audio(

@@ -42,6 +42,7 @@ class Table(Reader):
     def __init__(self, args, languages, missing) -> None:
         super().__init__(args, languages, missing)
         self._table: Path = args.table
+        self._suffix = self._table.suffix.lower()
         if not self._table.is_file():
             raise UserError(
                 f"{self._table} does not exist: expected a table with the columns path, text and "
@@ -106,10 +107,10 @@ class Table(Reader):
             first = next(self._rows(), None)
             return list(first[1]) if first else []
         _, line = next(lines_of(self._table), (1, ""))
-        return next(csv.reader([line])) if self._table.suffix == ".csv" else line.split("\t")
+        return next(csv.reader([line])) if self._suffix == ".csv" else line.split("\t")
 
     def _is_json(self) -> bool:
-        return self._table.suffix in (".jsonl", ".json")
+        return self._suffix in (".jsonl", ".json")
 
     def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """``(line, row)`` for every row."""
@@ -118,19 +119,36 @@ class Table(Reader):
                 if line.strip():
                     yield number, _json_row(line, f"{self._table}:{number}")
             return
-        if self._table.suffix == ".csv":
-            with open(self._table, encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream)
-                header = next(reader, [])
-                for fields in reader:
-                    if fields:
-                        yield reader.line_num, self._row(header, fields, reader.line_num)
+        if self._suffix == ".csv":
+            yield from self._csv_rows()
             return
         lines = lines_of(self._table)
         header = next(lines, (1, ""))[1].split("\t")
         for number, line in lines:
             if line.strip():
                 yield number, self._row(header, line.split("\t"), number)
+
+    def _csv_rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        with open(self._table, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)  # else an open quote swallows all that follows
+            first = 1
+            try:
+                header = next(reader, [])
+                first = reader.line_num + 1
+                for fields in reader:
+                    if fields:
+                        yield reader.line_num, self._row(header, fields, reader.line_num)
+                    first = reader.line_num + 1
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{self._table} is not UTF-8 text (after line {reader.line_num}: "
+                    f"{error.reason}): convert it, for example with `iconv -t UTF-8`."
+                ) from None
+            except csv.Error as error:
+                raise UserError(
+                    f"{self._table}:{first} is no row of a CSV file ({error}): close its quotes, "
+                    "or write the table as .tsv, where nothing is quoted."
+                ) from None
 
     def _row(self, header: list[str], fields: list[str], number: int) -> dict[str, Any]:
         if len(fields) != len(header):
