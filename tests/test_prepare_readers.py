@@ -154,6 +154,25 @@ def test_parquet_is_read_by_row_group_and_each_utterance_gets_its_own_audio(tmp_
     assert read_manifest(out, "valid").utterance_ids == ["mls_deu_000009"]
 
 
+@pytest.mark.parametrize("lhotse", [False, True])
+def test_audio_of_fleurs_without_its_table_is_a_missing_part(tmp_path, lhotse, capsys):
+    root = fleurs_tree(tmp_path / "root", {"de_de": ["Ja."], "da_dk": ["Nej."]}, lhotse)
+    for table in root.rglob("da_dk/*.tsv"):
+        table.unlink()
+    call = ["fleurs", tmp_path / "out", "--root", root]
+    assert prepare(*call) == 2
+    assert "da_dk holds audio and there is no table of it" in capsys.readouterr().err
+    assert prepare(*call, "--languages", "deu") == 0
+
+
+def test_a_locale_is_called_as_its_link_is(tmp_path):
+    root = common_voice_tree(tmp_path / "root", {"de": CV["de"]})
+    (root / "de").rename(tmp_path / "elsewhere")
+    (root / "de").symlink_to(tmp_path / "elsewhere")
+    assert prepare("common-voice", tmp_path / "out", "--root", root) == 0
+    assert set(read_manifest(tmp_path / "out", "train").languages) == {"deu"}
+
+
 def test_a_null_in_parquet_is_rejected(tmp_path):
     rows = [("a", "[deu] ja", "deu"), ("b", None, "deu"), ("c", "[deu] ja", None),
             (None, "[deu] ja", "deu")]  # fmt: skip

@@ -14,6 +14,7 @@ makes splits by hash.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class CommonVoice(Reader):
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         for folder in self._locales:
-            locale = folder.resolve().name
+            locale = Path(os.path.abspath(folder)).name  # not that of a link's target
             code = self.languages.code_of(locale, "common_voice", str(folder))
             if self.languages.takes(code):
                 yield from self._locale(folder, locale, code)

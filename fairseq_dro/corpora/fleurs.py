@@ -51,6 +51,14 @@ class Fleurs(Reader):
         self._is_lhotse = tables.name == "metadata"
         self._languages = sorted(path for path in tables.iterdir() if any(path.glob("*.tsv")))
 
+        having = {folder.name for folder in self._languages}
+        parent = self.audio_root if self._is_lhotse else tables
+        below = "." if self._is_lhotse else "audio"
+        self._without_tables = sorted(
+            path for path in parent.iterdir()
+            if path.name not in having and any((path / below / split).is_dir() for split in SPLITS)
+        )  # fmt: skip
+
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--root", type=Path, required=True, help="the downloaded corpus")
@@ -62,6 +70,13 @@ class Fleurs(Reader):
         return [p for f in self._languages for p in f.glob("*.tsv")]
 
     def recordings(self) -> Iterator[Recording | Rejection]:
+        for folder in self._without_tables:
+            code = self.languages.code_of(folder.name, "fleurs", str(folder))
+            if self.languages.takes(code):
+                self.missing.report(
+                    f"{folder} holds audio and there is no table of it (such as train.tsv)",
+                    "download the language again",
+                )
         for folder in self._languages:
             code = self.languages.code_of(folder.name, "fleurs", str(folder))
             if not self.languages.takes(code):
