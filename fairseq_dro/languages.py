@@ -12,6 +12,7 @@ The one file access is reading these tables; everything else is a function of it
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,7 @@ COLUMNS = (
 )
 N_NEEDED_COLUMNS = 6  # a table of one's own may leave the last one out
 N_SUGGESTIONS = 3
+_CODE = re.compile(r"[a-z]{3}(_[a-z0-9]+)*")  # it becomes a folder's and a group's name
 OWN_TABLE = "languages.tsv"  # name of a table of one's own in a data folder
 
 
@@ -201,6 +203,11 @@ def _read(path: Path) -> dict[str, Language]:
                 f"({', '.join(header)}), the fifth being yes or no"
             )
         code, name, family, script, without_spaces, others = fields[:N_NEEDED_COLUMNS]
+        if not _CODE.fullmatch(code):
+            raise UserError(
+                f"{path}:{number}: {code!r} is no code: expected three lower-case letters, such as "
+                "deu, which may go on as in org_jpn"
+            )
         if code in rows:
             raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")
         rows[code] = Language(

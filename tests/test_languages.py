@@ -303,3 +303,12 @@ def test_the_example_folder_follows_its_own_description():
     by_count = sorted(units.items(), key=lambda pair: (-pair[1], pair[0]))
     dictionary = (folder / "dict.ltr.txt").read_text(encoding="utf-8").splitlines()
     assert dictionary == [f"{unit} {count}" for unit, count in by_count]
+
+
+@pytest.mark.parametrize("code", ["my lang", "../../z", "de", "DEU", "deu/mls", ""])
+def test_a_code_of_an_own_table_can_name_a_folder_and_a_group(tmp_path, code):
+    own = tmp_path / "own.tsv"
+    header = "code\tname\tfamily\tscript\tscored_without_spaces\tother_codes\n"
+    own.write_text(f"{header}{code}\tOurs\tIsolate\tLatn\tno\t\n", encoding="utf-8-sig")
+    with pytest.raises(UserError, match="own.tsv:2: .* is no code: expected three"):
+        languages.known_languages(own)
