@@ -9,8 +9,10 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_dro.cli import main
+from fairseq_dro.corpora.prepare import _target
 from fairseq_dro.data.checks import check_language_codes
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 from tests.corpus_trees import rejected, write_audio, write_lines
 
@@ -210,6 +212,43 @@ def test_half_a_character_is_rejected_and_written_down(tmp_path, table):
     assert prepare(tmp_path / "out", write_lines(tmp_path / "corpus" / "t.jsonl", listed)) == 0
     found = [row["utterance"] for row in rejected(tmp_path / "out")]
     assert found == ["x\\udcff", "t", "p"]
+
+
+def test_no_file_of_a_replaced_data_set_is_left_or_used_again(tmp_path, table):
+    out = tmp_path / "out"
+    write_audio(table.parent / "a.wav", 0.5, 8000)
+    assert prepare(out, table) == 0
+    old = out / "converted" / "deu" / "a.flac"
+    write_audio(old, 0.1)
+    write_table(table, [row for row in ROWS if row[1] != "test"])
+    assert prepare(out, table, "--overwrite") == 0
+    assert not list(out.glob("test.*")) and lines(out / "train.tsv")[1].endswith("\t8000")
+    write_audio(old, 0.1)
+    assert prepare(out, table, "--overwrite") == 0
+    assert lines(out / "train.tsv")[1].endswith("\t8000")
+
+
+def test_a_split_that_is_not_written_leaves_no_file(tmp_path):
+    stale = write_lines(tmp_path / "test.tsv", ["/\n"])
+    one = Utterance(tmp_path / "a.wav", 8000, "deu", "j a |", "a", "train")
+    write_data_folder(tmp_path, [one], tmp_path)
+    assert not stale.exists()
+
+
+def test_a_changed_option_file_is_not_taken_for_the_same_command(tmp_path, table, capsys):
+    symbols = [f"{symbol} 1\n" for symbol in "|aeijno"]
+    own = write_lines(tmp_path / "dict.txt", symbols)
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 0
+    write_lines(own, symbols[::-1])
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 2
+    said = capsys.readouterr().err
+    assert "(dictionary_sha256)" in said and "--overwrite" in said
+
+
+def test_the_name_of_a_converted_file_fits_any_file_system():
+    names = [_target(Path("out"), "deu", "語" * 90 + end).name for end in ("", "x", "y")]
+    assert len(set(names)) == 3 and max(len(name.encode()) for name in names) < 200
+    assert _target(Path("out"), "deu", "a").name == "a.flac"
 
 
 def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,7 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
     """
     own_table, wanted = None, None
     if languages_option is not None:
-        if Path(languages_option).is_file():
+        if os.path.isfile(languages_option):
             own_table = Path(languages_option)
             languages.known_languages(own_table)  # says now what is wrong with it
         elif _CODES.fullmatch(languages_option):

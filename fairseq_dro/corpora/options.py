@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 from pathlib import Path
 
 from fairseq_dro.corpora.audio_pool import default_workers
@@ -124,8 +126,12 @@ def check(args: argparse.Namespace) -> None:
 
 
 def as_request(args: argparse.Namespace) -> dict[str, object]:
-    """The options that decide what is prepared, for JSON; paths are absolute."""
-    return {
+    """The options that decide what is prepared, for JSON; paths are absolute, files have a sum."""
+    sums = {
+        f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in _named_files(args).items()
+    }
+    return sums | {
         name: str(value.resolve()) if isinstance(value, Path) else value
         for name, value in sorted(vars(args).items())
         if name not in NO_INFLUENCE
@@ -134,8 +140,13 @@ def as_request(args: argparse.Namespace) -> dict[str, object]:
 
 def input_files(args: argparse.Namespace) -> list[Path]:
     """Files that options name and the preparation reads."""
-    named = (getattr(args, name, None) for name in FILE_OPTIONS)
-    return [Path(value) for value in named if value is not None and Path(value).is_file()]
+    return list(_named_files(args).values())
+
+
+def _named_files(args: argparse.Namespace) -> dict[str, Path]:
+    named = {name: getattr(args, name, None) for name in FILE_OPTIONS}
+    # os.path's isfile, for Path's stops at a long list of codes
+    return {name: Path(value) for name, value in named.items() if value and os.path.isfile(value)}
 
 
 def _option(name: str) -> str:

@@ -31,6 +31,8 @@ from fairseq_dro.corpora.units import Units
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 
+_MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes among them
+
 logger = logging.getLogger(__name__)
 
 
@@ -157,7 +159,8 @@ def _convert(
 
 def _target(out: Path, language: str, utterance_id: str) -> Path:
     """Where a converted file goes: a name that any file system takes, one for each id."""
-    safe = re.sub(r"[^\w.\-]", "_", utterance_id)[:100]
+    safe = re.sub(r"[^\w.\-]", "_", utterance_id)
+    safe = safe.encode()[:_MOST_BYTES_OF_A_NAME].decode(errors="ignore")
     if safe != utterance_id or safe.startswith("."):
         safe = f"{safe.lstrip('.')}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:12]}"
     return out / CONVERTED / language / f"{safe}.flac"

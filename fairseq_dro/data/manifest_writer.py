@@ -57,7 +57,7 @@ def write_data_folder(
     The dictionary holds the symbols of all splits, because training refuses a label outside it;
     symbols that training lacks come last, with count 0, and are never learnt. The audio stays
     where it is; ``root`` is written as an absolute path, which every path must lie below.
-    Utterances keep their order within a split.
+    Utterances keep their order within a split. Files of a split that has none are removed.
 
     Args:
         dictionary: a dictionary to copy instead of making one.
@@ -79,6 +79,9 @@ def write_data_folder(
             ": name the split to train on train."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    for split in {"train", "valid", "test"} - splits.keys():
+        for suffix in ("tsv", label_type, "lang", "utt", "wrd", "speaker", "corpus"):
+            (folder / f"{split}.{suffix}").unlink(missing_ok=True)  # of an earlier preparation
     for split, lines in splits.items():
         _write_split(folder, split, lines, root, label_type)
     path = folder / f"dict.{label_type}.txt"
