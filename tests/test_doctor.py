@@ -141,6 +141,34 @@ def test_scripts_that_are_mixed_in_ordinary_text_are_not_look_alikes(data, capsy
     assert "look_alikes" not in doctor(capsys, data)[1]
 
 
+@pytest.mark.parametrize(
+    ("line", "word", "is_found"),
+    [
+        (3, "\u0430", True),  # the Cyrillic letter in German
+        (3, "\u0441\u043e\u0451", True),
+        (3, "\u0436\u0430", False),  # no German letter looks like the first
+        (30, "o", True),  # the Latin letter in Russian
+        (30, "xix", False),
+        (30, "HTC", False),
+        (30, "google", False),
+        (60, "o", True),
+    ],
+)
+def test_a_word_all_in_look_alikes_of_another_alphabet(data, capsys, line, word, is_found):
+    edit(data / "train.ltr", line, lambda text: f"{' '.join(word)} | {text}")
+    _, found = doctor(capsys, data)
+    assert ("disguised_word" in found) == is_found and "look_alikes" not in found
+    if is_found:
+        assert found["disguised_word"]["places"][0].startswith(f"train.ltr:{line} ")
+        assert found["disguised_word"]["severity"] == "warning"
+
+
+def test_a_language_written_in_two_alphabets_has_no_disguised_words(data, capsys):
+    for line in range(26, 49):
+        edit(data / "train.ltr", line, lambda text: f"o | {text}")
+    assert "disguised_word" not in doctor(capsys, data)[1]
+
+
 def test_text_that_is_not_composed_is_found_across_its_units(data, capsys):
     letters = " ".join(unicodedata.normalize("NFD", "ö"))
     edit(data / "train.ltr", 3, lambda text: f"{letters} {text}")

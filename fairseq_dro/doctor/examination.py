@@ -198,6 +198,7 @@ def _check_split(
         findings += text_checks.outside_dictionary(one, symbols, stops_training=stops_training)
     findings += text_checks.normal_forms(one)
     findings += text_checks.look_alikes(one)
+    findings += text_checks.disguised_words(one)
     findings += text_checks.references(one, stops_training=stops_training)
     findings += text_checks.language_tokens(one, adds_token=run.language_token)
     frames = length_checks.frames_of(manifest.n_samples, run.layers)

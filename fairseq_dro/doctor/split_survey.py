@@ -14,7 +14,8 @@ import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
-from fairseq_dro.doctor.scripts import AlphabetBits, alphabet_bits, has_several
+from fairseq_dro.doctor.scripts import BIT_OF_SCRIPT, AlphabetBits, alphabet_bits, has_several
+from fairseq_dro.languages import known_languages, own_table_of
 
 WORD_END = "|"
 PIECE_START = "\u2581"  # with which sentencepiece begins a word
@@ -33,6 +34,8 @@ class SplitSurvey:
         text_hash: [N] int64, equal for equal text of one language (in this process).
         is_composed: [N] bool, the text is in Unicode's form NFC.
         is_mixed: [N] bool, a word has letters of two alphabets.
+        has_foreign_word: [N] bool, a word is of one alphabet, and not of the language's.
+        n_words, n_foreign_words: words of each name of ``manifest.languages``, and such words.
         unknown: [N] bool, a unit is outside the dictionary.
         unit_counts: how often each unit occurs.
     """
@@ -46,6 +49,9 @@ class SplitSurvey:
     text_hash: np.ndarray
     is_composed: np.ndarray
     is_mixed: np.ndarray
+    has_foreign_word: np.ndarray
+    n_words: np.ndarray
+    n_foreign_words: np.ndarray
     unknown: np.ndarray
     unit_counts: dict[str, int]
 
@@ -72,12 +78,14 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
     n = len(manifest)
     numbers, alphabets = UnitNumbers(), AlphabetBits()
     mask = None if symbols is None else numbers.mask(symbols)
-    longer = _LongerUnits(numbers)
+    longer, scripts = _LongerUnits(numbers), script_bits(manifest)
     found = SplitSurvey(
         manifest, numbers,
         n_units=np.zeros(n, np.int64), needed=np.zeros(n, np.int64),
         n_characters=np.zeros(n, np.int64), first_unit=np.full(n, -1, np.int64),
         text_hash=_hashes(manifest), is_composed=np.ones(n, bool), is_mixed=np.zeros(n, bool),
+        has_foreign_word=np.zeros(n, bool), n_words=np.zeros(len(scripts), np.int64),
+        n_foreign_words=np.zeros(len(scripts), np.int64),
         unknown=np.zeros(n, bool), unit_counts={},
     )
     counts = np.zeros(N_CODE_POINTS, dtype=np.int64)
@@ -94,8 +102,17 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
         if mask is not None:
             unknown = np.flatnonzero(~numbers.is_in(mask, chunk.units))
             found.unknown[chunk.first + chunk.line_of(unknown)] = True
-        mixed = _mixed_words(chunk, longer, alphabets)
-        found.is_mixed[chunk.first + chunk.line_of(mixed)] = True
+        starts, bits = _words(chunk, longer, alphabets)
+        is_several = has_several(bits)
+        found.is_mixed[chunk.first + chunk.line_of(starts[is_several])] = True
+        if len(manifest.languages):
+            lines = chunk.first + chunk.line_of(starts)
+            codes = manifest.languages.codes[lines]
+            is_foreign = (bits & scripts[codes] == 0) & (bits > 0) & (scripts[codes] > 0)
+            is_foreign &= ~is_several
+            found.has_foreign_word[lines[is_foreign]] = True
+            found.n_words[:] += np.bincount(codes[bits > 0], minlength=len(scripts))
+            found.n_foreign_words[:] += np.bincount(codes[is_foreign], minlength=len(scripts))
         found.is_composed[rows] = _composed(manifest, chunk)
         tally = np.bincount(chunk.units)
         n_longer = max(len(tally) - len(counts), 0)
@@ -139,8 +156,10 @@ class _LongerUnits:
         return otherwise
 
 
-def _mixed_words(chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits) -> np.ndarray:
-    """Positions at which words with letters of two alphabets begin.
+def _words(
+    chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions at which words begin, and the alphabets of each as bits; none without word ends.
 
     Without word ends a whole sentence would be a word, and may name something foreign.
     """
@@ -148,14 +167,23 @@ def _mixed_words(chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits
     is_end = units == ord(WORD_END)
     begins = longer.look_up(units, longer.begins_word, units == ord(PIECE_START))
     if not len(units) or not (is_end.any() or begins.any()):
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.uint8)
     begins[0] = True
     begins[1:] |= is_end[:-1]
     begins[chunk.starts[:-1][chunk.starts[:-1] < len(units)]] = True
     single = np.where(units < N_CODE_POINTS, units, 0)
     bits = longer.look_up(units, longer.bits, alphabets.of_code_points(single))
     starts = np.flatnonzero(begins)
-    return starts[has_several(np.bitwise_or.reduceat(bits, starts))]
+    return starts, np.bitwise_or.reduceat(bits, starts)
+
+
+def script_bits(manifest: Manifest) -> np.ndarray:
+    """Of each language of a split, the bit of its alphabet; 0 where it is not one compared."""
+    known = known_languages(own_table_of(manifest.folder))
+    return np.array(
+        [BIT_OF_SCRIPT.get(known[name].script, 0) if name in known else 0
+         for name in manifest.languages.names], np.uint8,
+    )  # fmt: skip
 
 
 def _composed(manifest: Manifest, chunk: UnitChunk) -> np.ndarray | bool:

@@ -16,12 +16,14 @@ from fairseq_dro.doctor.finding import (
     places,
     shown_unit,
 )
-from fairseq_dro.doctor.scripts import alphabet_bits, strangers
-from fairseq_dro.doctor.split_survey import TOKEN, WORD_END, SplitSurvey
+from fairseq_dro.doctor.scripts import alphabet_bits, is_in_disguise, strangers
+from fairseq_dro.doctor.split_survey import TOKEN, WORD_END, SplitSurvey, script_bits
 from fairseq_dro.languages import known_languages, own_table_of
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
+MOST_FOREIGN = 0.2
+"""Share of a language's words in another alphabet up to which it is written in its own."""
 EXAMPLES = 20  # findings whose details are worked out
 
 
@@ -120,6 +122,36 @@ def look_alikes(survey: SplitSurvey) -> list[Finding]:
             f"words with letters of two alphabets: {number_of(len(rows), 'utterance')} of "
             f"{manifest.split}" + (f" ({listed(languages)})" if languages else ""),
             "replace the stray letters by those of the language's alphabet, in all splits",
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def disguised_words(survey: SplitSurvey) -> list[Finding]:
+    """Whole words in look-alikes of another alphabet, in languages that are written in one."""
+    manifest, languages = survey.manifest, survey.manifest.languages
+    if not survey.has_foreign_word.any():
+        return []
+    scripts = script_bits(manifest)
+    is_of_one = survey.n_foreign_words <= MOST_FOREIGN * survey.n_words
+    rows, details = [], []
+    for row in np.flatnonzero(survey.has_foreign_word & is_of_one[languages.codes]).tolist():
+        script = int(scripts[languages.codes[row]])
+        words = [word for word in survey.text(row).split() if is_in_disguise(word, script)]
+        if words:
+            rows.append(row)
+            details.append(f"{words[0]!r} is {strangers(words[0])}")
+    if not rows:
+        return []
+    return [
+        Finding(
+            "disguised_word",
+            Severity.WARNING,
+            "words all in look-alikes of another alphabet than the language's: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split} "
+            f"({listed(_languages(survey, np.array(rows)))})",
+            "replace their letters by those of the language's alphabet, in all splits",
             len(rows),
             places(manifest, rows, manifest.label_type, details),
         )
