@@ -251,6 +251,15 @@ def test_the_name_of_a_converted_file_fits_any_file_system():
     assert _target(Path("out"), "deu", "a").name == "a.flac"
 
 
+def test_who_has_a_split_in_some_rows_keeps_it_in_the_others(tmp_path, table):
+    rows = [("a", "test", "deu", "ja", "s1"), ("b", "", "deu", "nein", "s1"),
+            ("c", "", "deu", "jo", "s1"), ("d", "train", "deu", "oj", "s2"),
+            ("e", "", "deu", "na", "s2")]  # fmt: skip
+    assert prepare(tmp_path / "out", write_table(table, rows)) == 0
+    assert lines(tmp_path / "out" / "test.utt") == ["a", "b", "c"]
+    assert lines(tmp_path / "out" / "train.utt") == ["d", "e"]
+
+
 def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):
     assert prepare(tmp_path / "out", table) == 0
     assert prepare(tmp_path / "out", table) == 0

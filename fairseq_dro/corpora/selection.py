@@ -11,7 +11,7 @@ from pathlib import Path
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
 from fairseq_dro.corpora.language_choice import codes_or_set
-from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.recording import SPLITS, Recording, Rejection
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import WORD_BOUNDARY
 
@@ -106,7 +106,12 @@ def with_audio(
 
 
 def assign_splits(candidates: list[Candidate], args: argparse.Namespace) -> None:
-    """Give each utterance a split, where the corpus has none or other ones are asked for."""
+    """Give each utterance a split, where the corpus has none or other ones are asked for.
+
+    Where the corpus has splits for some utterances only, the others of their speakers follow them.
+    """
+    if args.splits != "hash" and args.split_by != "text":
+        _follow_speakers(candidates)
     chosen = [c for c in candidates if args.splits == "hash" or not c.split]
     items = [
         splits.Item(c.recording.utterance_id, c.recording.language, c.text, c.recording.speaker,
@@ -119,6 +124,19 @@ def assign_splits(candidates: list[Candidate], args: argparse.Namespace) -> None
     by_hash = splits.split_by_hash(items, valid, test, args.seed, together)
     for candidate, split in zip(chosen, by_hash):
         candidate.split = split
+
+
+def _follow_speakers(candidates: list[Candidate]) -> None:
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in candidates:
+        if one.split and one.recording.speaker:
+            key = (one.recording.language, one.recording.speaker)
+            found.setdefault(key, set()).add(one.split)
+    for one in candidates:
+        splits_of_speaker = found.get((one.recording.language, one.recording.speaker))
+        if not one.split and splits_of_speaker:
+            # One who is in several already: training gains most, and no held-out side grows
+            one.split = min(splits_of_speaker, key=SPLITS.index)
 
 
 def select(
