@@ -17,12 +17,12 @@ import soundfile
 from fairseq_dro.cli import main
 from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.doctor import examination
+from fairseq_dro.doctor import audio_checks, examination
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import audio_of, doctor, edit, remove, write_clean_folder
 from tests.in_process import make_task
-from tests.stock_commands import BIN, environment
+from tests.stock_commands import BIN, REPOSITORY, environment
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +198,10 @@ def test_language_tokens_that_contradict_the_languages(data, capsys):
     assert found["token_on_some_lines"]["places"] == ["train.ltr:6 (wav/deu_train_5)"]
 
 
-@pytest.mark.parametrize(
-    "how", ["missing", "unreadable", "cut", "rate", "channels", "silent", "clipped"]
-)
+HOW_AUDIO_IS_SPOILT = ("missing", "unreadable", "cut", "rate", "channels", "silent", "clipped")
+
+
+@pytest.mark.parametrize("how", HOW_AUDIO_IS_SPOILT)
 def test_a_planted_defect_of_audio_is_found(data, capsys, how):
     spoil_audio(audio_of(data, 20), how)
     status, found = doctor(capsys, data, "--all")
@@ -390,6 +391,38 @@ def test_what_is_shown_is_short_and_says_how_much_there_is(data, capsys):
     assert "ß (U+00DF)" in out and "    -> normalise the text" in out
     assert out.splitlines()[0].split()[:4] == ["language", "utts", "hours", "mean"]
     assert out.splitlines()[-1].startswith(f"{data}: 1 error")
+
+
+def test_every_kind_of_finding_has_a_planted_defect_in_a_test():
+    """Kinds are what the calls that make a finding say first; tests name them as strings."""
+    kinds, tests = set(), ""
+    for path in (REPOSITORY / "fairseq_dro" / "doctor").glob("*.py"):
+        calls = re.findall(
+            r"\b(?:Finding|_error|_warning|_outliers)\(\s*(?:\w+, \w+, )?f?\"([a-z_{}]+)\"",
+            path.read_text(),
+        )
+        kinds |= set(calls)
+    kinds |= {*audio_checks.WHATS, "language_not_validated", "language_not_tested"}
+    kinds -= {"language_not_{role}"}
+    for path in (REPOSITORY / "tests").glob("test_doctor*.py"):
+        tests += path.read_text()
+    tests += "".join(f'"audio_{how}"' for how in HOW_AUDIO_IS_SPOILT)
+    assert len(kinds) > 40
+    assert {kind for kind in kinds if f'"{kind}"' not in tests} == set()
+
+
+def test_a_split_without_utterances(data, capsys):
+    for suffix in ("ltr", "lang"):
+        (data / f"test.{suffix}").write_text("")
+    (data / "test.tsv").write_text(f"{data}\n")
+    status, found = doctor(capsys, data)
+    assert status == 1 and found.keys() == {"empty_split"}
+
+
+def test_a_folder_without_dictionary(data, capsys):
+    (data / "dict.ltr.txt").unlink()
+    status, found = doctor(capsys, data)
+    assert status == 1 and found.keys() == {"no_dictionary"}
 
 
 def test_a_folder_that_is_none_is_a_usage_error(tmp_path):

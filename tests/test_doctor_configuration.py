@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from fairseq_dro.cli import main
-from fairseq_dro.doctor import configuration
+from fairseq_dro.doctor import configuration, contradictions
 from fairseq_dro.doctor.contradictions import parse_layers
 from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS, frames_of
 from tests.conftest import TINY_SIZES
@@ -116,6 +117,28 @@ def test_contradictions_are_all_found_at_once(findings, overrides, said_by_kind)
         assert said in found[kind]["what"], kind
     sentences = {"out_of_range", "wrong_checkpoint", "unreadable_split", "no_corpora"}
     assert {kind for kind, one in found.items() if not one["mend"]} <= sentences
+
+
+def test_a_run_without_end_or_groups_and_tokens_that_stand_twice(capsys, clean, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(clean, data)
+    languages = (data / "train.lang").read_text().split()
+    targets = zip(languages, (data / "train.ltr").read_text().splitlines())
+    (data / "train.ltr").write_text("".join(f"[{iso}] {text}\n" for iso, text in targets))
+    options = ("--audio-per-language", "0", "--config-dir", str(CONFIG), "--config-name",
+               "finetune_ctc_dro")  # fmt: skip
+    _, found = doctor(
+        capsys, data, *options, "optimization.max_update=0", "+task.language_token=true"
+    )
+    assert found["no_end"]["severity"] == "warning"
+    assert found["option_missing"]["what"] == "model.w2v_path has no value"
+    assert found["token_twice"]["count"] == len(languages)
+    assert doctor(capsys, data, *options, "task.n=1")[1]["unknown_option"]["severity"] == "error"
+    found = contradictions._parts(
+        OmegaConf.create({"task": {"_name": "audio_finetuning"},
+                          "criterion": {"_name": contradictions.CRITERION}})
+    )  # fmt: skip
+    assert [finding.kind for finding in found] == ["parts_do_not_fit"]
 
 
 def test_validation_stops_at_what_does_not_fit_unless_it_is_skipped(findings):
