@@ -8,6 +8,8 @@ signal on to its workers add up to two. SIGINT (Ctrl-C) still ends a run at once
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 import threading
@@ -62,7 +64,7 @@ def _let_children_ignore_them() -> None:
 
     One that dies takes the training process with it (torch raises "DataLoader worker is killed by
     signal"), and their own handler comes after any that they inherit; a blocked signal stays
-    blocked. They end when training does.
+    blocked. They end when training does: see ``end_children``.
     """
     global _blocks_in_children
     if not _blocks_in_children:
@@ -70,3 +72,18 @@ def _let_children_ignore_them() -> None:
         os.register_at_fork(
             after_in_child=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         )
+        # multiprocessing was imported before, so that its own exit function comes after this one
+        atexit.register(end_children)
+
+
+def end_children() -> None:
+    """Kill the loader processes that are left when training is over.
+
+    multiprocessing ends daemons at exit by SIGTERM, which these do not hear, and waits for them.
+    """
+    children = [child for child in multiprocessing.active_children() if child.daemon]
+    if children and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would report them as lost
+    for child in children:
+        child.kill()
+        child.join()

@@ -16,7 +16,7 @@ from fairseq_dro.report.history import read_records
 from fairseq_dro.stop_requests import EXIT_STATUS
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import Moment, at
-from tests.stock_commands import BIN, environment, train_command
+from tests.stock_commands import BIN, environment, run, train_command
 
 OPTIONS = {
     "optimization__max_update": 16,
@@ -172,3 +172,14 @@ def test_torchrun_passes_sigterm_on_and_the_run_is_saved(tiny_data, tiny_checkpo
     text = (tmp_path / "output").read_text()
     stopped_at = text.split("stopped as asked at update ")[1].split()[0].rstrip(",;")
     assert updates_in(tmp_path) == int(stopped_at)
+
+
+def test_a_finished_run_ends_though_its_loader_processes_hear_no_signal(
+    tiny_data, tiny_checkpoint, tmp_path
+):
+    """multiprocessing ends them at exit by SIGTERM, and waits until they are gone."""
+    command = train_command(
+        tiny_data, tiny_checkpoint, dataset__num_workers=2, optimization__max_update=2
+    )
+    done = run(command, tmp_path, timeout=60)
+    assert "done training" in done.stdout
