@@ -474,6 +474,8 @@ def moved(low: float, high: float) -> Difference:
         (moved(-3, -1), moved(-3, 1), moved(-1, 1), GapVerdict.CLOSED),
         (moved(-3, -1), moved(-3, 1), moved(1, 3), GapVerdict.FROM_ABOVE),
         (moved(-3, -1), moved(1, 3), moved(3, 5), GapVerdict.FROM_ABOVE),
+        # the best rose a little, and surely; the worst fell a lot, and not quite surely
+        (moved(-20, -1), moved(-20, 0.5), moved(0.1, 0.5), GapVerdict.CLOSED),
         (moved(-3, -1), moved(-3, -1), moved(1, 3), GapVerdict.FROM_BOTH),
         (moved(-3, -1), moved(-5, -3), moved(-3, -1), GapVerdict.FROM_BELOW),
         (moved(-3, 1), moved(-3, -1), moved(1, 3), GapVerdict.NOT_SHOWN),

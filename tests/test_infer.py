@@ -584,3 +584,12 @@ def test_stock_infer_cannot_find_examples(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "ModuleNotFoundError: No module named 'examples'" in done.stdout
+
+
+def test_the_score_of_a_diverged_model_is_unknown_and_not_nan():
+    """NaN would be refused by everything that reads the records."""
+    from fairseq_dro.decoding.processor import _finite
+
+    assert [_finite(x) for x in (float("nan"), float("-inf"), None, -1.23456)] == [
+        None, None, None, -1.2346,
+    ]  # fmt: skip

@@ -199,7 +199,7 @@ class CollectingProcessor(InferenceProcessor):
             id=manifest.utterance_ids[row],
             language=manifest.languages[row] if manifest.languages else None,
             seconds=float(manifest.n_samples[row]) / self.task.cfg.sample_rate,
-            score=round(float(hypo["score"]), 4) if "score" in hypo else None,
+            score=_finite(hypo.get("score")),
             speaker=manifest.speakers[row] if manifest.speakers else None,
             corpus=manifest.corpora[row] if manifest.corpora else None,
         )
@@ -244,3 +244,8 @@ class CollectingProcessor(InferenceProcessor):
                 ", ..." if len(missing) > 10 else "",
             )
         return [by_row[row] for row in sorted(by_row)]
+
+
+def _finite(score: Any) -> float | None:
+    """In nats; None where there is none, or a diverged model gave NaN."""
+    return round(float(score), 4) if score is not None and math.isfinite(float(score)) else None

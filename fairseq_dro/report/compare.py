@@ -149,4 +149,8 @@ def _from_data(data: Path | None, arms: Sequence[Arm]) -> tuple[dict | None, dic
         "language_and_corpus"
     )
     groups = {f"{r.language}/{r.corpus}" if by_corpus else r.language for r in run.utterances}
-    return guess_and_seconds(data, sorted(group for group in groups if group), by_corpus)
+    try:
+        return guess_and_seconds(data, sorted(group for group in groups if group), by_corpus)
+    except UserError as error:  # the comparison itself needs none of it
+        logger.warning("the constant guess and the seconds are left out: %s", error)
+        return None, None

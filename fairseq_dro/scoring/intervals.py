@@ -105,6 +105,10 @@ def jackknife_variance(block: Block) -> float:
     return float((n - 1) / n * ((residuals / rest) ** 2).sum())
 
 
+SHRINKAGE_BLOCKS = 20
+"""So many blocks of a language weigh as much as all others in its variance."""
+
+
 class Noise(NamedTuple):
     """How languages' rates vary by the choice of speakers and sentences."""
 
@@ -114,10 +118,11 @@ class Noise(NamedTuple):
 
 
 def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
-    """Replicates less their mean, scaled to the jackknife variance.
+    """Replicates less their mean, scaled to the jackknife variance, which is shrunk.
 
-    A language whose own variance is not known, or is 0 for lack of errors, gets that of the others:
-    their variance per (rate x length), the mean one, times its own length and the mean rate.
+    A variance from n blocks is noise itself: it weighs (n - 1) / (n - 1 + 20) beside what the other
+    languages say, their variance per length times its own length. A language whose own variance is
+    not known, or is 0 for lack of errors, gets the latter alone.
     """
     rates = blocks.rates
     variances = np.array([jackknife_variance(block) for block in blocks.sums])
@@ -127,6 +132,7 @@ def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
         dispersion = float((variances[known] * totals[known] / rates[known]).mean())
         overall = float((rates * totals).sum() / totals.sum())
         variances = np.where(known, variances, dispersion * overall / totals)
+        variances = _shrunk(variances, totals, blocks.n_blocks)
     else:
         variances = np.zeros_like(rates)
     draws = np.nan_to_num(replicate_rates(blocks, n_replicates, seed), nan=0.0)
@@ -137,6 +143,14 @@ def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
         draws[:, index] = generator.standard_normal(n_replicates)
         spread[index] = 1.0
     return Noise(rates, variances, draws * (np.sqrt(variances) / spread))
+
+
+def _shrunk(variances: np.ndarray, lengths: np.ndarray, n_blocks: np.ndarray) -> np.ndarray:
+    """[G] variances, pulled to one variance per reference unit for all languages."""
+    degrees = n_blocks - 1.0
+    per_unit = np.average(variances * lengths, weights=np.maximum(degrees, 1e-9))
+    own = degrees / (degrees + SHRINKAGE_BLOCKS)
+    return own * variances + (1 - own) * per_unit / lengths
 
 
 def null_rates(blocks: Blocks, noise: Noise) -> np.ndarray:

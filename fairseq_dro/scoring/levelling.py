@@ -44,9 +44,9 @@ def gap_change(gap: Difference, worst: Difference, best: Difference) -> GapChang
         verdict = GapVerdict.NOT_SHOWN
     elif worst_fell and best_rose:
         verdict = GapVerdict.FROM_BOTH
-    elif worst_fell:
+    elif worst_fell and -worst.estimate >= best.estimate:
         verdict = GapVerdict.FROM_BELOW
-    elif best_rose:
+    elif best_rose and best.estimate >= -worst.estimate:
         verdict = GapVerdict.FROM_ABOVE
     else:
         verdict = GapVerdict.CLOSED

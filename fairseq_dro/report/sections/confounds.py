@@ -54,8 +54,8 @@ def confounds_section(data: ReportData) -> Section:
         columns = [Column("group loss with", numeric=False), Column("rank correlation")]
         section.blocks.append(Table(columns, table))
     caption = (
-        "The loss that moves q, at the last validation, one point per language. A clear slope "
-        "means that q follows this property, whatever the error rate"
+        "The group loss of training at the last validation, one point per language. A clear slope "
+        "means that weights that follow the loss follow this property, whatever the error rate"
     )
     caption += by_script
     if pictures:

@@ -93,8 +93,9 @@ def _from_the_log(run: TrainingRun) -> list:
         return [Paragraph("The run has not been validated yet.")]
     blocks: list = [
         Paragraph(
-            "This run has no history.jsonl: it was trained without the criterion group_dro_ctc, so "
-            "its log says nothing per language. What fairseq logged, over all languages together:"
+            "This run has no history.jsonl (it was trained without the criterion group_dro_ctc, or "
+            "the file is gone), and its log says nothing per language. What fairseq logged, over "
+            "all languages together:"
         )
     ]
     for name, rows in run.log.validations.items():

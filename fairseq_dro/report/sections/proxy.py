@@ -53,7 +53,8 @@ def proxy_section(data: ReportData) -> Section:
         )  # fmt: skip
     caption = (
         "First: Spearman's rank correlation over languages, at each validation, of CER with the "
-        "group loss that moves q (training) and with the mean loss of a validation utterance. "
+        "group loss of training (by which q moves, where it moves) and with the mean loss of a "
+        "validation utterance. "
         "Second: one point per language at the last validation."
     )
     if pictures:
@@ -64,16 +65,17 @@ def proxy_section(data: ReportData) -> Section:
 def _verdict(rho: float, n: int) -> str:
     if rho != rho:
         return (
-            "At the last validation all languages have the same CER or the same loss: whether the "
-            "loss is a fair proxy of errors cannot be seen yet."
+            "At the last validation fewer than three languages have a CER and a training loss, or "
+            "all have the same: whether the loss is a fair proxy of errors cannot be seen yet."
         )
     if rho > 0.6:
-        says = "languages with a high loss are those with a high error rate, so q goes where it is "
-        says += "needed"
+        says = "languages with a high loss are those with a high error rate, so weights that "
+        says += "follow the loss go where they are needed"
     elif rho > 0.2:
         says = "the loss tells only part of where the errors are"
     else:
-        says = "the loss does not tell where the errors are, so q goes elsewhere"
+        says = "the loss does not tell where the errors are, so weights "
+        says += "that follow the loss go elsewhere"
     doubt = "" if n >= 12 else f" With {n} languages this is a weak statement."
     return (
         f"At the last validation the rank correlation of group loss and CER is {rho:.2f}: "

@@ -23,7 +23,10 @@ def weights_section(data: ReportData) -> Section:
     path = run.q_path()
     if not path:
         section.blocks.append(
-            Paragraph("This run has no group weights: every language trains with the same weight.")
+            Paragraph(
+                "This run left no group weights: it was trained without the criterion "
+                "group_dro_ctc, or its history is gone."
+            )
         )
         return section
     n_groups = len(path[-1][1])
