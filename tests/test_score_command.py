@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fairseq_dro import cli
+from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.records import Record, format_line
 from fairseq_dro.scoring.utterances import score_utterance
 
@@ -392,3 +393,24 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "## Scores of r.jsonl\n"
+
+
+def test_a_column_without_ids_is_refused_where_the_order_differs(tmp_path):
+    """Else the languages of three utterances would be given to the wrong ones."""
+    ids = ["u1", "u2", "u3"]
+    (tmp_path / "ref").write_text("".join(f"{id} a b\n" for id in ids))
+    (tmp_path / "hyp").write_text("".join(f"{id} a b\n" for id in ["u3", "u1", "u2"]))
+    (tmp_path / "lang").write_text("deu\nfra\nspa\n")
+    source = ["score", "--ref", str(tmp_path / "ref"), "--hyp", str(tmp_path / "hyp")]
+    arguments = [*source, "--format", "kaldi", "--lang", str(tmp_path / "lang")]
+    with pytest.raises(UserError, match="are in another order"):
+        build_parser_and_run(arguments)
+    (tmp_path / "hyp").write_text((tmp_path / "ref").read_text())
+    assert build_parser_and_run(arguments) == 0
+
+
+def build_parser_and_run(arguments: list[str]) -> int:
+    from fairseq_dro.cli import build_parser
+    from fairseq_dro.report import score
+
+    return score.run(build_parser().parse_args(arguments))

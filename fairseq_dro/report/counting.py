@@ -131,6 +131,7 @@ class _Column:
         self.name, self.path = name, path
         self._rows = read_column(path, format)
         self._by_id: dict[str, str] | None = None
+        self._last_line = 0  # of the references
         head = list(itertools.islice(self._rows, 1))
         self._rows = itertools.chain(head, self._rows)
         if head and head[0][0] is not None:
@@ -141,6 +142,13 @@ class _Column:
             if id not in self._by_id:
                 raise UserError(f"{where}: the utterance {id} has no {self.name} in {self.path}.")
             return self._by_id[id]
+        line = int(where.rpartition(":")[2])
+        if line <= self._last_line:
+            raise UserError(
+                f"{where}: references and hypotheses are in another order, and {self.path} has no "
+                f"ids by which to tell whose {self.name} a line is: write `id {self.name}` lines."
+            )
+        self._last_line = line
         row = next(self._rows, None)
         if row is None:
             raise UserError(
