@@ -233,9 +233,15 @@ class Plan:
 
     def fill(self, n_samples: np.ndarray, batch_samples: float) -> np.ndarray:
         """[B] sum of audio of each batch over the aimed sum, 1 is exactly full."""
-        return np.array([n_samples[batch].sum() for batch in self.batches]) / batch_samples
+        return self._over_batches(np.add, n_samples) / batch_samples
 
     def padding(self, n_samples: np.ndarray) -> float:
         """Share of padded samples over all batches, 0 to 1."""
-        padded = sum(len(batch) * int(n_samples[batch].max()) for batch in self.batches)
-        return 1 - sum(int(n_samples[batch].sum()) for batch in self.batches) / padded
+        longest = self._over_batches(np.maximum, n_samples)
+        padded = int((longest * [len(batch) for batch in self.batches]).sum())
+        return 1 - int(n_samples[np.concatenate(self.batches)].sum()) / padded
+
+    def _over_batches(self, reduce: np.ufunc, n_samples: np.ndarray) -> np.ndarray:
+        """[B] ``reduce`` over the utterances of each batch, none of which is empty."""
+        sizes = np.array([len(batch) for batch in self.batches])
+        return reduce.reduceat(n_samples[np.concatenate(self.batches)], np.cumsum(sizes) - sizes)

@@ -83,7 +83,7 @@ class TrainingPlan:
         Raises:
             UserError: naming the groups.
         """
-        present = set(self.dataset.groups[self.trainable].tolist())
+        present = np.unique(self.dataset.groups[self.trainable])
         without = [name for group, name in enumerate(groups) if group not in present]
         if without:
             manifest = self.dataset.manifest
@@ -156,7 +156,7 @@ class TrainingPlan:
         hours = n_samples[items].sum() / sample_rate / 3600
         return (
             f"{len(items)} utterances, {hours:.2f} hours, "
-            f"{len(set(self.dataset.groups[items]))} groups in {len(self.batches)} batches, "
+            f"{len(np.unique(self.dataset.groups[items]))} groups in {len(self.batches)} batches, "
             f"filled {100 * self._fills().mean():.0f} % of "
             f"{self.planner.batch_samples / sample_rate:g} seconds on average, "
             f"{100 * self.plan.padding(n_samples):.1f} % padding"

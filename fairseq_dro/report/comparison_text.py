@@ -370,10 +370,7 @@ def _per_cent(rate: float) -> str:
 
 
 def _signed(rate: float) -> str:
-    if math.isnan(rate):
-        return ""
-    text = f"{100 * rate:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
+    return _with_sign(100 * rate, 1)
 
 
 def _fraction(value: float) -> str:
@@ -381,10 +378,14 @@ def _fraction(value: float) -> str:
 
 
 def _signed_fraction(value: float) -> str:
+    return _with_sign(value, 3)
+
+
+def _with_sign(value: float, digits: int) -> str:
     if math.isnan(value):
         return ""
-    text = f"{value:+.3f}"
-    return "0.000" if text in ("+0.000", "-0.000") else text
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text  # no sign before a nought
 
 
 def _p(value: float) -> str:

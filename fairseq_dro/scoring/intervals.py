@@ -121,8 +121,9 @@ def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
     """Replicates less their mean, scaled to the jackknife variance, which is shrunk.
 
     A variance from n blocks is noise itself: it weighs (n - 1) / (n - 1 + 20) beside what the other
-    languages say, their variance per length times its own length. A language whose own variance is
-    not known, or is 0 for lack of errors, gets the latter alone.
+    languages say, the mean variance of a reference unit over its own length. Where a language's own
+    is not known, or is 0 for lack of errors, the others' variance of a unit per rate, times the
+    overall rate and over its own length, stands in for it.
     """
     rates = blocks.rates
     variances = np.array([jackknife_variance(block) for block in blocks.sums])
@@ -146,7 +147,7 @@ def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
 
 
 def _shrunk(variances: np.ndarray, lengths: np.ndarray, n_blocks: np.ndarray) -> np.ndarray:
-    """[G] variances, pulled to one variance per reference unit for all languages."""
+    """[G] variances of rates, pulled to one variance of a reference unit for all languages."""
     degrees = n_blocks - 1.0
     per_unit = np.average(variances * lengths, weights=np.maximum(degrees, 1e-9))
     own = degrees / (degrees + SHRINKAGE_BLOCKS)

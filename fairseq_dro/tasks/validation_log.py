@@ -16,11 +16,9 @@ from fairseq_dro.criterions.group_sums import COLUMNS, column
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.languages import name_of
 from fairseq_dro.report.history import HISTORY_FILE, append_record
+from fairseq_dro.scoring import disparity
 
 logger = logging.getLogger(__name__)
-
-CVAR_FRACTION = 0.1
-"""``cvar_cer`` is the mean CER of the worst tenth of the groups, of one at least."""
 
 # Shapes: G groups, K columns of group_sums.COLUMNS.
 
@@ -63,9 +61,9 @@ class ValidationLog:
         for key, rate in (
             ("cer", lambda: _ratio(self._total("char_errors"), self._total("characters"))),
             ("wer", lambda: _ratio(self._total("word_errors"), self._total("words"))),
-            ("mean_cer", lambda: _over_groups(np.mean, self._cer())),
-            ("worst_cer", lambda: _over_groups(np.max, self._cer())),
-            ("cvar_cer", lambda: _over_groups(_mean_of_worst, self._cer())),
+            ("mean_cer", lambda: _over_groups(disparity.mean, self._cer())),
+            ("worst_cer", lambda: _over_groups(disparity.worst, self._cer())),
+            ("cvar_cer", lambda: _over_groups(disparity.cvar, self._cer())),
         ):
             metrics.log_derived(key, _rounded_percent(rate))
 
@@ -103,9 +101,9 @@ class ValidationLog:
             "loss_nats": float(_ratio(self._total("loss_nats"), self._total("n_utterances"))),
             "cer": float(_ratio(self._total("char_errors"), self._total("characters"))),
             "wer": float(_ratio(self._total("word_errors"), self._total("words"))),
-            "mean_cer": _over_groups(np.mean, cer),
-            "worst_cer": _over_groups(np.max, cer),
-            "cvar_cer": _over_groups(_mean_of_worst, cer),
+            "mean_cer": _over_groups(disparity.mean, cer),
+            "worst_cer": _over_groups(disparity.worst, cer),
+            "cvar_cer": _over_groups(disparity.cvar, cer),
             "worst_language": self.state.groups[int(np.nanargmax(cer))]
             if np.isfinite(cer).any()
             else None,
@@ -166,11 +164,6 @@ def _ratio(errors, total):
     """Elementwise, NaN where there is nothing to divide by."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.asarray(total) > 0, np.divide(errors, total), np.nan)
-
-
-def _mean_of_worst(rates: np.ndarray) -> float:
-    n_worst = max(1, round(CVAR_FRACTION * len(rates)))
-    return float(np.sort(rates)[-n_worst:].mean())
 
 
 def _over_groups(function: Callable[[np.ndarray], float], rates: np.ndarray) -> float:
