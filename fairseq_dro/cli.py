@@ -23,7 +23,10 @@ SUB_COMMANDS = {
     ),
     "score": ("fairseq_dro.report.score", "error rates of records or text files, with intervals"),
     "report": ("fairseq_dro.report.command", "one page about a run: who is left behind"),
-    "compare": ("fairseq_dro.report.compare", "runs side by side: paired tests, levelling down"),
+    "compare": (
+        "fairseq_dro.report.compare.command",
+        "runs side by side: paired tests, levelling down",
+    ),
     "checkpoints": ("fairseq_dro.report.checkpoints", "which checkpoint each criterion chooses"),
 }
 

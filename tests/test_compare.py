@@ -11,12 +11,15 @@ import pytest
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
-from fairseq_dro.report.arms import group_runs, read_arms
-from fairseq_dro.report.comparison import Comparison, Verdict, compare_arms
-from fairseq_dro.report.comparison_figure import draw_comparison, highlighted
-from fairseq_dro.report.comparison_text import notes, side_by_side, summary
-from fairseq_dro.report.difference_figure import draw_differences
-from fairseq_dro.report.pareto_figure import draw_pareto, pareto_front
+from fairseq_dro.report.compare.arm_difference import Verdict
+from fairseq_dro.report.compare.arms import group_runs, read_arms
+from fairseq_dro.report.compare.comparison import Comparison, compare_arms
+from fairseq_dro.report.compare.curves_figure import draw_comparison, highlighted
+from fairseq_dro.report.compare.difference_figure import draw_differences
+from fairseq_dro.report.compare.notes import notes
+from fairseq_dro.report.compare.pareto_figure import draw_pareto, pareto_front
+from fairseq_dro.report.compare.side_by_side import side_by_side
+from fairseq_dro.report.compare.summary import summary
 from fairseq_dro.scoring.levelling import GapVerdict, gap_change
 from fairseq_dro.scoring.paired import Difference
 from fairseq_dro.scoring.records import format_line

@@ -61,7 +61,7 @@ def text_of(
     training_run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
 ) -> str:
     """Choices, commands and test numbers as Markdown."""
-    from fairseq_dro.report.comparison_text import layout
+    from fairseq_dro.report.text_table import layout
 
     parts = [
         f"# Choosing a checkpoint of {training_run.name}\n",

@@ -1,6 +1,6 @@
 """Arms side by side, group by group, and what of their differences is shown: the numbers.
 
-``comparison_text`` writes them as Markdown, ``Comparison.as_record`` as JSON.
+``document`` writes them as Markdown, ``Comparison.as_record`` as JSON.
 """
 
 from __future__ import annotations
@@ -9,71 +9,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-import numpy as np
-
-from fairseq_dro.report.arms import Arm
+from fairseq_dro.report.compare.arm_difference import ArmDifference, Verdict
+from fairseq_dro.report.compare.arms import Arm
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.scoring import disparity, levelling, paired
 
 FORMAT = 1
-LEVEL = 1 - paired.CONFIDENCE
 MEASURES = {**disparity.MEASURES, "best": levelling.best}
-
-
-class Verdict(str, Enum):
-    """On one group, after Holm's correction over the groups; the value is for files."""
-
-    BETTER = "better"
-    SAME = "same"
-    """No difference is shown; there may be one that the test split is too small to show."""
-    WORSE = "worse"
-    NONE = "no verdict"
-    """One block: how much it varies is not known."""
-
-
-@dataclass(frozen=True)
-class ArmDifference:
-    """One arm against the baseline; differences are other - baseline, of CER as a fraction.
-
-    Attributes:
-        codes: [G] names of the groups, as in the arrays of ``by_group``.
-        holm_p: [G].
-        measures: by name, as in ``MEASURES``, and ``micro``.
-    """
-
-    name: str
-    codes: Sequence[str]
-    by_group: paired.Difference
-    holm_p: np.ndarray
-    measures: Mapping[str, paired.Difference]
-
-    @property
-    def verdicts(self) -> dict[str, Verdict]:
-        """By group."""
-        found = {}
-        for index, code in enumerate(self.codes):
-            p, estimate = self.holm_p[index], self.by_group.estimate[index]
-            if np.isnan(p):
-                found[code] = Verdict.NONE
-            elif p > LEVEL:
-                found[code] = Verdict.SAME
-            else:
-                found[code] = Verdict.BETTER if estimate < 0 else Verdict.WORSE
-        return found
-
-    def count(self) -> Counter[Verdict]:
-        """Groups by verdict."""
-        return Counter(self.verdicts.values())
-
-    @property
-    def gap(self) -> levelling.GapChange:
-        """Whether and from where the gap closed."""
-        return levelling.gap_change(
-            self.measures["gap"], self.measures["worst"], self.measures["best"]
-        )
 
 
 @dataclass(frozen=True)

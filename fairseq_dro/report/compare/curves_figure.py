@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_dro.report.arms import Arm
-from fairseq_dro.report.comparison import Comparison
+from fairseq_dro.report.compare.arms import Arm
+from fairseq_dro.report.compare.comparison import Comparison
 
 # Okabe and Ito's colours for colour-blind readers (Nature Methods 8, 2011, p. 441); yellow is left
 # out, it vanishes on white. Line styles repeat the difference without colour.

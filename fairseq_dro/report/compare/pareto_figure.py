@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_dro.report.comparison import MEASURES, Comparison
-from fairseq_dro.report.comparison_figure import save_figure
+from fairseq_dro.report.compare.comparison import MEASURES, Comparison
+from fairseq_dro.report.compare.curves_figure import save_figure
 
 # Okabe and Ito's colours; the marker repeats the difference
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -22,8 +22,8 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.report.run_folder import RESULTS
 
 if TYPE_CHECKING:
-    from fairseq_dro.report.arms import Arm
-    from fairseq_dro.report.comparison import Comparison
+    from fairseq_dro.report.compare.arms import Arm
+    from fairseq_dro.report.compare.comparison import Comparison
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see ``arms`` and ``paired_records.pair``.
     """
-    from fairseq_dro.report.arms import group_runs, read_arms
-    from fairseq_dro.report.comparison import compare_arms
+    from fairseq_dro.report.compare.arms import group_runs, read_arms
+    from fairseq_dro.report.compare.comparison import compare_arms
+    from fairseq_dro.report.compare.document import as_markdown
 
     if bool(args.runs) == bool(args.arm):
         raise UserError(
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         if len(arm.runs) > 1:
             logger.info("arm %s: %s", arm.name, ", ".join(str(run.folder) for run in arm.runs))
     comparison = compare_arms(arms, *_from_data(args.data, arms))
-    text = _text(comparison, args.title)
+    text = as_markdown(comparison, args.title)
     sys.stdout.write(text)
     if args.out is not None:
         try:
@@ -82,33 +83,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _text(comparison: Comparison, title: str) -> str:
-    from fairseq_dro.report.comparison_text import cautions, difference_section, side_by_side
-
-    updates = ", ".join(f"{arm.name} {_updates(arm)}" for arm in comparison.arms)
-    return "\n".join(
-        [
-            f"# {title}",
-            "",
-            f"Test split; rates in per cent; q at the last validation. Updates: {updates}.",
-            "",
-            side_by_side(comparison),
-            *(f"**{sentence}**\n" for sentence in cautions(comparison)),
-            *(difference_section(comparison, one) for one in comparison.differences),
-        ]
-    )
-
-
-def _updates(arm: Arm) -> str:
-    updates = {run.updates for run in arm.runs}
-    told = f"{min(updates)}" if len(updates) == 1 else f"{min(updates)} to {max(updates)}"
-    return told if len(arm.runs) == 1 else f"{told} ({len(arm.runs)} runs)"
-
-
 def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
-    from fairseq_dro.report.comparison_figure import draw_comparison
-    from fairseq_dro.report.difference_figure import draw_differences
-    from fairseq_dro.report.pareto_figure import draw_pareto
+    from fairseq_dro.report.compare.curves_figure import draw_comparison
+    from fairseq_dro.report.compare.difference_figure import draw_differences
+    from fairseq_dro.report.compare.pareto_figure import draw_pareto
 
     written: list[Path] = []
 
@@ -138,7 +116,7 @@ def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
 
 def _from_data(data: Path | None, arms: Sequence[Arm]) -> tuple[dict | None, dict | None]:
     """CER of the constant guess and seconds of training speech, by group; None where unknown."""
-    from fairseq_dro.report.guess_and_seconds import guess_and_seconds
+    from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds
 
     data = data or arms[0].runs[0].data
     if data is None:
