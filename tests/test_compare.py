@@ -11,7 +11,7 @@ import pytest
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
-from fairseq_dro.report.compare.arm_difference import Verdict
+from fairseq_dro.errors import UserError
 from fairseq_dro.report.compare.arms import group_runs, read_arms
 from fairseq_dro.report.compare.comparison import Comparison, compare_arms
 from fairseq_dro.report.compare.curves_figure import draw_comparison, highlighted
@@ -20,6 +20,9 @@ from fairseq_dro.report.compare.notes import notes
 from fairseq_dro.report.compare.pareto_figure import draw_pareto, pareto_front
 from fairseq_dro.report.compare.side_by_side import side_by_side
 from fairseq_dro.report.compare.summary import summary
+from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.training_run import read_training_run
+from fairseq_dro.report.verdicts import Verdict, verdicts
 from fairseq_dro.scoring.levelling import GapVerdict, gap_change
 from fairseq_dro.scoring.paired import Difference
 from fairseq_dro.scoring.records import format_line
@@ -435,6 +438,35 @@ def test_groups_of_language_and_corpus_are_compared_as_such(tmp_path):
     assert comparison.codes == ["deu/mls", "deu/swc"]
     rows = rows_of(side_by_side(comparison))
     assert rows["deu/mls German (mls)"][-2:] == ["0.500", "0.500"]
+
+
+def with_corpora(run: Path, corpora: dict[str, str | None]) -> Path:
+    """Corpora by id, null or left out where it is not known."""
+    path = run / "decode_test" / "utterances.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({**record, "corpus": corpora.get(record["id"])}) for record in records]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return run
+
+
+def test_report_and_compare_name_the_group_of_a_record_without_corpus_alike(tmp_path):
+    corpora = {f"deu_{index:03d}": "mls" for index in range(5)}
+    runs = [
+        with_corpora(plant_run(tmp_path / name, {"deu": utterances("deu", 10, errors)}), corpora)
+        for name, errors in (("erm", 50), ("ctc_dro", 10))
+    ]
+    run, baseline = (read_training_run(folder) for folder in runs[::-1])
+    found = verdicts(run, baseline, by_corpus=True)
+    assert found == {"deu": "better", "deu/mls": "better"}
+    assert set(found) == set(RunScores(run.utterances, by_corpus=True).groups)
+
+
+def test_a_corpus_that_only_one_run_knows_matters_for_groups_of_corpora_alone(two_runs):
+    with_corpora(two_runs[0], {"deu_003": "mls"})
+    first, second = (read_training_run(folder) for folder in two_runs)
+    assert set(verdicts(first, second, by_corpus=False)) == {"deu", "kat"}
+    with pytest.raises(UserError, match="deu_003 in different groups: deu and deu/mls"):
+        verdicts(first, second, by_corpus=True)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,16 @@ def group_names(
     return Categories(names, codes)
 
 
+def group_of(language: str | None, corpus: str | None, by_corpus: bool) -> str | None:
+    """The group of one decoded utterance, named as ``group_names`` does.
+
+    One of an unknown corpus is in the group of its language; one without language has none.
+    """
+    if language is None:
+        return None
+    return f"{language}{SEPARATOR}{corpus}" if by_corpus and corpus else language
+
+
 def language_of(group: str) -> str:
     """ISO 639-3 code of a group's language."""
     return group.partition(SEPARATOR)[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_dro.data.groups import group_of
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.edits import TextErrors, count_text_errors
@@ -79,7 +80,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> Paire
         for run in runs:
             mine = _by_id(run)
             if run is not first:
-                _require_same(first, reference, run, mine)
+                _require_same(first, reference, run, mine, by_corpus)
             if run is runs[0]:
                 same = sum(_same_hypothesis(mine[id], reference[id]) for id in ids)
                 agreeing.append(same / len(ids))
@@ -131,17 +132,19 @@ def _by_id(run: DecodedRun) -> dict[str, Record]:
 
 
 def _group(run: DecodedRun, record: Record, by_corpus: bool) -> str:
-    if record.language is None:
+    group = group_of(record.language, record.corpus, by_corpus)
+    if group is None:
         raise UserError(
             f"{run.name}: the utterance {record.id} has no language, and runs are compared by "
             "language: give the test split a .lang file and decode it again."
         )
-    return f"{record.language}/{record.corpus}" if by_corpus else record.language
+    return group
 
 
 def _require_same(
-    first: DecodedRun, reference: dict[str, Record], run: DecodedRun, mine: dict[str, Record]
-) -> None:
+    first: DecodedRun, reference: dict[str, Record], run: DecodedRun, mine: dict[str, Record],
+    by_corpus: bool,
+) -> None:  # fmt: skip
     lacking = sorted(reference.keys() - mine.keys())
     foreign = sorted(mine.keys() - reference.keys())
     if lacking or foreign:
@@ -161,10 +164,14 @@ def _require_same(
                 f"{_quoted(theirs.reference)} and {_quoted(ours.reference)}; decode both on one "
                 "test split."
             )
-        if (theirs.language, theirs.corpus) != (ours.language, ours.corpus):
+        groups = [
+            group_of(record.language, record.corpus, by_corpus) or "none"
+            for record in (theirs, ours)
+        ]
+        if groups[0] != groups[1]:
             raise UserError(
-                f"{first.name} and {run.name} have the utterance {id} in different languages: "
-                f"{theirs.language} and {ours.language}; decode both on one test split."
+                f"{first.name} and {run.name} have the utterance {id} in different groups: "
+                f"{groups[0]} and {groups[1]}; decode both on one test split."
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fairseq_dro.data.groups import group_of
 from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring import disparity
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
@@ -72,8 +73,7 @@ class RunScores:
 
     def group_of(self, record: Record) -> str:
         """Name of the group; ``all`` for a split without languages."""
-        language = record.language or "all"
-        return f"{language}/{record.corpus}" if self.by_corpus and record.corpus else language
+        return group_of(record.language, record.corpus, self.by_corpus) or "all"
 
     @property
     def cer(self) -> dict[str, float]:

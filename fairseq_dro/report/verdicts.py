@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 
+from fairseq_dro.data.groups import group_of
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.training_run import TrainingRun
 from fairseq_dro.scoring.paired import CONFIDENCE, difference_by_language, holm
 from fairseq_dro.scoring.records import Record
 
-BETTER, SAME, WORSE = "better", "same", "worse"
+LEVEL = 1 - CONFIDENCE
+
+
+class Verdict(str, Enum):
+    """On one group, after Holm's correction over the groups; the value is for files."""
+
+    BETTER = "better"
+    SAME = "same"
+    """No difference is shown; there may be one that the test split is too small to show."""
+    WORSE = "worse"
+    NONE = "no verdict"
+    """One block: how much it varies is not known."""
+
+
+BETTER, SAME, WORSE = (one.value for one in (Verdict.BETTER, Verdict.SAME, Verdict.WORSE))
+
+
+def verdict_of(difference: float, holm_p: float) -> Verdict:
+    """Args: other - baseline, of an error rate; p after Holm's correction, NaN where unknown."""
+    if np.isnan(holm_p):
+        return Verdict.NONE
+    if holm_p > LEVEL:
+        return Verdict.SAME
+    return Verdict.BETTER if difference < 0 else Verdict.WORSE
 
 
 def verdicts(run: TrainingRun, baseline: TrainingRun, by_corpus: bool) -> dict[str, str]:
-    """By group, after Holm's correction over the groups; empty where utterances have no language.
+    """By group; empty where utterances have no language.
 
-    ``same`` says that no difference is shown. A group of one block, of which it is not known how
-    much it varies, has no verdict, nor has one whose references are all empty.
+    A group of one block has no verdict and is left out, as is one whose references are all empty.
 
     Raises:
         UserError: the two were not decoded on the same utterances; see ``paired_records.pair``.
@@ -32,25 +56,14 @@ def verdicts(run: TrainingRun, baseline: TrainingRun, by_corpus: bool) -> dict[s
         return {}
     blocks = pair([[one] for one in decoded], by_corpus).characters
     difference = difference_by_language(blocks, baseline=0, other=1)
-    p = holm(difference.p)
-    found = {}
-    for index, group in enumerate(blocks.languages):
-        if np.isnan(p[index]):
-            continue
-        if p[index] > 1 - CONFIDENCE:
-            found[group] = SAME
-        else:
-            found[group] = BETTER if difference.estimate[index] < 0 else WORSE
-    return found
+    judged = zip(blocks.languages, map(verdict_of, difference.estimate, holm(difference.p)))
+    return {group: verdict.value for group, verdict in judged if verdict is not Verdict.NONE}
 
 
 def _with_text(records: Sequence[Record], by_corpus: bool) -> list[Record]:
     """Without the groups that have no reference character."""
-    length: Counter[tuple[str | None, str | None]] = Counter()
-    for record in records:
-        length[_group(record, by_corpus)] += record.characters.reference_length
-    return [record for record in records if length[_group(record, by_corpus)]]
-
-
-def _group(record: Record, by_corpus: bool) -> tuple[str | None, str | None]:
-    return record.language, record.corpus if by_corpus else None
+    groups = [group_of(record.language, record.corpus, by_corpus) for record in records]
+    length: Counter[str | None] = Counter()
+    for record, group in zip(records, groups):
+        length[group] += record.characters.reference_length
+    return [record for record, group in zip(records, groups) if length[group]]

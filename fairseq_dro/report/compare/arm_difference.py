@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
+from fairseq_dro.report.verdicts import Verdict, verdict_of
 from fairseq_dro.scoring import levelling, paired
-
-LEVEL = 1 - paired.CONFIDENCE
-
-
-class Verdict(str, Enum):
-    """On one group, after Holm's correction over the groups; the value is for files."""
-
-    BETTER = "better"
-    SAME = "same"
-    """No difference is shown; there may be one that the test split is too small to show."""
-    WORSE = "worse"
-    NONE = "no verdict"
-    """One block: how much it varies is not known."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +31,8 @@ class ArmDifference:
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """By group."""
-        found = {}
-        for index, code in enumerate(self.codes):
-            p, estimate = self.holm_p[index], self.by_group.estimate[index]
-            if np.isnan(p):
-                found[code] = Verdict.NONE
-            elif p > LEVEL:
-                found[code] = Verdict.SAME
-            else:
-                found[code] = Verdict.BETTER if estimate < 0 else Verdict.WORSE
-        return found
+        judged = map(verdict_of, self.by_group.estimate, self.holm_p)
+        return dict(zip(self.codes, judged))
 
     def count(self) -> Counter[Verdict]:
         """Groups by verdict."""

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_dro.report.compare.arm_difference import ArmDifference, Verdict
+from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.arms import Arm
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
+from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity, levelling, paired
 
 FORMAT = 1

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro.languages import name_of
-from fairseq_dro.report.compare.arm_difference import ArmDifference, Verdict
+from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.curves_figure import save_figure
+from fairseq_dro.report.verdicts import Verdict
 
 ROWS_PER_PANEL = 48
 _LOOKS = {  # colour, marker, filled; Okabe and Ito's colours

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairseq_dro.report.compare.arm_difference import ArmDifference, Verdict
+from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.number_text import (
     fraction,
@@ -13,6 +13,7 @@ from fairseq_dro.report.compare.number_text import (
     signed_fraction,
 )
 from fairseq_dro.report.text_table import layout
+from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity
 
 NAMES = {
