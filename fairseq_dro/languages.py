@@ -2,7 +2,7 @@
 
 A language is named by its three-letter ISO 639-3 code everywhere: in ``{split}.lang``, in the
 history of a run and in the scores. The table ``languages.tsv`` holds the languages of ML-SUPERB
-(143 published codes), FLEURS (102), Common Voice (up to release 24) and espeak-ng. A language
+(143 published codes), FLEURS (102), Common Voice (up to release 27) and espeak-ng. A language
 outside it is added by a table of one's own, in the same columns (``own_table``); a row there
 replaces a row of the package.
 
@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 PACKAGE_TABLE = Path(__file__).with_name("languages.tsv")
 COLUMNS = (
@@ -72,6 +73,14 @@ def scored_without_spaces(code: str, own_table: str | Path | None = None) -> boo
     """
     language = _tables(own_table).by_code.get(code)
     return bool(language and language.scored_without_spaces)
+
+
+def is_code(tag: str) -> bool:
+    """Whether the package's table has ``tag`` as a code of a language, its own or another one
+    (``deu``, ``ger``, ``org_jpn``).
+    """
+    tables = _tables(None)
+    return tag in tables.by_code or tag in tables.by_other_code
 
 
 def known_languages(own_table: str | Path | None = None) -> Mapping[str, Language]:
@@ -179,14 +188,7 @@ def _tables(own_table: str | Path | None) -> _Tables:
 
 def _read(path: Path) -> dict[str, Language]:
     """Rows of a table by code; a `UserError` names the line that has another form."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: the language table cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: the language table is not UTF-8 text (byte {error.start}): convert it"
-        ) from None
+    lines = [line for _, line in lines_of(path)]
     header = lines[0].split("\t") if lines else []
     if tuple(header) not in (COLUMNS, COLUMNS[:N_NEEDED_COLUMNS]):
         expected = "\t".join(COLUMNS)

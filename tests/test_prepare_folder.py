@@ -192,17 +192,53 @@ def test_what_is_not_utf_8_or_not_closed_is_told_in_one_sentence(tmp_path, table
     own = tmp_path / "own.txt"
     own.write_bytes(b"\xff 1\n")
     assert prepare(tmp_path / "out", table, "--dictionary", own) == 2
-    assert "own.txt is not UTF-8 text (byte 0)" in capsys.readouterr().err
-    assert prepare(tmp_path / "out", table, "--languages", own) == 2
-    assert "own.txt: the language table is not UTF-8" in capsys.readouterr().err
+    assert "own.txt:1 is not UTF-8 text: convert" in capsys.readouterr().err
+    for option in ("--languages", "--languages-set", "--few-shot=1 --few-shot-languages"):
+        assert prepare(tmp_path / "out", table, *option.split(), own) == 2
+        assert "own.txt:1 is not UTF-8 text: convert" in capsys.readouterr().err
+    own.write_bytes("deu\n".encode("utf-16"))
+    assert prepare(tmp_path / "out", table, "--languages-set", own) == 2
+    assert "`iconv -f UTF-16 -t UTF-8`" in capsys.readouterr().err
     rows = [f"a.wav,{'ja ' * 5},deu\n".encode() for _ in range(900)]
     sheet = table.with_suffix(".CSV")
     sheet.write_bytes(b"path,text,language\n" + b"".join(rows) + b"b.wav,\xff,deu\n")
     assert prepare(tmp_path / "out", sheet) == 2
-    assert "t.CSV is not UTF-8 text (after line" in capsys.readouterr().err
+    assert "t.CSV:902 is not UTF-8 text" in capsys.readouterr().err
     sheet.write_bytes(b"path,text,language\n" + rows[0] + b'b.wav,"ja,deu\n' + rows[1])
     assert prepare(tmp_path / "out", sheet) == 2
     assert "t.CSV:3 is no row of a CSV file" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path, table):
+    symbols = [f"{symbol} 1\n" for symbol in "|aeijnoαιν\u0085"]
+    own_set, own_dictionary = tmp_path / "set.txt", tmp_path / "dict.txt"
+    header = "code\tname\tfamily\tscript\tscored_without_spaces\tother_codes\n"
+    own_languages = tmp_path / "languages.tsv"
+    call = ["--languages-set", own_set, "--dictionary", own_dictionary, "--languages",
+            own_languages]  # fmt: skip
+    rows = [",".join(line.split("\t")) for line in lines(table)]
+    written = []
+    for mark, end in (("", "\n"), ("\ufeff", "\r\n")):
+        for path, text in (
+            (own_set, "deu\nell\n"), (own_dictionary, "".join(symbols)),
+            (own_languages, f"{header}deu\tGerman\tOurs\tLatn\tno\t\n"),
+            (table.with_suffix(".csv"), "\n".join(rows) + "\n"),
+            (table, "\n".join(lines(table)) + "\n"),
+        ):  # fmt: skip
+            path.write_bytes((mark + text.replace("\n", end)).encode())
+        for kind in (".tsv", ".csv"):
+            out = tmp_path / f"out{len(written)}"
+            assert prepare(out, table.with_suffix(kind), *call) == 0
+            names = ("train.ltr", "train.lang", "train.tsv", "test.utt", "dict.ltr.txt")
+            written.append([(out / name).read_bytes() for name in names])
+    assert written[0][-1] == "".join(symbols).encode()
+    assert all(one == written[0] for one in written)
+
+
+def test_a_dictionary_with_a_symbol_twice_is_refused_by_line(tmp_path, table, capsys):
+    own = write_lines(tmp_path / "dict.txt", ["a 2\n", "b 1\n", "a 1\n"])
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 2
+    assert "dict.txt:3: 'a' is in line 1 already" in capsys.readouterr().err
 
 
 def test_half_a_character_is_rejected_and_written_down(tmp_path, table):

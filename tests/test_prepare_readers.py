@@ -342,7 +342,7 @@ def test_a_json_line_that_cannot_be_meant_is_named(tmp_path, capsys, lines, mess
 def test_a_table_that_is_not_utf_8_is_refused(tmp_path, capsys):
     (tmp_path / "t.tsv").write_bytes(b"path\ttext\tlanguage\na.wav\tgr\xfcn\tdeu\n")
     assert prepare("table", tmp_path / "out", "--table", tmp_path / "t.tsv") == 2
-    assert "t.tsv is not UTF-8" in capsys.readouterr().err
+    assert "t.tsv:2 is not UTF-8" in capsys.readouterr().err
 
 
 def test_every_reader_names_the_public_loader_of_its_layout_and_is_reached_by_its_name(capsys):

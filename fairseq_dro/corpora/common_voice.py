@@ -18,9 +18,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_dro.corpora.reader import Reader, lines_of, require_folder
+from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 COLUMNS = ("client_id", "path", "sentence")
 NO_ROW = "clip that no table names"

@@ -17,9 +17,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_dro.corpora.reader import Reader, lines_of, require_folder
+from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 N_FIELDS = 7
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}

@@ -9,6 +9,7 @@ from fairseq_dro.corpora import units
 from fairseq_dro.corpora.recording import Rejection
 from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 OUTSIDE_DICTIONARY = "symbol outside the dictionary"
 
@@ -74,22 +75,20 @@ def symbols_of(dictionary: Path) -> list[str]:
     """Symbols of fairseq's dictionary format, ``symbol count`` a line.
 
     Raises:
-        UserError: with the line that is another, or it is not UTF-8.
+        UserError: with the line that is another, holds a symbol again, or is not UTF-8.
     """
-    symbols = []
-    try:
-        lines = dictionary.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{dictionary} is not UTF-8 text (byte {error.start}): convert it, for example with "
-            "`iconv -t UTF-8`."
-        ) from None
-    for number, line in enumerate(lines, start=1):
+    symbols: dict[str, int] = {}
+    for number, line in lines_of(dictionary):
         symbol, _, count = line.rstrip().rpartition(" ")
-        if not symbol or not count.isdigit():
+        if not symbol or not count.isdecimal():
             raise UserError(
                 f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
                 "a count."
             )
-        symbols.append(symbol)
-    return symbols
+        if symbol in symbols:
+            raise UserError(
+                f"{dictionary}:{number}: {symbol!r} is in line {symbols[symbol]} already, and "
+                "fairseq loads no dictionary that has a symbol twice: remove one of them."
+            )
+        symbols[symbol] = number
+    return list(symbols)

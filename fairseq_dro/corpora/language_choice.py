@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_dro import languages
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 _CODES = re.compile(r"[a-z]{3}(,[a-z]{3})*,?")
 _SET_FOLDERS = (
@@ -115,7 +116,7 @@ def read_set(name: str, own_table: Path | None = None) -> list[str]:
             )
         path = found[0]
     codes: dict[str, None] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in lines_of(path):
         if line.strip() and not line.startswith("#"):
             code = line.split("\t")[0].strip()
             languages.require_known(code, f"{path}:{number}", own_table)

@@ -23,9 +23,10 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from fairseq_dro.corpora.reader import Reader, lines_of, require_folder
+from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 CORPORA = (
     "ALFFA", "LAD", "M-AILABS", "NST", "commonvoice", "fleurs", "googlei18n_asr",

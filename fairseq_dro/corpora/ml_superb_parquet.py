@@ -94,7 +94,7 @@ class MlSuperbParquet(Reader):
                     yield Recording(
                         utterance_id=utterance_id,
                         language=code,
-                        text=split_language_token(values["text"])[1],
+                        text=split_language_token(values["text"], code)[1],
                         audio=ParquetAudio(path, group, row),
                         where=where,
                         split=split,

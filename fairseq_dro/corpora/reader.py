@@ -101,20 +101,3 @@ def require_folder(path: Path, expected: str) -> Path:
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: expected {expected}.")
     return path
-
-
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """``(number from 1, line)`` of a UTF-8 file, without line ends.
-
-    Raises:
-        UserError: it is not UTF-8.
-    """
-    with open(path, encoding="utf-8-sig", newline="\n") as stream:
-        try:
-            for number, line in enumerate(stream, start=1):
-                yield number, line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path} is not UTF-8 text (byte {error.start}): convert it, for example with "
-                "`iconv -t UTF-8`."
-            ) from None

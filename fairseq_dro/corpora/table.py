@@ -28,9 +28,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.corpora.reader import Reader, lines_of
+from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 SPLITS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
 
@@ -129,26 +130,21 @@ class Table(Reader):
                 yield number, self._row(header, line.split("\t"), number)
 
     def _csv_rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        with open(self._table, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)  # else an open quote swallows all that follows
-            first = 1
-            try:
-                header = next(reader, [])
+        lines = (f"{line}\n" for _, line in lines_of(self._table))
+        reader = csv.reader(lines, strict=True)  # else an open quote swallows all that follows
+        first = 1
+        try:
+            header = next(reader, [])
+            first = reader.line_num + 1
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, self._row(header, fields, reader.line_num)
                 first = reader.line_num + 1
-                for fields in reader:
-                    if fields:
-                        yield reader.line_num, self._row(header, fields, reader.line_num)
-                    first = reader.line_num + 1
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{self._table} is not UTF-8 text (after line {reader.line_num}: "
-                    f"{error.reason}): convert it, for example with `iconv -t UTF-8`."
-                ) from None
-            except csv.Error as error:
-                raise UserError(
-                    f"{self._table}:{first} is no row of a CSV file ({error}): close its quotes, "
-                    "or write the table as .tsv, where nothing is quoted."
-                ) from None
+        except csv.Error as error:
+            raise UserError(
+                f"{self._table}:{first} is no row of a CSV file ({error}): close its quotes, "
+                "or write the table as .tsv, where nothing is quoted."
+            ) from None
 
     def _row(self, header: list[str], fields: list[str], number: int) -> dict[str, Any]:
         if len(fields) != len(header):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 SAMPLE_RATE = 16_000  # Hz, what wav2vec 2.0 models were pre-trained on
 
@@ -86,7 +87,7 @@ def write_data_folder(
         _write_split(folder, split, lines, root, label_type)
     path = folder / f"dict.{label_type}.txt"
     if dictionary is not None:
-        _write_lines(path, Path(dictionary).read_text(encoding="utf-8").splitlines())
+        _write_lines(path, [line for _, line in lines_of(dictionary)])
     else:
         units = {unit for lines in splits.values() for u in lines for unit in u.label.split()}
         training = [utterance.label for utterance in splits["train"]]

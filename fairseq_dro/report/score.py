@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.text_lines import lines_of
 
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
     from fairseq_dro.report.counting import Source
@@ -123,13 +124,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
 
 
 def _language_set(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"--few-shot {path} cannot be read ({error.strerror}): name a file with one language "
-            "code a line."
-        ) from None
+    lines = (line for _, line in lines_of(path))
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -1,0 +1,38 @@
+"""The lines of a text file that a person wrote: one reader for tables, lists and dictionaries."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
+    r"""``(number from 1, line)`` of a UTF-8 file, without line ends.
+
+    A byte order mark, as spreadsheets write it, is left out. A line ends in ``\n`` or ``\r\n`` and
+    nowhere else: a symbol such as U+0085 or U+2028 is a part of its line.
+
+    Raises:
+        UserError: it cannot be read, or a line is not UTF-8.
+    """
+    try:
+        with open(path, "rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError:
+                    encoding = "-f UTF-16 " if line.startswith(_UTF_16) else ""
+                    raise UserError(
+                        f"{path}:{number} is not UTF-8 text: convert the file, for example with "
+                        f"`iconv {encoding}-t UTF-8`."
+                    ) from None
+                yield number, text.rstrip("\r\n")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): expected a text file in UTF-8."
+        ) from None
