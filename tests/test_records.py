@@ -75,7 +75,7 @@ def test_a_missing_field_is_named_with_file_line_and_utterance(name: str, tmp_pa
         ("corpus", ["mls"], "a text or null"),
         ("seconds", "3", "a finite number or null"),
         ("seconds", float("nan"), "a finite number or null"),
-        ("score", True, "a finite number or null"),
+        ("score", True, "a number or null"),
         ("deletions", 1.0, "a whole number"),
         ("deletions", -1, "a whole number"),
         ("word_insertions", True, "a whole number"),
@@ -87,6 +87,12 @@ def test_a_field_of_another_type_is_named(
     path = _file(tmp_path / "r.jsonl", json.dumps({**_record().as_record(), name: value}))
     sentence = _error(path)
     assert f"{path}:1" in sentence and f"{name} is " in sentence and expected in sentence
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_no_finite_number_is_not_known(score: float, tmp_path: Path) -> None:
+    path = _file(tmp_path / "r.jsonl", json.dumps({**_record().as_record(), "score": score}))
+    assert [record.score for record in read_records(path)] == [None]
 
 
 def test_a_cut_last_line_is_left_out_and_named_and_the_rest_is_read(

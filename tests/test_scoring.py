@@ -156,12 +156,34 @@ def test_an_empty_hypothesis_deletes_the_whole_reference() -> None:
         ("[deu][fra]hallo", ("deu", "[fra]hallo")),
         ("hallo [deu]", (None, "hallo [deu]")),
         ("[noise] hallo", (None, "[noise] hallo")),
+        ("[hes] hallo", (None, "[hes] hallo")),
+        ("[spn]", (None, "[spn]")),
         ("[DEU] hallo", (None, "[DEU] hallo")),
         ("", (None, "")),
     ],
 )
 def test_only_a_leading_iso_token_is_taken_off(text: str, expected: tuple) -> None:
     assert split_language_token(text) == expected
+
+
+def test_a_word_in_brackets_is_text_and_no_language() -> None:
+    scored = score_utterance("[hes] ja", "[hes] ja", id="x", language="deu")
+    assert (scored.target_language, scored.predicted_language) == (None, None)
+    assert scored.reference == "[hes] ja" and scored.characters.reference_length == 8
+    missed = score_utterance("ja", "[hes] ja", id="x", language="deu")
+    assert missed.predicted_language is None and missed.characters.insertions == 6
+    assert count_text_errors("ja", "[hes] ja", "deu").char_errors == 6
+
+
+def test_codes_of_a_table_of_ones_own_are_language_tokens() -> None:
+    right = score_utterance("[xqa_b] ja", "[xqa_b] ja", id="x", language="xqa_b")
+    assert (right.target_language, right.predicted_language) == ("xqa_b", "xqa_b")
+    assert right.reference == right.hypothesis == "ja"
+    taken_for_another = score_utterance("[xqa] ja", "[xqb] ja", id="x", language="xqa")
+    assert taken_for_another.predicted_language == "xqb"
+    assert taken_for_another.characters.errors == 0
+    other = score_utterance("[deu] ja", "[hes] ja", id="x", language="deu")  # a wrong guess
+    assert other.predicted_language == "hes" and other.characters.errors == 0
 
 
 def test_spaces_count_except_where_a_language_is_written_without_them() -> None:

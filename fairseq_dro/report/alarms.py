@@ -234,7 +234,7 @@ def too_few_utterances(
     """Languages whose test split is too small to say anything about them.
 
     Args:
-        few_speakers: number of speakers of the languages that have too few to draw from.
+        few_speakers: number of speakers, at most, of the languages that have too few to draw from.
     """
     alarms = []
     few = sorted((n, c) for c, n in n_utterances.items() if n < FEW_UTTERANCES)

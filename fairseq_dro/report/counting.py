@@ -27,7 +27,7 @@ from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.records import Record, parse_line
-from fairseq_dro.scoring.text import normalize, split_language_token
+from fairseq_dro.scoring.text import normalize, split_language_tokens
 
 CHUNK = 2_000  # utterances
 _WAITING = 2  # chunks a process, read ahead
@@ -100,8 +100,9 @@ class TextFiles:
 
     def records(self, chunk: list[_Texts]) -> Iterator[Record]:
         for id, reference, hypothesis, language, speaker, corpus in chunk:
-            target, reference = split_language_token(reference)
-            predicted, hypothesis = split_language_token(hypothesis)
+            target, reference, predicted, hypothesis = split_language_tokens(
+                reference, hypothesis, language
+            )
             yield Record(
                 id, language or target, None, normalize(reference), normalize(hypothesis), target,
                 predicted, EditCounts(), EditCounts(), None, speaker, corpus,

@@ -63,6 +63,9 @@ def read_report_data(
     data = ReportData(run, others)
     by_corpus = data.group_by is GroupBy.LANGUAGE_AND_CORPUS
     scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
+    for one, counted in zip(data.runs, scores):
+        if counted is not None:
+            one.utterances = counted.records
     data.scores, data.baseline_scores = scores[0], scores[1:]
     data.verdicts = [
         verdicts(run, other, by_corpus) if run.utterances and other.utterances else {}

@@ -1,4 +1,8 @@
-"""Test scores of one run: per group with intervals, and how unequal the groups are."""
+"""Test scores of one run: per group with intervals, and how unequal the groups are.
+
+Texts are compared anew, whatever counts the records hold, as ``score`` and ``compare`` do: records
+of another version or tool are then counted alike on every page.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from fairseq_dro.data.groups import group_of
 from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring import disparity
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
+from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.intervals import (
     Disparity,
     Interval,
@@ -18,6 +23,7 @@ from fairseq_dro.scoring.intervals import (
     sampling_noise,
     split_half_worst,
 )
+from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.records import Record
 
 _NAN = float("nan")
@@ -38,7 +44,7 @@ class GroupScore:
     n_empty: int
     n_with_token: int
     n_token_right: int
-    n_speakers: int  # that are known
+    n_speakers: int  # at most: an utterance whose speaker is not known counts as one of its own
 
     @property
     def cer(self) -> float | None:
@@ -60,10 +66,15 @@ class RunScores:
     Args:
         records: its utterances.
         by_corpus: groups are ``language/corpus`` instead of languages.
+
+    Attributes:
+        records: the utterances with the counts of ``Convention()``.
+        by_speaker: groups whose blocks are speakers; those of the others are single utterances.
     """
 
     def __init__(self, records: Sequence[Record], by_corpus: bool = False) -> None:
-        self.records = list(records)
+        convention = Convention()
+        self.records = [convention.score(record) for record in records]
         self.by_corpus = by_corpus
         groups: dict[str, list[Record]] = {}
         for record in self.records:
@@ -103,13 +114,12 @@ class RunScores:
         """CER of all utterances together."""
         if not self.all.characters:
             return Estimate(_NAN, _NAN, _NAN)
-        together = self._make_blocks("characters", together=True)
-        return _estimate(language_intervals(together)["all"])
+        return _estimate(micro_interval(self._make_blocks("characters")))
 
     @cached_property
     def mean_wer(self) -> Estimate:
         """WER, every group with the same weight."""
-        blocks = self._make_blocks("words")
+        blocks = self._make_blocks("words").rated()
         if not blocks.languages:
             return Estimate(_NAN, _NAN, _NAN)
         noise = sampling_noise(blocks, N_REPLICATES, 0)
@@ -133,28 +143,35 @@ class RunScores:
 
     @cached_property
     def few_speakers(self) -> dict[str, int]:
-        """Groups with known speakers that are too few to be drawn from, with their number."""
-        counts = {name: score.n_speakers for name, score in self.groups.items()}
-        return {name: n for name, n in counts.items() if 0 < n < FEWEST_SPEAKERS}
+        """Groups with speakers that are too few to be drawn from, with their number at most.
+
+        Where no two utterances are known to be of one speaker, utterances are what is drawn.
+        """
+        return {
+            name: score.n_speakers
+            for name, score in self.groups.items()
+            if score.n_speakers < min(FEWEST_SPEAKERS, score.n_utterances)
+        }
+
+    @cached_property
+    def by_speaker(self) -> frozenset[str]:
+        blocks = self._blocks
+        return frozenset(
+            name for name, drawn in zip(blocks.languages, blocks.by_speaker) if drawn
+        )
 
     @cached_property
     def _blocks(self) -> Blocks:
-        return self._make_blocks("characters")
+        return self._make_blocks("characters").rated()
 
-    def _make_blocks(self, units: str, together: bool = False) -> Blocks:
-        groups = [self.group_of(record) for record in self.records]
+    def _make_blocks(self, units: str) -> Blocks:
         counts = [getattr(record, units) for record in self.records]
-        speakers = [
-            None if record.speaker is None or (together and group in self.few_speakers)
-            else (group, record.speaker)
-            for group, record in zip(groups, self.records)
-        ]  # fmt: skip
         return make_blocks(
-            ["all"] * len(groups) if together else groups,
+            [self.group_of(record) for record in self.records],
             [count.errors for count in counts],
             [count.reference_length for count in counts],
-            speakers,
-        ).rated().bundled()
+            [record.speaker for record in self.records],
+        ).bundled()
 
 
 def _estimate(interval: Interval) -> Estimate:
@@ -165,6 +182,7 @@ def _estimate(interval: Interval) -> Estimate:
 def _sum(records: Sequence[Record]) -> GroupScore:
     seconds = [record.seconds for record in records if record.seconds is not None]
     speakers = {record.speaker for record in records if record.speaker is not None}
+    n_alone = sum(record.speaker is None for record in records)
     tokens = [record for record in records if record.target_language is not None]
     return GroupScore(
         n_utterances=len(records),
@@ -178,5 +196,5 @@ def _sum(records: Sequence[Record]) -> GroupScore:
         n_empty=sum(not r.hypothesis for r in records),
         n_with_token=len(tokens),
         n_token_right=sum(r.predicted_language == r.target_language for r in tokens),
-        n_speakers=len(speakers),
+        n_speakers=len(speakers) + n_alone,
     )

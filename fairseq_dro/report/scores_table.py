@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fairseq_dro.languages import name_of
+from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
 
 MOST_ROWS = 10  # of speakers and of confusions, the worst first
@@ -83,16 +84,23 @@ def _counting_note(convention: dict[str, str]) -> str:
 
 def _interval_note(languages: dict[str, Any]) -> str:
     kinds = {row["block"] for row in languages.values() if row.get("cer_low") is not None}
-    drawn = {
-        frozenset({"speaker"}): "over speakers",
-        frozenset({"utterance"}): "over utterances, as no speakers are known or too few",
-    }.get(frozenset(kinds), "over speakers where five or more are known, else over utterances")
-    note = f"95 % intervals are bootstrapped {drawn}."
+    note = f"95 % intervals are bootstrapped {drawn_over(kinds)}."
     without = [code for code, row in languages.items() if row.get("cer_low") is None]
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
         note += f" Too few utterances for one, or no reference: {shown}."
     return note
+
+
+def drawn_over(kinds: Collection[str]) -> str:
+    """What the bootstrap drew, where blocks are of these kinds: ``speaker``, ``utterance``."""
+    if set(kinds) == {"speaker"}:
+        return "over speakers"
+    if "speaker" in kinds:
+        return (
+            f"over speakers where a language has {FEWEST_SPEAKERS} or more, else over utterances"
+        )
+    return "over utterances, as no speakers are known or too few"
 
 
 def _rates_table(head: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:

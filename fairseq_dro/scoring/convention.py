@@ -23,8 +23,14 @@ from collections.abc import Callable, Hashable, Sequence
 
 import regex
 
+from fairseq_dro.errors import UserError
 from fairseq_dro.languages import scored_without_spaces
-from fairseq_dro.scoring.edits import EditCounts, count_edits, count_sclite_edits
+from fairseq_dro.scoring.edits import (
+    SCLITE_LONGEST,
+    EditCounts,
+    count_edits,
+    count_sclite_edits,
+)
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize, scored_characters, scored_words
 
@@ -60,7 +66,11 @@ class Convention:
         return self.profile == "ml_superb"
 
     def score(self, record: Record) -> Record:
-        """The record with its texts compared anew."""
+        """The record with its texts compared anew.
+
+        Raises:
+            UserError: a text is too long to be aligned as sclite does.
+        """
         reference, hypothesis = record.reference, record.hypothesis
         target = record.target_language
         if self.profile == "ml_superb":
@@ -80,8 +90,10 @@ class Convention:
                 tuple(scored_characters(text, record.language) for text in (reference, hypothesis)),
                 tuple(scored_words(text) for text in (reference, hypothesis)),
             )
-        characters = self._count(*(self._units(text) for text in pairs[0]))
-        words = self._count(*pairs[1])
+        units = tuple(self._units(text) for text in pairs[0])
+        if self.alignment == "sclite":
+            _require_alignable(record.id, *units)
+        characters, words = self._count(*units), self._count(*pairs[1])
         if characters == record.characters and words == record.words:
             return record
         return dataclasses.replace(record, characters=characters, words=words)
@@ -92,6 +104,17 @@ class Convention:
     @property
     def _count(self) -> Callable[[Sequence[Hashable], Sequence[Hashable]], EditCounts]:
         return count_sclite_edits if self.alignment == "sclite" else count_edits
+
+
+def _require_alignable(id: str, reference: Sequence, hypothesis: Sequence) -> None:
+    """Words are fewer than characters, so that they need no check of their own."""
+    for name, text in (("reference", reference), ("hypothesis", hypothesis)):
+        if len(text) > SCLITE_LONGEST:
+            raise UserError(
+                f"the {name} of utterance {id} has {len(text):,} characters, and the alignment "
+                f"sclite is for texts of at most {SCLITE_LONGEST:,}: leave --alignment out, or "
+                "score without this utterance."
+            )
 
 
 def ml_superb_text(text: str, language: str | None) -> str:

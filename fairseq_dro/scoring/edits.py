@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from fairseq_dro.scoring.text import scored_characters, scored_words, split_language_token
+from fairseq_dro.scoring.text import scored_characters, scored_words, split_language_tokens
 
 
 class EditCounts(NamedTuple):
@@ -72,6 +72,9 @@ def count_edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -
     )
 
 
+SCLITE_LONGEST = (1 << 16) - 1
+"""Units of a text that ``count_sclite_edits`` can align."""
+
 _SCLITE_COST = 48  # bits below the cost in a cell: substitutions, deletions, insertions, 16 each
 _SUBSTITUTION = 4 << _SCLITE_COST | 1 << 32
 _DELETION = 3 << _SCLITE_COST | 1 << 16
@@ -90,7 +93,7 @@ def count_sclite_edits(
     Raises:
         ValueError: a text has 65,536 units or more.
     """
-    if max(len(reference), len(hypothesis)) >= 1 << 16:
+    if max(len(reference), len(hypothesis)) > SCLITE_LONGEST:
         raise ValueError("a text of 65,536 units or more cannot be aligned as sclite does")
     above = [column * _INSERTION for column in range(len(hypothesis) + 1)]
     for number, unit in enumerate(reference, start=1):
@@ -116,8 +119,7 @@ def count_sclite_edits(
 
 def count_text_errors(reference: str, hypothesis: str, language: str | None = None) -> TextErrors:
     """Character and word errors of one hypothesis; language tokens are taken off both sides."""
-    _, reference = split_language_token(reference)
-    _, hypothesis = split_language_token(hypothesis)
+    _, reference, _, hypothesis = split_language_tokens(reference, hypothesis, language)
     characters = scored_characters(reference, language)
     words = scored_words(reference)
     return TextErrors(

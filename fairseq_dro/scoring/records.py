@@ -21,7 +21,6 @@ REQUIRED += CHARACTER_COUNTS + WORD_COUNTS
 OPTIONAL = ("target_language", "score", "speaker", "corpus")
 _TEXTS = ("id", "reference", "hypothesis")
 _NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus")
-_NUMBERS = ("seconds", "score")
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ def format_line(record: Record) -> str:
 def parse_line(line: str, where: str) -> Record:
     """The record of one line; keys that are not ours are left alone.
 
+    A score of NaN or infinity, which older versions wrote of a diverged model, is not known.
+
     Args:
         where: ``file:line``, for errors.
 
@@ -101,7 +102,7 @@ def parse_line(line: str, where: str) -> Record:
         predicted_language=fields["predicted_language"],
         characters=EditCounts(*[fields[name] for name in CHARACTER_COUNTS]),
         words=EditCounts(*[fields[name] for name in WORD_COUNTS]),
-        score=None if score is None else float(score),
+        score=float(score) if score is not None and math.isfinite(score) else None,
         speaker=fields.get("speaker"),
         corpus=fields.get("corpus"),
     )
@@ -128,7 +129,8 @@ def _check(fields: dict[str, Any], where: str) -> None:
     for names, is_right, expected in (
         (_TEXTS, _is_text, "a text"),
         (_NAMES, _is_name, "a text or null"),
-        (_NUMBERS, _is_number, "a finite number or null"),
+        (("seconds",), _is_finite, "a finite number or null"),
+        (("score",), _is_number, "a number or null"),
         (CHARACTER_COUNTS + WORD_COUNTS, _is_count, "a whole number, 0 or more"),
     ):
         for name in names:
@@ -148,6 +150,10 @@ def _is_name(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    return value is None or type(value) in (int, float)
+
+
+def _is_finite(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 

@@ -18,6 +18,7 @@ from fairseq_dro.scoring.intervals import (
     sampling_noise,
     split_half_worst,
 )
+from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.rates import Scores
 
 FEW_SHOT = (
@@ -37,8 +38,8 @@ def summarise(
     """``Scores.as_record`` with intervals and disparity.
 
     Added to each language: ``cer_low`` and ``cer_high`` (null where there is too little),
-    ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``. Added at the
-    top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
+    ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``, and to ``all``
+    (null where an utterance has no language, see ``micro_interval``). Added at the top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
     languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
     the true number), ``null_low`` and ``null_high`` (what no difference between languages would
     give), and ``split_half_worst``; with that profile ``ml_superb``.
@@ -55,6 +56,11 @@ def summarise(
         )
     for name, interval in language_intervals(blocks, seed).items():
         record["languages"][name].update(cer_low=interval.low, cer_high=interval.high)
+    record["all"].update(cer_low=None, cer_high=None)
+    n_in_languages = sum(sums.n_utterances for sums in scores.languages.values())
+    if n_in_languages == scores.all.n_utterances and scores.all.cer is not None:
+        micro = micro_interval(blocks, seed)
+        record["all"].update(cer_low=micro.low, cer_high=micro.high)
     record["disparity"] = None
     rated = blocks.rated()
     if len(rated.languages) > 1:

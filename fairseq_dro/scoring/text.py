@@ -5,7 +5,8 @@ References and hypotheses go through the same functions:
 1. Unicode NFC, so that one and the same letter written as one or as two code points is no error;
 2. runs of white space become one space, none is left at either end;
 3. a leading ``[iso]`` is the language token; it is scored by itself (language identification) and
-   is no part of the text.
+   is no part of the text. Other words in brackets are text (``[hes]``, a hesitation), see
+   ``split_language_tokens``.
 
 A *character* is a code point of what is left. The single spaces between words count, as they do in
 jiwer and in ML-SUPERB; so does fairseq's ``uer`` count the unit ``|`` (which it also counts after
@@ -18,11 +19,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import NamedTuple
 
-from fairseq_dro.languages import scored_without_spaces
+from fairseq_dro.languages import is_code, scored_without_spaces
 
-# ISO 639-3, or a corpus's own code before it as in ML-SUPERB's [org_jpn]
-_LANGUAGE_TOKEN = re.compile(r"\s*\[((?:[a-z]+_)?[a-z]{3})\]\s*")
+# the codes that a table of languages may have: ISO 639-3, and with more behind it as in [org_jpn]
+_LANGUAGE_TOKEN = re.compile(r"\s*\[([a-z]{3}(?:_[a-z0-9]+)*)\]\s*")
 
 
 def normalize(text: str) -> str:
@@ -30,17 +32,46 @@ def normalize(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def split_language_token(text: str) -> tuple[str | None, str]:
+def split_language_token(
+    text: str, language: str | None = None, any_code: bool = False
+) -> tuple[str | None, str]:
     """Take a leading ``[iso]`` off: its code, or None where there is none, and the rest.
 
     The token may touch the text, as in ``[deu]hallo``, which is what fairseq's post-processing
     makes of ``[deu] h a l l o |``. Only the first token is taken off: a second one is wrong output
     and counts as its characters.
+
+    Args:
+        language: of the utterance; it counts as a code also where languages.tsv lacks it.
+        any_code: take whatever has the form of a code.
     """
     match = _LANGUAGE_TOKEN.match(text)
-    if match is None:
+    if match is None or not (any_code or match[1] == language or is_code(match[1])):
         return None, text
     return match[1], text[match.end() :]
+
+
+class SplitTexts(NamedTuple):
+    """Both texts of an utterance without their tokens, and the codes of these."""
+
+    target_language: str | None
+    reference: str
+    predicted_language: str | None
+    hypothesis: str
+
+
+def split_language_tokens(
+    reference: str, hypothesis: str, language: str | None = None
+) -> SplitTexts:
+    """Take the language tokens of a reference and its hypothesis off.
+
+    A code counts if languages.tsv has it or if it is the utterance's own language. Where the
+    reference has a token the model was taught to write them, and any code that the hypothesis
+    begins with is its guess: a language of a table of one's own, for instance.
+    """
+    target, reference = split_language_token(reference, language)
+    predicted, hypothesis = split_language_token(hypothesis, language, target is not None)
+    return SplitTexts(target, reference, predicted, hypothesis)
 
 
 def scored_characters(text: str, language: str | None = None) -> str:

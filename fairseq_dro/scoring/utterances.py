@@ -8,7 +8,7 @@ from fairseq_dro.scoring.text import (
     normalize,
     scored_characters,
     scored_words,
-    split_language_token,
+    split_language_tokens,
 )
 
 
@@ -24,8 +24,9 @@ def score_utterance(
     corpus: str | None = None,
 ) -> Record:
     """Score one hypothesis; both texts may begin with a language token."""
-    target_language, reference = split_language_token(reference)
-    predicted_language, hypothesis = split_language_token(hypothesis)
+    target_language, reference, predicted_language, hypothesis = split_language_tokens(
+        reference, hypothesis, language
+    )
     return Record(
         id=id,
         language=language,

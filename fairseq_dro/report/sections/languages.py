@@ -17,6 +17,8 @@ from fairseq_dro.report.blocks import (
     rate_cell,
 )
 from fairseq_dro.report.report_data import ReportData, validation_rates
+from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.scores_table import drawn_over
 from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
 
 _ABOUT_BASELINES = (
@@ -49,13 +51,17 @@ def languages_section(data: ReportData) -> Section:
     section.blocks.append(
         Paragraph(
             "CER and WER: errors over reference characters and words, with 95 % bootstrap interval "
-            "of the CER (over speakers where they are known, else over utterances). S, D, I: "
+            f"of the CER ({_drawn_over(data.scores)}). S, D, I: "
             "characters substituted, deleted, inserted, per 100 of the reference."
             + (_ABOUT_BASELINES if data.baselines else ""),
             small=True,
         )
     )
     return section
+
+
+def _drawn_over(scores: RunScores) -> str:
+    return drawn_over({"speaker" if c in scores.by_speaker else "utterance" for c in scores.groups})
 
 
 def _table(data: ReportData) -> Table:

@@ -1,0 +1,129 @@
+"""Scores on a report's page: the counts, the intervals and the blocks are those of ``score``."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+
+import numpy as np
+import pytest
+
+from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.scoring.bootstrap import make_blocks
+from fairseq_dro.scoring.edits import EditCounts
+from fairseq_dro.scoring.intervals import language_intervals
+from fairseq_dro.scoring.micro import micro_interval
+from fairseq_dro.scoring.rates import sum_up
+from fairseq_dro.scoring.records import Record
+from fairseq_dro.scoring.summary import summarise
+from fairseq_dro.scoring.utterances import score_utterance
+
+
+def records(n: int = 40, speakers: dict[str, list[str | None]] | None = None) -> list[Record]:
+    rng = np.random.default_rng(0)
+    made = []
+    for code, wrong in (("deu", 1), ("ell", 3), ("kat", 6)):
+        for index in range(n):
+            reference = "".join(rng.choice(list("abcdéö "), 12)).strip() or "a"
+            hypothesis = reference[: max(0, len(reference) - int(rng.integers(0, 2 * wrong)))]
+            names = (speakers or {}).get(code, [None])
+            made.append(
+                score_utterance(
+                    reference, hypothesis, id=f"{code}{index}", language=code,
+                    speaker=names[index % len(names)],
+                )
+            )  # fmt: skip
+    return made
+
+
+def test_counts_and_normal_form_of_the_records_do_not_matter():
+    own = records()
+    foreign = [
+        dataclasses.replace(
+            record, hypothesis=unicodedata.normalize("NFD", record.hypothesis),
+            characters=EditCounts(9, 9, 9, 9), words=EditCounts(),
+        )
+        for record in own
+    ]  # fmt: skip
+    ours, theirs = RunScores(own), RunScores(foreign)
+    assert theirs.cer == ours.cer == {code: s.cer for code, s in sum_up(own).languages.items()}
+    assert theirs.all == ours.all and theirs.micro == ours.micro
+    assert theirs.estimates == ours.estimates and theirs.mean_wer == ours.mean_wer
+
+
+@pytest.mark.parametrize("speakers", [None, {"deu": list("abcdefg"), "ell": list("ab")}])
+def test_the_page_and_the_score_command_give_the_same_intervals(speakers):
+    own = records(speakers=speakers)
+    page, scored = RunScores(own), summarise(sum_up(own))
+    assert page.micro == (scored["all"]["cer"], scored["all"]["cer_low"], scored["all"]["cer_high"])
+    for code, row in scored["languages"].items():
+        assert page.estimates[code] == (row["cer"], row["cer_low"], row["cer_high"])
+    for name, one in page.headline.items():
+        expected = scored["disparity"][name]
+        assert (one.value, one.low, one.high) == tuple(
+            expected[key] for key in ("value", "low", "high")
+        )
+
+
+def test_what_languages_differ_by_is_no_uncertainty_of_all_together():
+    names = np.repeat(["deu", "ell", "kat"], 50)
+    lengths = np.full(150, 20)
+    errors = np.repeat([1, 6, 15], 50)  # no utterance differs from the others of its language
+    stratified = micro_interval(make_blocks(names, errors, lengths))
+    assert stratified.high - stratified.low < 0.002
+    as_one = language_intervals(make_blocks(["all"] * 150, errors, lengths))["all"]
+    assert as_one.high - as_one.low > 0.05
+
+
+def test_all_together_of_one_language_has_its_interval():
+    rng = np.random.default_rng(1)
+    blocks = make_blocks(["deu"] * 30, rng.integers(0, 9, 30), rng.integers(9, 30, 30))
+    assert micro_interval(blocks) == pytest.approx(language_intervals(blocks)["deu"])
+
+
+def test_all_together_has_an_interval_where_single_languages_have_none():
+    blocks = make_blocks(["deu"] * 3 + ["ell"] * 3, [1, 2, 3, 4, 5, 6], [9] * 6)
+    assert language_intervals(blocks)["deu"].low is None
+    low, high = micro_interval(blocks)[1:]
+    assert 0 < low < 21 / 54 < high
+    alone = make_blocks(list("abcdef"), [1, 2, 3, 4, 5, 6], [9] * 6)
+    assert micro_interval(alone) == (21 / 54, None, None)
+    assert micro_interval(make_blocks(["deu"] * 6, [0] * 6, [9] * 6)).high > 0
+
+
+def test_nine_in_ten_intervals_of_all_together_hold_the_truth():
+    rng, held = np.random.default_rng(3), 0
+    truth = np.array([0.05, 0.2, 0.5])
+    for trial in range(100):
+        lengths = rng.integers(20, 60, (3, 12))
+        blocks = make_blocks(
+            np.repeat(list("abc"), 12), rng.binomial(lengths, truth[:, None]).ravel(),
+            lengths.ravel(),
+        )  # fmt: skip
+        low, high = micro_interval(blocks, seed=trial, n_replicates=500)[1:]
+        held += low <= float((truth * lengths.sum(axis=1)).sum() / lengths.sum()) <= high
+    assert 90 <= held <= 99
+
+
+def test_a_split_with_an_utterance_of_no_language_has_no_interval_of_all_together():
+    own = records()
+    own[0] = dataclasses.replace(own[0], language=None)
+    assert summarise(sum_up(own), n_replicates=100)["all"]["cer_low"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "few"),
+    [
+        ([None], None),  # nothing is known of any speaker
+        (["a"], 1),
+        (list("abcd"), 4),
+        (list("abcde"), None),  # enough to draw from
+        (["a", None], None),  # half of the utterances are each drawn by themselves
+        ([f"s{i}" for i in range(40)], None),  # as many speakers as utterances
+    ],
+)
+def test_languages_of_few_speakers_are_those_whose_blocks_are_not_speakers(names, few):
+    scores = RunScores(records(speakers={"deu": names}))
+    assert scores.few_speakers == ({"deu": few} if few else {})
+    grouped = len(set(names) - {None}) < 40 and names != [None]
+    assert ("deu" in scores.by_speaker) == (grouped and not few)
