@@ -102,7 +102,12 @@ def test_a_dictionary_is_reused_and_what_it_lacks_is_left_out(tmp_path, table, c
     assert lines(tmp_path / "out" / "dict.ltr.txt") == lines(own)
     found = {(r["utterance"], r["detail"]) for r in rejected(tmp_path / "out")}
     assert found == {("c", "o"), ("e", "α ι ν"), ("f", "α ι ν"), ("g", "α ι ν")}
-    assert "symbol outside the dictionary (ell 3, deu 1)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "symbol outside the dictionary (ell 3, deu 1)" in said
+    # of deu `j o |` lacks o, of ell `ν α ι |` has only the end of the word
+    covered = record(tmp_path / "out")["coverage"]
+    assert covered == {"deu": pytest.approx(21 / 22), "ell": pytest.approx(1 / 4)}
+    assert "the share of their units that it has (2 in all): ell 25.00%, deu 95.45%" in said
     assert prepare(tmp_path / "o2", table, "--dictionary", own, "--language-tokens") == 2
     assert "lacks the language tokens [deu] [ell]: add a line" in capsys.readouterr().err
     write_lines(own, ["j 9\n", "a\n"])
@@ -186,6 +191,36 @@ def test_a_file_that_is_read_is_never_overwritten(tmp_path, table, capsys):
     assert prepare(made, own, "--overwrite", "--dictionary", made / "dict.ltr.txt") == 2
     assert "dict.ltr.txt is read for" in capsys.readouterr().err
     assert (made / "dict.ltr.txt").read_bytes() == symbols
+
+
+def test_audio_that_is_read_is_never_removed_or_overwritten(tmp_path, table, capsys):
+    out = tmp_path / "out"
+    assert prepare(out, table) == 0
+    kept = [write_audio(out / "converted" / "deu" / "a.wav", 0.5, 8000),
+            write_audio(out / "mine" / "b.wav", 0.5)]  # fmt: skip
+    link = tmp_path / "corpus" / "link.wav"
+    link.symlink_to(kept[0])
+    (tmp_path / "linked").symlink_to(out / "converted")
+    for path in (kept[0], link, tmp_path / "linked" / "deu" / "a.wav"):
+        own = write_lines(tmp_path / "t.tsv", ["path\ttext\tlanguage\n", f"{path}\tja\tdeu\n"])
+        assert prepare(out, own, "--overwrite") == 2
+        assert f"{path} is read for this data set and lies in" in capsys.readouterr().err
+    own = write_lines(tmp_path / "t.tsv", ["path\ttext\tlanguage\n", f"{kept[1]}\tja\tdeu\n"])
+    assert kept[0].is_file() and record(out)["splits"]["train"] == 3
+    assert prepare(out, own, "--overwrite") == 0
+    assert not kept[0].exists() and kept[1].is_file()
+
+
+def test_converted_audio_behind_a_link_is_not_used_for_another_data_set(tmp_path, table):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "converted").symlink_to(tmp_path / "disk")
+    write_audio(table.parent / "a.wav", 0.5, 8000)
+    assert prepare(tmp_path / "out", table) == 0
+    old = tmp_path / "disk" / "deu" / "a.flac"
+    write_audio(old, 0.1)
+    assert prepare(tmp_path / "out", table, "--overwrite") == 0
+    assert old.is_file() and lines(tmp_path / "out" / "train.tsv")[1].endswith("\t8000")
 
 
 def test_what_is_not_utf_8_or_not_closed_is_told_in_one_sentence(tmp_path, table, capsys):
@@ -294,6 +329,20 @@ def test_who_has_a_split_in_some_rows_keeps_it_in_the_others(tmp_path, table):
     assert prepare(tmp_path / "out", write_table(table, rows)) == 0
     assert lines(tmp_path / "out" / "test.utt") == ["a", "b", "c"]
     assert lines(tmp_path / "out" / "train.utt") == ["d", "e"]
+
+
+def test_a_text_that_has_a_split_in_some_rows_keeps_it_in_the_others(tmp_path, table):
+    rows = [("a", "test", "deu", "ja", "s1"), ("b", "", "deu", "Ja!", "s2"),
+            ("c", "", "deu", "nein", "s2"), ("d", "train", "deu", "oj", "s3"),
+            ("e", "", "deu", "ja", "s3")]  # fmt: skip
+    assert prepare(tmp_path / "out", write_table(table, rows)) == 0
+    # b and e say what is tested, e by a voice of training, c is of the voice of b
+    assert lines(tmp_path / "out" / "test.utt") == ["a"]
+    assert lines(tmp_path / "out" / "train.utt") == ["c", "d"]
+    reason = "no split given, and tied to two by speaker and text"
+    assert [(r["utterance"], r["reason"]) for r in rejected(tmp_path / "out")] == [
+        ("b", reason), ("e", reason)
+    ]  # fmt: skip
 
 
 def test_a_changed_table_is_not_taken_for_the_same_command(tmp_path, table, capsys):

@@ -184,6 +184,19 @@ def test_a_null_in_parquet_is_rejected(tmp_path):
     assert [one for one in found if one in nulls] == nulls
 
 
+def test_a_language_token_that_contradicts_its_column_is_rejected_and_counted(tmp_path, capsys):
+    rows = [("a", "[deu] ja", "deu"), ("b", "[nld] ja", "deu"), ("c", "[org_jpn] さん", "jpn"),
+            ("d", "[lga] eno", "lug"), ("e", "[hes] eh", "deu"), ("f", "nein", "deu")]  # fmt: skip
+    root = parquet_tree(tmp_path / "root", {s: rows for s in ("train", "dev", "dev_dialect")})
+    out = tmp_path / "out"
+    assert prepare("ml-superb-parquet", out, "--root", root) == 0
+    assert read_manifest(out, "train").utterance_ids == ["a", "c", "d", "e", "f"]
+    (row,) = [row for row in rejected(out) if row["utterance"] == "b" and row["split"] == "train"]
+    assert row["detail"] == "[nld] in the text, deu in the column"
+    reason = "language token that contradicts the language column"
+    assert row["reason"] == reason and f"{reason} (deu 3)" in capsys.readouterr().out
+
+
 def test_parquet_without_a_column_or_that_is_none_is_refused(tmp_path, capsys):
     import pyarrow
     from pyarrow import parquet
@@ -195,6 +208,10 @@ def test_parquet_without_a_column_or_that_is_none_is_refused(tmp_path, capsys):
     parquet.write_table(pyarrow.table({"id": ["a"]}), tmp_path / "train-0.parquet")
     assert prepare("ml-superb-parquet", tmp_path / "out", "--root", tmp_path) == 2
     assert "train-0.parquet has no column 'text'" in capsys.readouterr().err
+    columns = {"id": ["a"], "text": ["[deu] ja"], "language": [3], "audio": [{"bytes": b""}]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "train-0.parquet")
+    assert prepare("ml-superb-parquet", tmp_path / "out", "--root", tmp_path) == 2
+    assert "the column 'language' is of type int64: expected string" in capsys.readouterr().err
 
 
 CV = {

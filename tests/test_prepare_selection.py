@@ -10,7 +10,15 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_dro.corpora.splits import Item, Share, few_shot, split_by_hash, within_seconds
+from fairseq_dro.corpora.recording import SPLITS
+from fairseq_dro.corpora.splits import (
+    Item,
+    Share,
+    few_shot,
+    follow_given,
+    split_by_hash,
+    within_seconds,
+)
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import Characters, Graphemes, Sentencepiece, train_sentencepiece
 from fairseq_dro.errors import UserError
@@ -54,6 +62,43 @@ def test_no_speaker_and_no_text_of_a_language_is_on_two_sides(rows, valid, test,
         assert seconds[language, "test"] <= 1.5 * test * total + 1e-6
         assert seconds[language, "valid"] <= 1.5 * valid * total + 1e-6
         assert seconds[language, "train"] >= 0.5 * total - 1e-6
+
+
+@given(ITEMS, st.data(), st.sampled_from([("speaker", "text"), ("speaker",), ("text",)]))
+@settings(max_examples=100, deadline=None)
+def test_what_has_no_split_follows_its_speaker_and_its_text_or_is_left_out(rows, data, together):
+    items = items_of(rows)
+    given_splits = [data.draw(st.sampled_from(["", "", "train", "valid", "test"])) for _ in items]
+    found = follow_given(items, given_splits, together)
+    sides = defaultdict(set)
+    for item, was, split in zip(items, given_splits, found):
+        for kind in together if was else ():
+            sides[item.language, kind, getattr(item, kind)].add(was)
+        assert not was or split == was
+    followed = defaultdict(set)
+    for item, was, split in zip(items, given_splits, found):
+        keys = [(item.language, kind, getattr(item, kind)) for kind in together]
+        keys = [key for key in keys if key[2]]
+        own = [sides[key] for key in keys if key in sides]
+        if was:
+            continue
+        if split == "":
+            assert not own
+        elif split is None:
+            assert len(set().union(*own) | {"train"}) > 1
+        else:
+            assert all(split in one and split == min(one, key=SPLITS.index) for one in own)
+        for key in keys if split is not None else ():
+            followed[key].add(split)
+    assert all(len(splits) == 1 for splits in followed.values())
+
+
+def test_few_rows_without_a_split_are_left_out_rather_than_heard_on_two_sides():
+    items = items_of([("deu", 1, 1, 1.0), ("deu", 2, 2, 1.0), ("deu", 1, 2, 1.0),
+                      ("deu", 2, 3, 1.0), ("deu", 3, 2, 1.0), ("nld", 1, 1, 1.0)])  # fmt: skip
+    found = follow_given(items, ["test", "train", "", "", "", ""])
+    assert found == ["test", "train", None, "train", "train", ""]
+    assert follow_given(items, ["test", "train", "", "", "", ""], ["text"])[2] == "test"
 
 
 @given(ITEMS, st.randoms())

@@ -58,6 +58,29 @@ class DataFolder:
                     "set in another folder."
                 )
 
+    def refuse_audio(self, paths: Iterable[Path]) -> None:
+        """No audio of the corpus lies where converted audio is written and removed.
+
+        Raises:
+            UserError: some does, by its name or as what a link leads to.
+        """
+        converted = self.path / CONVERTED
+        if not converted.exists():
+            return
+        places = {os.path.abspath(converted), os.path.realpath(converted)}
+        is_inside: dict[str, bool] = {}  # by folder, for resolving each path takes long
+        for path in paths:
+            targets = [path, Path(os.path.realpath(path))] if path.is_symlink() else [path]
+            for folder in {os.path.dirname(target) for target in targets}:
+                if folder not in is_inside:
+                    found = (os.path.abspath(folder), os.path.realpath(folder))
+                    is_inside[folder] = any(_lies_in(one, p) for one in found for p in places)
+                if is_inside[folder]:
+                    raise UserError(
+                        f"{path} is read for this data set and lies in {converted}, whose files "
+                        "it writes and removes: make the data set in another folder."
+                    )
+
     def is_prepared(self, overwrite: bool) -> bool:
         """Whether the same call has made it before; False: it is to be made. Changes nothing.
 
@@ -125,11 +148,20 @@ class DataFolder:
 
     def _clear(self) -> None:
         """Remove what an earlier preparation wrote, and nothing else."""
-        shutil.rmtree(self.path / CONVERTED, ignore_errors=True)
+        converted = self.path / CONVERTED
+        if converted.is_symlink():  # to a larger disk, say: what it leads to stays
+            for path in converted.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        elif converted.exists():
+            shutil.rmtree(converted)
         for name in _OURS:
             if name == UNFINISHED:
                 continue
             (self.path / name).unlink(missing_ok=True)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
 def _differences(made_from: dict[str, Any], request: dict[str, Any]) -> list[str]:

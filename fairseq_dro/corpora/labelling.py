@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from fairseq_dro.corpora import units
@@ -35,15 +36,18 @@ def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Uni
 
 
 def label(
-    candidates: list[Candidate], encoder: units.Units, dictionary: Path | None,
+    candidates: list[Candidate], encoder: units.Units, known: Collection[str] | None,
     rejected: list[Rejection],
 ) -> list[Candidate]:  # fmt: skip
-    """Give each utterance its label; those with symbols outside the dictionary are rejected."""
-    known = set(symbols_of(dictionary)) if dictionary else None
+    """Give each utterance its label; those with symbols outside the dictionary are rejected.
+
+    Args:
+        known: the symbols of the dictionary that is reused; None where one is made.
+    """
     kept = []
     for candidate in candidates:
         candidate.label = encoder.labels(candidate.text)
-        unknown = set(candidate.label.split()) - known if known is not None else ()
+        unknown = set(candidate.label.split()).difference(known) if known is not None else ()
         if unknown:
             detail = " ".join(sorted(unknown))
             rejected.append(candidate.reject(OUTSIDE_DICTIONARY, detail))
@@ -52,7 +56,9 @@ def label(
     return kept
 
 
-def tokens_of(args: argparse.Namespace, candidates: list[Candidate]) -> list[str]:
+def tokens_of(
+    args: argparse.Namespace, symbols: Collection[str] | None, candidates: list[Candidate]
+) -> list[str]:
     """``[iso]`` of each language, if asked for; a dictionary that is given must have them.
 
     Raises:
@@ -61,8 +67,7 @@ def tokens_of(args: argparse.Namespace, candidates: list[Candidate]) -> list[str
     if not args.language_tokens:
         return []
     tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
-    known = set(symbols_of(args.dictionary)) if args.dictionary else set(tokens)
-    lacking = [token for token in tokens if token not in known]
+    lacking = [token for token in tokens if symbols is not None and token not in symbols]
     if lacking:
         raise UserError(
             f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "

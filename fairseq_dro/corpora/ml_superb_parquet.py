@@ -4,9 +4,10 @@ Layout as in ESPnet's ``egs3/voxlingua107/lid/src/ml_superb2_prepare.py`` and
 ``egs2/ml_superb2/asr1/local/download.py``: ``<root>/data/{train,dev,dev_dialect}-*.parquet`` with
 the columns ``id``, ``text`` (which starts with ``[iso]``), ``language`` and ``audio``, a struct of
 ``bytes`` and ``path``. As there, an utterance of ``dev_dialect`` whose id starts with
-``ms_speech_`` has its language in its id. There is no test split: ``dev`` becomes ``valid``, and
-``dev_dialect`` becomes ``test`` (which no loader says; ``--dialects-as`` says otherwise). The
-reader does not drop the Norwegian utterances that newer loaders leave out.
+``ms_speech_`` has its language in its id. An utterance whose ``[iso]`` names another language than
+its column is rejected, for nobody knows which of the two is right. There is no test split: ``dev``
+becomes ``valid``, and ``dev_dialect`` becomes ``test`` (which no loader says; ``--dialects-as``
+says otherwise). The reader does not drop the Norwegian utterances that newer loaders leave out.
 
 Files are read one row group at a time, and the audio only when it is converted.
 """
@@ -17,12 +18,15 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from fairseq_dro import languages
 from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, ParquetAudio, Recording, Rejection
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.text import split_language_token
 
-COLUMNS = ("id", "text", "language", "audio")
+COLUMNS = {"id": "string", "text": "string", "language": "string", "audio": "struct"}
+TEXTS = ["id", "text", "language"]
+TWO_LANGUAGES = "language token that contradicts the language column"
 
 
 class MlSuperbParquet(Reader):
@@ -71,17 +75,24 @@ class MlSuperbParquet(Reader):
         self, path: Path, published: str, split: str
     ) -> Iterator[Recording | Rejection]:
         parquet = open_parquet(path)
-        for column in COLUMNS:
-            if column not in parquet.schema_arrow.names:
+        schema = parquet.schema_arrow
+        for column, kind in COLUMNS.items():
+            if column not in schema.names:
                 raise UserError(
                     f"{path} has no column {column!r}: expected {', '.join(COLUMNS)}, found "
-                    f"{', '.join(parquet.schema_arrow.names)}."
+                    f"{', '.join(schema.names)}."
+                )
+            found = str(schema.field(column).type)  # large_string is one, too
+            if kind not in found:
+                raise UserError(
+                    f"{path}: the column {column!r} is of type {found}: expected {kind}, as in "
+                    "espnet/ml_superb_hf."
                 )
         for group in range(parquet.metadata.num_row_groups):
-            table = parquet.read_row_group(group, columns=["id", "text", "language"])
+            table = parquet.read_row_group(group, columns=TEXTS)
             for row, values in enumerate(table.to_pylist()):
                 where = f"{path}:{group}:{row}"
-                empty = [column for column in COLUMNS[:3] if values[column] is None]
+                empty = [column for column in TEXTS if values[column] is None]
                 if empty:
                     yield Rejection(values["id"] or "", "", split, BAD_LINE, where,
                                     f"{empty[0]} is null")  # fmt: skip
@@ -90,15 +101,27 @@ class MlSuperbParquet(Reader):
                 if published == "dev_dialect" and utterance_id.startswith("ms_speech_"):
                     language = utterance_id.split("_")[2]
                 code = self.languages.code_of(language, "ml_superb", where)
-                if self.languages.takes(code):
-                    yield Recording(
-                        utterance_id=utterance_id,
-                        language=code,
-                        text=split_language_token(values["text"], code)[1],
-                        audio=ParquetAudio(path, group, row),
-                        where=where,
-                        split=split,
-                    )
+                if not self.languages.takes(code):
+                    continue
+                column = values["language"].strip()
+                token, text = split_language_token(values["text"], column)
+                if token not in (None, column) and self._code_of_token(token) != code:
+                    yield Rejection(utterance_id, code, split, TWO_LANGUAGES, where,
+                                    f"[{token}] in the text, {column} in the column")  # fmt: skip
+                    continue
+                yield Recording(
+                    utterance_id=utterance_id,
+                    language=code,
+                    text=text,
+                    audio=ParquetAudio(path, group, row),
+                    where=where,
+                    split=split,
+                )
+
+    def _code_of_token(self, token: str) -> str | None:
+        own = self.languages.own_table
+        known = languages.of_corpus("ml_superb", token, own) or languages.find(token, own)
+        return known.code if known else None
 
 
 def open_parquet(path: Path):

@@ -75,14 +75,24 @@ def run(args: argparse.Namespace) -> int:
     rejected: list[Rejection] = []
     candidates = _choose(reader, args, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
-    tokens = labelling.tokens_of(args, candidates)
+    folder.refuse_audio(
+        c.recording.audio for c in candidates if isinstance(c.recording.audio, Path)
+    )
+    symbols = set(labelling.symbols_of(args.dictionary)) if args.dictionary else None
+    tokens = labelling.tokens_of(args, symbols, candidates)
     folder.begin()
     try:
         encoder = labelling.units_of(args, candidates)
-        candidates = labelling.label(candidates, encoder, args.dictionary, rejected)
-        utterances = _convert(candidates, args, rejected)
+        labelled = labelling.label(candidates, encoder, symbols, rejected)
+        utterances = _convert(labelled, args, rejected)
         _require_training(utterances, rejected, args.out)
-        return _write(folder, utterances, encoder, tokens, reader, args, rejected)
+        if symbols is None:
+            covered = record.coverage(utterances)
+        else:  # of what was left out for it, too: of the rest it has everything
+            covered = record.coverage_by(
+                symbols, ((c.recording.language, c.label) for c in candidates)
+            )
+        return _write(folder, utterances, encoder, tokens, covered, reader, args, rejected)
     except OSError as error:
         raise UserError(
             f"{error.filename or args.out} cannot be written ({error.strerror}): make room or "
@@ -99,7 +109,7 @@ def _choose(
     require_decoders([c.recording.audio for c in candidates])
     jobs = [candidate.job() for candidate in candidates]
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
-    selection.assign_splits(candidates, args)
+    candidates = selection.assign_splits(candidates, args, rejected)
     candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
     by_hash = any(candidate.split != candidate.recording.split for candidate in candidates)
     for split, advice in (
@@ -186,9 +196,8 @@ def _require_training(utterances: list[Utterance], rejected: list[Rejection], ou
 
 def _write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
+    covered: dict[str, float], reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
 ) -> int:  # fmt: skip
-    known = labelling.symbols_of(args.dictionary) if args.dictionary else None
     root = _common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
@@ -199,7 +208,6 @@ def _write(
         (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
     write_rejected(args.out, rejected)
     rejected_counts = count_rejected(rejected)
-    covered = record.coverage(utterances, known)
     folder.finish(
         {
             "reader": reader.name,
@@ -220,9 +228,14 @@ def _write(
     uncovered = {code: share for code, share in covered.items() if share < 1}
     if uncovered:
         worst = sorted(uncovered.items(), key=lambda item: item[1])[:8]
+        lacks = (
+            "symbols outside the dictionary, and the share of their units that it has"
+            if args.dictionary else
+            "symbols in valid or test that training lacks, and the share of their units that "
+            "training has"
+        )  # fmt: skip
         sys.stdout.write(
-            "Languages with symbols in valid or test that training lacks, and the share of their "
-            f"units that training has ({len(uncovered)} in all): "
+            f"Languages with {lacks} ({len(uncovered)} in all): "
             + ", ".join(f"{code} {share:.2%}" for code, share in worst) + "\n"
         )  # fmt: skip
     sys.stdout.write(_summary(args.out, utterances, sizes))

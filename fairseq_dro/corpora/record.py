@@ -6,7 +6,7 @@ import hashlib
 import platform
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,27 +48,29 @@ def counts(utterances: Iterable[Utterance]) -> dict[str, dict[str, Any]]:
     }
 
 
-def coverage(
-    utterances: Sequence[Utterance], trained: Iterable[str] | None = None
+def coverage(utterances: Sequence[Utterance]) -> dict[str, float]:
+    """Share of each language's units, in valid and test, that training has; 1 where it has none."""
+    known = {unit for u in utterances if u.split == "train" for unit in u.label.split()}
+    held_out = [u for u in utterances if u.split != "train"]
+    shares = coverage_by(known, ((u.language, u.label) for u in held_out))
+    return {code: shares.get(code, 1.0) for code in sorted({u.language for u in utterances})}
+
+
+def coverage_by(
+    known: Collection[str], labels: Iterable[tuple[str, str]]
 ) -> dict[str, float]:
-    """Share of each language's units, in valid and test, that training has; 1 where it has none.
+    """Share of each language's units that are known.
 
     Args:
-        trained: the symbols known from training; those of the training split when None.
+        labels: language and label of each utterance.
     """
-    if trained is None:
-        known = {unit for u in utterances if u.split == "train" for unit in u.label.split()}
-    else:
-        known = set(trained)
     seen: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    for utterance in utterances:
-        if utterance.split != "train":
-            units = utterance.label.split()
-            total[utterance.language] += len(units)
-            seen[utterance.language] += sum(unit in known for unit in units)
-    languages = sorted({utterance.language for utterance in utterances})
-    return {code: seen[code] / total[code] if total[code] else 1.0 for code in languages}
+    for language, label in labels:
+        units = label.split()
+        total[language] += len(units)
+        seen[language] += sum(unit in known for unit in units)
+    return {code: seen[code] / total[code] for code in sorted(total)}
 
 
 def fingerprint(utterances: Iterable[Utterance], dictionary: Path) -> str:

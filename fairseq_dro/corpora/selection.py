@@ -11,7 +11,7 @@ from pathlib import Path
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
 from fairseq_dro.corpora.language_choice import codes_or_set
-from fairseq_dro.corpora.recording import SPLITS, Recording, Rejection
+from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import WORD_BOUNDARY
 
@@ -20,6 +20,7 @@ NO_TEXT = "text is empty"
 NOT_UNICODE = "id, text or path that UTF-8 cannot hold"
 NO_TEXT_LEFT = "text is empty after normalisation"
 HOLDS_BOUNDARY = "text holds |, which stands between words"
+IN_TWO_SPLITS = "no split given, and tied to two by speaker and text"
 TOO_SHORT = "shorter than --min-seconds"
 TOO_LONG = "longer than allowed"
 TOO_MANY = "over --max-seconds-per-language"
@@ -105,38 +106,40 @@ def with_audio(
     return kept
 
 
-def assign_splits(candidates: list[Candidate], args: argparse.Namespace) -> None:
+def assign_splits(
+    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
+) -> list[Candidate]:
     """Give each utterance a split, where the corpus has none or other ones are asked for.
 
-    Where the corpus has splits for some utterances only, the others of their speakers follow them.
+    Where the corpus has splits for some utterances only, the others follow their speakers and
+    texts (``splits.follow_given``).
     """
-    if args.splits != "hash" and args.split_by != "text":
-        _follow_speakers(candidates)
-    chosen = [c for c in candidates if args.splits == "hash" or not c.split]
+    if args.splits != "hash" and all(candidate.split for candidate in candidates):
+        return candidates
+    together = splits.TOGETHER if args.split_by == "both" else (args.split_by,)
     items = [
         splits.Item(c.recording.utterance_id, c.recording.language, c.text, c.recording.speaker,
                     c.seconds)  # fmt: skip
-        for c in chosen
+        for c in candidates
     ]
+    if args.splits == "hash":
+        found: list[str | None] = [""] * len(candidates)
+    else:
+        found = splits.follow_given(items, [c.split for c in candidates], together)
+    free = [index for index, split in enumerate(found) if split == ""]
     valid = splits.Share(args.valid_seconds, args.valid_fraction)
     test = splits.Share(args.test_seconds, args.test_fraction)
-    together = splits.TOGETHER if args.split_by == "both" else (args.split_by,)
-    by_hash = splits.split_by_hash(items, valid, test, args.seed, together)
-    for candidate, split in zip(chosen, by_hash):
-        candidate.split = split
-
-
-def _follow_speakers(candidates: list[Candidate]) -> None:
-    found: dict[tuple[str, str], set[str]] = {}
-    for one in candidates:
-        if one.split and one.recording.speaker:
-            key = (one.recording.language, one.recording.speaker)
-            found.setdefault(key, set()).add(one.split)
-    for one in candidates:
-        splits_of_speaker = found.get((one.recording.language, one.recording.speaker))
-        if not one.split and splits_of_speaker:
-            # One who is in several already: training gains most, and no held-out side grows
-            one.split = min(splits_of_speaker, key=SPLITS.index)
+    by_hash = splits.split_by_hash([items[i] for i in free], valid, test, args.seed, together)
+    for index, split in zip(free, by_hash):
+        found[index] = split
+    kept = []
+    for candidate, split in zip(candidates, found):
+        if split is None:
+            rejected.append(candidate.reject(IN_TWO_SPLITS))
+        else:
+            candidate.split = split
+            kept.append(candidate)
+    return kept
 
 
 def select(

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fairseq_dro.corpora.recording import SPLITS
+
 TOGETHER = ("speaker", "text")
 MOST_HELD_OUT = 0.5  # of a language's seconds, for valid and test together
 OVERSHOOT = 1.5  # a side may grow to this multiple of what was asked, for a speaker is not cut
@@ -80,6 +82,48 @@ def split_by_hash(
                     left.append(group)
             groups, bound = left, bound - taken
     return splits
+
+
+def follow_given(
+    items: Sequence[Item], given: Sequence[str], together: Collection[str] = TOGETHER
+) -> list[str | None]:
+    """Splits of the utterances that have none, from the speakers and texts of those that have one.
+
+    Utterances without a split that share a speaker or a text, directly or through others, go to
+    the split in which the corpus has one of these speakers or texts. Where it has them in several,
+    they go to the first of train, valid and test, and those that share a speaker or a text with
+    another split are left out: on either side they would be heard on two. A speaker or a text that
+    the corpus itself has in several splits counts for the first of them.
+
+    Args:
+        given: split of each utterance, empty where the corpus has none.
+
+    Returns:
+        Split of each utterance; empty: it is free; None: it is left out.
+    """
+    sides: dict[tuple[str, str, str], str] = {}
+    for item, split in zip(items, given):
+        for key in _keys(item, together) if split else ():
+            sides[key] = min(split, sides.get(key, split), key=SPLITS.index)
+    found: list[str | None] = list(given)
+    by_language: dict[str, list[int]] = defaultdict(list)
+    for index, (item, split) in enumerate(zip(items, given)):
+        if not split:
+            by_language[item.language].append(index)
+    for indices in by_language.values() if sides else ():
+        for group in _kept_together(items, indices, 0, together):
+            own = {i: {sides[k] for k in _keys(items[i], together) if k in sides} for i in group}
+            everything = set().union(*own.values())
+            if everything:
+                side = min(everything, key=SPLITS.index)
+                for index in group:
+                    found[index] = side if own[index] <= {side} else None
+    return found
+
+
+def _keys(item: Item, together: Collection[str]) -> list[tuple[str, str, str]]:
+    named = ((item.language, kind, getattr(item, kind)) for kind in together)
+    return [key for key in named if key[2]]
 
 
 def _kept_together(
