@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from pathlib import Path
 
@@ -11,16 +12,17 @@ import langcodes
 import pytest
 
 from fairseq_dro import languages
+from fairseq_dro.corpora.language_choice import describe_set, read_set
 from fairseq_dro.errors import UserError
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
-SETS = {
-    "ml_superb_143": (143, 141),  # lines, distinct languages
-    "few_shot_20": (20, 20),
-    "fleurs_102": (102, 102),
-    "common_voice_17": (205, 202),
-    "common_voice_27": (353, 350),
-    "six_languages": (6, 6),
+SETS = {  # lines, distinct languages, SHA-256 of their sorted codes: a name has one meaning
+    "ml_superb_143": (143, 141, "81c339f2a509dc257792d6b09fbc78ea"),
+    "few_shot_20": (20, 20, "be3f431128e12da113f46aba073aadfa"),
+    "fleurs_102": (102, 102, "6bd6d95261413eec39d3938e03ed1fd8"),
+    "common_voice_17": (205, 202, "e272197d7028295990dc0bf7962f4c1a"),
+    "common_voice_27": (353, 350, "9734b75c492384d0b465ca235907822b"),
+    "six_languages": (6, 6, "547a6b37b66df347ad1959c75bd68874"),
 }
 REAL_CORPUS = "arb ben blk chr cmn deu ell eng fra gla isl ita nld pol rus spa tok".split()
 
@@ -145,7 +147,10 @@ def test_every_language_of_a_published_set_is_in_the_table(name):
         languages.require_known(row[0], f"{name}.txt")
         corpus_code = row[-1]
         assert corpus_code == "zh-HK" or languages.find(corpus_code).code == row[0]
-    assert (len(rows), len({row[0] for row in rows})) == SETS[name]
+    described = describe_set(name, read_set(name))
+    assert (len(rows), described["languages"], described["sha256"][:32]) == SETS[name]
+    text = "".join(f"{code}\n" for code in sorted({row[0] for row in rows}))
+    assert described["sha256"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,10 @@ def test_corpora_call_languages_by_names_that_no_rule_could_guess():
     assert of("common_voice", "zh-HK").code == of("fleurs", "yue_hant_hk").code == "yue"
     assert of("ml_superb", "org_jpn").code == "jpn" and of("ml_superb", "lga").code == "lug"
     assert of("fleurs", "pa-IN") is None and of("common_voice", "xx") is None
+
+
+def test_every_set_in_the_folder_has_its_meaning_pinned():
+    assert {path.stem for path in MANIFESTS.glob("*.txt")} == set(SETS)
 
 
 def test_few_shot_languages_are_languages_of_ml_superb():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -435,6 +436,29 @@ def test_only_the_languages_of_a_set_or_a_list_are_taken(tmp_path, table, capsys
     assert "is neither a file nor codes" in capsys.readouterr().err
 
 
+def test_the_record_says_which_languages_a_set_meant(tmp_path, table, capsys):
+    own_set = write_lines(tmp_path / "mine.txt", ["ell\n", "deu\n"])
+    call = ["--languages-set", own_set, "--few-shot", 1, "--few-shot-languages", "deu"]
+    assert prepare(tmp_path / "a", table, *call) == 0
+    made = record(tmp_path / "a")["request"]
+    assert made["languages"] == {
+        "name": str(own_set), "languages": 2,
+        "sha256": hashlib.sha256(b"deu\nell\n").hexdigest(),
+    }  # fmt: skip
+    assert made["few_shot_languages"]["name"] == "deu"
+    write_lines(own_set, ["ell\n"])
+    assert prepare(tmp_path / "a", table, *call) == 2
+    assert "(languages, languages_set_sha256)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--table", "--seed"])
+def test_an_option_that_is_given_twice_is_refused(tmp_path, table, capsys, option):
+    value = table if option == "--table" else 1
+    with pytest.raises(SystemExit):
+        prepare(tmp_path / "out", table, "--seed", 1, option, value)
+    assert f"argument {option}: given twice" in capsys.readouterr().err
+
+
 def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
     write_table(table, [(*row[:2], row[2].replace("ell", "qqa"), *row[3:]) for row in ROWS])
     header = "code\tname\tfamily\tscript\tscored_without_spaces\tother_codes\n"
@@ -452,6 +476,13 @@ def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
     "options, message",
     [
         (["--valid-fraction", "0.9"], "--valid-fraction: expected 0 to 0.5"),
+        (["--valid-fraction", "0.1", "--valid-seconds", "9"], "contradict each other"),
+        (["--test-fraction", "0.1"], "--test-fraction has no effect, because the corpus has a spl"),
+        (["--valid-seconds", "9", "--splits", "corpus"], "--valid-seconds has no effect"),
+        (["--few-shot-languages", "ell"], "needs --few-shot N"),
+        (["--vocabulary-size", "9"], "it needs --units sentencepiece"),
+        (["--languages", "fra", "--languages-set", "six_languages"], "six_languages has none of"),
+        (["--languages-set", "{empty}"], "names no language: expected one code a line"),
         (["--max-seconds", "-1"], "--max-seconds: expected 0 or more"),
         (["--workers", "0"], "--workers: expected 1 or more"),
         (["--dictionary", "none.txt"], "--dictionary: none.txt does not exist"),
@@ -461,7 +492,8 @@ def test_a_table_of_ones_own_adds_a_language(tmp_path, table):
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name(tmp_path, table, capsys, options, message):
-    options = [option.format(table=table) for option in options]
+    empty = write_lines(tmp_path / "empty.txt", ["# nothing\n"])
+    options = [option.format(table=table, empty=empty) for option in options]
     assert prepare(tmp_path / "out", table, *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

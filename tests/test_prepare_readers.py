@@ -241,10 +241,13 @@ def test_common_voice_is_converted_from_mp3_with_its_speakers(tmp_path):
     assert reasons(out) == {("deu", "clip that no table names"): 1}
 
 
-def test_one_locale_of_common_voice_can_be_split_anew_from_all_validated_clips(tmp_path):
+def test_one_locale_of_common_voice_can_be_split_anew_from_all_validated_clips(tmp_path, capsys):
     speakers = {"train": [(f"s{n}", f"satz {chr(97 + n)}") for n in range(12)]}
     root = common_voice_tree(tmp_path / "root", {"de": speakers})
     assert prepare("common-voice", tmp_path / "out", "--root", root / "de", "--validated") == 0
+    contradiction = ("--root", root / "de", "--validated", "--splits", "corpus")
+    assert prepare("common-voice", tmp_path / "o", *contradiction) == 2
+    assert "--validated and --splits corpus contradict" in capsys.readouterr().err
     sizes = {s: len(read_manifest(tmp_path / "out", s)) for s in ("train", "valid", "test")}
     assert sum(sizes.values()) == 12 and min(sizes.values()) >= 1
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from fairseq_dro.corpora import units
+from fairseq_dro.corpora.options import VOCABULARY_SIZE
 from fairseq_dro.corpora.recording import Rejection
 from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.errors import UserError
@@ -31,7 +32,7 @@ def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Uni
             model.write_bytes(args.sentencepiece_model.read_bytes())
     else:
         texts = [c.text for c in candidates if c.split == "train"]
-        units.train_sentencepiece(texts, args.vocabulary_size, model)
+        units.train_sentencepiece(texts, args.vocabulary_size or VOCABULARY_SIZE, model)
     return units.Sentencepiece(model)
 
 

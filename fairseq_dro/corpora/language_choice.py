@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fairseq_dro import languages
 from fairseq_dro.errors import UserError
@@ -81,37 +84,54 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
     if set_name is not None:
         chosen = frozenset(read_set(set_name, own_table))
         wanted = chosen if wanted is None else wanted & chosen
+        if not wanted:
+            raise UserError(
+                f"--languages-set {set_name} has none of --languages {languages_option}: leave one "
+                "of them out."
+            )
     return LanguageChoice(wanted, own_table)
 
 
-def codes_or_set(option: str, name: str) -> list[str]:
+def codes_or_set(option: str, name: str, own_table: Path | None = None) -> list[str]:
     """Codes such as ``deu,kat``, or those of a set.
 
     Raises:
         UserError: an unknown code, or no such set.
     """
     if not _CODES.fullmatch(option):
-        return read_set(option)
+        return read_set(option, own_table, name)
     codes = [code for code in option.split(",") if code]
     for code in codes:
-        languages.require_known(code, name)
+        languages.require_known(code, name, own_table)
     return codes
 
 
-def read_set(name: str, own_table: Path | None = None) -> list[str]:
+def describe_set(name: str, codes: Collection[str]) -> dict[str, Any]:
+    """What ``dataset.json`` says of a choice of languages: the same codes give the same sum."""
+    ordered = sorted(set(codes))
+    text = "".join(f"{code}\n" for code in ordered)
+    return {
+        "name": name, "languages": len(ordered),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }  # fmt: skip
+
+
+def read_set(
+    name: str, own_table: Path | None = None, option: str = "--languages-set"
+) -> list[str]:
     """Codes of a language set: a name such as ``fleurs_102``, or the path of such a file.
 
     Raises:
-        UserError: there is no such set, or a line of it is no known code.
+        UserError: there is no such set, a line of it is no known code, or it has none.
     """
     path = Path(name)
-    if not path.is_file():
+    if not os.path.isfile(name):  # Path's own stops at a long name
         candidates = [folder / f"{name}.txt" for folder in _SET_FOLDERS]
         found = [candidate for candidate in candidates if candidate.is_file()]
         if not found:
             known = {file.stem for folder in _SET_FOLDERS for file in folder.glob("*.txt")}
             raise UserError(
-                f"--languages-set {name!r} is neither a file nor a set: expected one of "
+                f"{option} {name!r} is neither a file nor a set: expected one of "
                 f"{', '.join(sorted(known)) or 'the files of manifests/'}."
             )
         path = found[0]
@@ -121,4 +141,6 @@ def read_set(name: str, own_table: Path | None = None) -> list[str]:
             code = line.split("\t")[0].strip()
             languages.require_known(code, f"{path}:{number}", own_table)
             codes[code] = None
+    if not codes:
+        raise UserError(f"{path} names no language: expected one code a line, such as deu.")
     return list(codes)

@@ -14,9 +14,24 @@ from fairseq_dro.errors import UserError
 FILE_OPTIONS = (
     "dictionary", "sentencepiece_model", "languages", "languages_set", "few_shot_languages"
 )  # fmt: skip
+VOCABULARY_SIZE = 1000
+HELD_OUT_FRACTION = 0.1
+FEW_SHOT_SET = "few_shot_20"
 UNITS = ("characters", "graphemes", "sentencepiece")
 NO_INFLUENCE = ("workers", "overwrite", "command", "run", "reader", "out", "list")
 """Arguments that do not change what is prepared."""
+
+
+class GivenOnce(argparse.Action):
+    """Store a value; an option that is given again is refused, where argparse takes the last."""
+
+    _is_given = False
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        if self._is_given:
+            raise argparse.ArgumentError(self, "given twice: leave one of them out")
+        self._is_given = option_string is not None
+        setattr(namespace, self.dest, values)
 
 
 def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> None:
@@ -49,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     )
     text.add_argument("--units", choices=UNITS, default="characters")
     text.add_argument(
-        "--vocabulary-size", type=int, default=1000, help="of a new sentencepiece model"
+        "--vocabulary-size", type=int, help="of a new sentencepiece model (default: 1000)"
     )
     text.add_argument("--sentencepiece-model", type=Path, help="use this one, train none")
     text.add_argument(
@@ -63,8 +78,8 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
 
     choice = parser.add_argument_group("which utterances, in which split (seconds of audio)")
     choice.add_argument(
-        "--splits", choices=("corpus", "hash"), default="corpus",
-        help="hash makes new ones; so it is anyway where the corpus has none",
+        "--splits", choices=("corpus", "hash"),
+        help="hash makes new ones; so it is anyway where the corpus has none (default: corpus)",
     )  # fmt: skip
     choice.add_argument(
         "--split-by", choices=("both", "speaker", "text"), default="both",
@@ -73,7 +88,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     for split in ("valid", "test"):
         choice.add_argument(f"--{split}-seconds", type=float, help="of each language, by hash")
         choice.add_argument(
-            f"--{split}-fraction", type=float, default=0.1,
+            f"--{split}-fraction", type=float,
             help="of each language's seconds, by hash (default: 0.1)",
         )  # fmt: skip
     choice.add_argument("--min-seconds", type=float, default=0.0, help="reject what is shorter")
@@ -88,20 +103,33 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
         "--few-shot", type=int, metavar="N", help="training utterances of few-shot languages"
     )
     choice.add_argument(
-        "--few-shot-languages", default="few_shot_20", metavar="SET|CODES",
+        "--few-shot-languages", metavar="SET|CODES",
         help="which languages --few-shot is about (default: few_shot_20)",
     )  # fmt: skip
 
 
 def check(args: argparse.Namespace) -> None:
-    """Values are in range.
+    """Values are in range, and no option contradicts or idles beside another.
 
     Raises:
         UserError: with the option's name.
     """
     for name in ("valid_fraction", "test_fraction"):
-        if not 0 <= getattr(args, name) <= 0.5:
-            raise UserError(f"{_option(name)}: expected 0 to 0.5, found {getattr(args, name):g}.")
+        value = getattr(args, name)
+        if value is not None and not 0 <= value <= 0.5:
+            raise UserError(f"{_option(name)}: expected 0 to 0.5, found {value:g}.")
+    for name in ("valid", "test"):
+        if None not in (getattr(args, f"{name}_fraction"), getattr(args, f"{name}_seconds")):
+            raise UserError(
+                f"--{name}-fraction and --{name}-seconds contradict each other: leave one out."
+            )
+    if args.few_shot_languages is not None and args.few_shot is None:
+        raise UserError("--few-shot-languages needs --few-shot N, how many utterances to keep.")
+    if getattr(args, "validated", False) and args.splits == "corpus":
+        raise UserError(
+            "--validated and --splits corpus contradict each other: validated.tsv has no splits; "
+            "leave one out."
+        )
     for name in (
         "valid_seconds", "test_seconds", "min_seconds", "max_seconds", "max_seconds_per_language",
         "few_shot",
@@ -116,12 +144,34 @@ def check(args: argparse.Namespace) -> None:
         path = getattr(args, name)
         if path is not None and not path.is_file():
             raise UserError(f"{_option(name)}: {path} does not exist.")
+    if args.vocabulary_size is not None and (
+        args.units != "sentencepiece" or args.sentencepiece_model is not None
+    ):
+        raise UserError(
+            "--vocabulary-size is of a new sentencepiece model: it needs --units sentencepiece, "
+            "and no --sentencepiece-model."
+        )
     if args.sentencepiece_model is not None and args.units != "sentencepiece":
         raise UserError("--sentencepiece-model needs --units sentencepiece.")
     if args.units == "sentencepiece" and args.dictionary and not args.sentencepiece_model:
         raise UserError(
             "--dictionary with --units sentencepiece needs the model that the dictionary was made "
             "with: add --sentencepiece-model."
+        )
+
+
+def refuse_idle_shares(args: argparse.Namespace, all_have_splits: bool) -> None:
+    """Shares of valid and test are not asked for where nothing is split by hash.
+
+    Raises:
+        UserError: they are.
+    """
+    names = ("valid_fraction", "test_fraction", "valid_seconds", "test_seconds")
+    given = [_option(name) for name in names if getattr(args, name) is not None]
+    if given and all_have_splits and args.splits != "hash":
+        raise UserError(
+            f"{given[0]} has no effect, because the corpus has a split for every utterance: add "
+            "--splits hash for new ones, or leave it out."
         )
 
 

@@ -20,7 +20,12 @@ from fairseq_dro.corpora import audio_pool, labelling, options, record, selectio
 from fairseq_dro.corpora.audio_files import require_decoders
 from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
 from fairseq_dro.corpora.espeak_reader import Espeak
-from fairseq_dro.corpora.language_choice import LanguageChoice, choose
+from fairseq_dro.corpora.language_choice import (
+    LanguageChoice,
+    choose,
+    codes_or_set,
+    describe_set,
+)
 from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpora = parser.add_subparsers(dest="source", required=True, metavar="CORPUS")
     for reader in READERS:
         one = corpora.add_parser(reader.name, help=reader.summary, description=reader.summary)
+        one.register("action", None, options.GivenOnce)
         is_espeak = reader is Espeak
         one.add_argument("out", nargs="?" if is_espeak else None, type=Path,
                          help="data folder to make")  # fmt: skip
@@ -67,13 +73,21 @@ def run(args: argparse.Namespace) -> int:
     request = {
         "reader": reader.name, "options": options.as_request(args), "source": reader.source()
     }  # fmt: skip
+    few_shot: list[str] = []
+    if args.few_shot is not None:
+        asked = args.few_shot_languages or options.FEW_SHOT_SET
+        few_shot = codes_or_set(asked, "--few-shot-languages", choice.own_table)
+        request["few_shot_languages"] = describe_set(asked, few_shot)
+    if choice.wanted is not None:
+        asked = " ".join(filter(None, (args.languages_set, args.languages)))
+        request["languages"] = describe_set(asked, choice.wanted)
     folder = DataFolder(args.out, request)
     folder.refuse_inputs([*reader.input_files(), *options.input_files(args)])
     if folder.is_prepared(args.overwrite):
         sys.stdout.write(f"{args.out} is there already, made by the same command.\n")
         return 0
     rejected: list[Rejection] = []
-    candidates = _choose(reader, args, rejected)
+    candidates = _choose(reader, args, few_shot, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
     folder.refuse_audio(
         c.recording.audio for c in candidates if isinstance(c.recording.audio, Path)
@@ -101,16 +115,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _choose(
-    reader: Reader, args: argparse.Namespace, rejected: list[Rejection]
+    reader: Reader, args: argparse.Namespace, few_shot: list[str], rejected: list[Rejection]
 ) -> list[Candidate]:
     items = with_progress(reader.recordings(), None, "utterances")
     profile = args.text_profile or reader.text_profile
     candidates = selection.normalise(items, profile, rejected)
+    options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
     require_decoders([c.recording.audio for c in candidates])
     jobs = [candidate.job() for candidate in candidates]
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
     candidates = selection.assign_splits(candidates, args, rejected)
-    candidates = selection.select(candidates, reader.longest_seconds, args, rejected)
+    candidates = selection.select(
+        candidates, reader.longest_seconds, args, few_shot, rejected
+    )
     by_hash = any(candidate.split != candidate.recording.split for candidate in candidates)
     for split, advice in (
         ("train", ", so training will refuse them: get training audio or leave them out"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
-from fairseq_dro.corpora.language_choice import codes_or_set
+from fairseq_dro.corpora.options import HELD_OUT_FRACTION
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import WORD_BOUNDARY
@@ -127,8 +127,8 @@ def assign_splits(
     else:
         found = splits.follow_given(items, [c.split for c in candidates], together)
     free = [index for index, split in enumerate(found) if split == ""]
-    valid = splits.Share(args.valid_seconds, args.valid_fraction)
-    test = splits.Share(args.test_seconds, args.test_fraction)
+    valid = _share(args.valid_seconds, args.valid_fraction)
+    test = _share(args.test_seconds, args.test_fraction)
     by_hash = splits.split_by_hash([items[i] for i in free], valid, test, args.seed, together)
     for index, split in zip(free, by_hash):
         found[index] = split
@@ -142,11 +142,19 @@ def assign_splits(
     return kept
 
 
+def _share(seconds: float | None, fraction: float | None) -> splits.Share:
+    return splits.Share(seconds, HELD_OUT_FRACTION if fraction is None else fraction)
+
+
 def select(
     candidates: list[Candidate], longest_seconds: dict[str, float], args: argparse.Namespace,
-    rejected: list[Rejection],
+    few_shot: Collection[str], rejected: list[Rejection],
 ) -> list[Candidate]:  # fmt: skip
-    """Apply the bounds on length, the few-shot choice and the bound on hours, in this order."""
+    """Apply the bounds on length, the few-shot choice and the bound on hours, in this order.
+
+    Args:
+        few_shot: the languages that ``--few-shot`` is about.
+    """
     if args.max_seconds is not None:
         longest_seconds = {"train": args.max_seconds, "valid": args.max_seconds}
     kept = []
@@ -160,11 +168,10 @@ def select(
         else:
             kept.append(candidate)
     if args.few_shot is not None:
-        codes = codes_or_set(args.few_shot_languages, "--few-shot-languages")
         kept = _keep_of_training(
             kept, NOT_FEW_SHOT, rejected,
             lambda ids, languages, _: splits.few_shot(
-                ids, languages, set(codes), args.few_shot, args.seed
+                ids, languages, few_shot, args.few_shot, args.seed
             ),
         )  # fmt: skip
     if args.max_seconds_per_language is not None:
