@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
@@ -27,7 +28,14 @@ from fairseq_dro.scoring.levelling import GapVerdict, gap_change
 from fairseq_dro.scoring.paired import Difference
 from fairseq_dro.scoring.records import format_line
 from fairseq_dro.scoring.utterances import score_utterance
-from tests.compared_runs import noisy_texts, plant_config, plant_run, utterances, write_records
+from tests.compared_runs import (
+    REFERENCE,
+    noisy_texts,
+    plant_config,
+    plant_run,
+    utterances,
+    write_records,
+)
 
 
 @pytest.fixture
@@ -133,21 +141,100 @@ def test_without_out_nothing_is_written(two_runs, tmp_path, capsys, monkeypatch)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_seconds_and_constant_guess_come_from_the_data_folder_that_the_run_names(
+LABELS = {"deu": "j a |", "kat": "კ ი | კ ი |"}
+PIECES = {"deu": "\u2581j a", "kat": "\u2581კ ი \u2581კ ი"}
+
+
+def plant_data(folder: Path, *, split: str = "train", labels: str = "ltr") -> Path:
+    """A data folder of 2 s a language, of one split."""
+    spelled = LABELS if labels == "ltr" else PIECES
+    made = [
+        Utterance(folder / f"{code}.wav", 32_000, code, LABELS[code], code, "train")
+        for code in LABELS
+    ]
+    write_data_folder(folder, made, folder)
+    (folder / "train.ltr").unlink()
+    (folder / f"train.{labels}").write_text("".join(f"{spelled[code]}\n" for code in LABELS))
+    for path in folder.glob("train.*"):
+        path.rename(path.with_name(path.name.replace("train", split, 1)))
+    return folder
+
+
+def first_table(arguments: list[str], capsys) -> dict[str, list[str]]:
+    assert main(["compare", *arguments]) == 0
+    return rows_of(capsys.readouterr().out.split("##")[0])
+
+
+@pytest.mark.parametrize(
+    "split, labels, criterion",
+    [
+        ("train", "ltr", {}),
+        ("train_all", "ltr", {"post_process": "letter"}),
+        ("train", "spm", {"post_process": "sentencepiece"}),
+    ],
+)
+def test_seconds_and_constant_guess_come_from_the_split_and_labels_that_the_run_names(
+    two_runs, tmp_path, capsys, split, labels, criterion
+):
+    data = plant_data(tmp_path / "data", split=split, labels=labels)
+    plant_config(
+        two_runs[0],
+        {
+            "task": {"data": str(data), "labels": labels},
+            "dataset": {"train_subset": split}, "criterion": criterion,
+        },
+    )  # fmt: skip
+    rows = first_table(list(map(str, two_runs)), capsys)
+    guess = Levenshtein.distance("კი კი", REFERENCE) / len(REFERENCE)
+    assert rows["kat Georgian"][0] == "2" and rows["kat Georgian"][-1] == f"{100 * guess:.1f}"
+
+
+def test_units_that_are_no_text_leave_the_constant_guess_out_and_the_seconds_in(
     two_runs, tmp_path, capsys
 ):
-    data = tmp_path / "data"
-    labels = {"deu": "j a |", "kat": "კ ი | კ ი |"}
-    made = [
-        Utterance(data / f"{code}_{split}.wav", 32_000, code, label, f"{code}_{split}", split)
-        for code, label in labels.items()
-        for split in ("train", "test")
-    ]
-    write_data_folder(data, made, data)
-    plant_config(two_runs[0], {"task": {"data": str(data)}})
-    assert main(["compare", *map(str, two_runs)]) == 0
-    rows = rows_of(capsys.readouterr().out.split("##")[0])
-    assert rows["kat Georgian"][0] == "2" and rows["kat Georgian"][-1] == "0.0"
+    data = plant_data(tmp_path / "data")
+    plant_config(
+        two_runs[0], {"task": {"data": str(data)}, "criterion": {"post_process": "_EOW"}}
+    )
+    rows = first_table(list(map(str, two_runs)), capsys)
+    assert rows["language"][0] == "train s" and "CER constant guess" not in rows["language"]
+
+
+def test_a_language_without_training_speech_has_no_guess(two_runs, tmp_path, capsys):
+    data = plant_data(tmp_path / "data")
+    (data / "train.lang").write_text("deu\ndeu\n")
+    rows = first_table([*map(str, two_runs), "--data", str(data)], capsys)
+    assert (rows["kat Georgian"][0], rows["kat Georgian"][-1]) == ("0", "–")
+
+
+def test_a_data_folder_that_is_gone_is_a_warning_and_a_typed_one_an_error(
+    two_runs, tmp_path, capsys, caplog
+):
+    plant_config(two_runs[0], {"task": {"data": str(tmp_path / "gone")}})
+    rows = first_table(list(map(str, two_runs)), capsys)
+    assert "train s" not in rows["language"]
+    assert f"{two_runs[0]}, {tmp_path / 'gone'}, is no longer there" in caplog.text
+    typed = [*map(str, two_runs), "--data", str(tmp_path / "typo")]
+    assert f"{tmp_path / 'typo'} does not exist" in error_of(typed, capsys)
+    other = plant_data(tmp_path / "other")
+    (other / "train.lang").write_text("fra\nfra\n")
+    typed[-1] = str(other)
+    assert "has none of the languages" in error_of(typed, capsys)
+
+
+def test_the_split_that_was_decoded_is_named_and_the_one_of_validation_is_a_caution(
+    two_runs, capsys
+):
+    arguments = list(map(str, two_runs))
+    for split, cautioned in (("test_clean", False), ("valid", True)):
+        for run in two_runs:
+            plant_config(run, {"dataset": {"valid_subset": "valid,valid_other"}})
+            decoded = {"split": split, "update": 150}
+            (run / "decode_test" / "scores.json").write_text(json.dumps({"decoded": decoded}))
+        assert main(["compare", *arguments]) == 0
+        said = capsys.readouterr().out
+        assert f"Split {split}; rates" in said and "Updates: erm 200 (decoded: 150)" in said
+        assert ("by which its checkpoints were chosen" in said) is cautioned
 
 
 def test_a_constant_guess_and_silence_are_named_as_such(two_runs, tmp_path, capsys):

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
+from fairseq_dro.report.constant_guess import (
+    best_constant,
+    constant_guess_cer,
+    constant_guesses,
+)
 from fairseq_dro.report.training_run import read_training_run
 from tests.compared_runs import plant_history
 
@@ -36,3 +40,10 @@ def test_the_constant_guess_is_no_worse_than_any_sentence_and_not_tuned_on_test(
     assert constant_guess_cer("abc", ["abc", "abcd"]) == pytest.approx(1 / 7)
     assert best_constant(["a"]) == "a"
     assert best_constant(train * 100) == best_constant(train * 100)
+
+
+def test_the_language_token_of_a_label_is_no_part_of_the_guess():
+    references = {"deu": ["montag mai"]}
+    labels = ["[deu] m o n t a g | m a i |"]
+    assert constant_guesses(["deu"], labels, references) == {"deu": 0.0}
+    assert constant_guesses(["deu"], labels, references, post_process="_EOW") == {}

@@ -2,19 +2,61 @@
 
 A model that only learnt what sentences look like can do no better than some constant string, so
 its error rate is the line above which nothing has been learnt from speech. The string is chosen on
-the training split and scored on the test split.
+the training split and scored on what was decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
+from fairseq_dro.data.groups import language_of
+from fairseq_dro.scoring.text import scored_characters, split_language_token
+
 _MOST_SENTENCES = 200  # compared with each other while looking for the string
 _MOST_ROUNDS = 20
+_WORD_BOUNDARIES = {"letter": "|", "sentencepiece": "\u2581"}
+
+
+def constant_guesses(
+    groups: Sequence[str],
+    labels: Sequence[str],
+    references: Mapping[str, Sequence[str]],
+    post_process: str = "letter",
+    most_rounds: int = _MOST_ROUNDS,
+) -> dict[str, float]:
+    """CER of the constant guess by group, fractions; without groups that have no training text.
+
+    Args:
+        groups: of each training utterance.
+        labels: of each training utterance, its units with spaces between them.
+        references: of the decoded utterances by group, without language token.
+        post_process: how units become text (``criterion.post_process``, that of decoding).
+        most_rounds: see ``best_constant``.
+
+    Returns:
+        Nothing where ``post_process`` is neither ``letter`` nor ``sentencepiece``.
+    """
+    boundary = _WORD_BOUNDARIES.get(post_process)
+    if boundary is None:
+        return {}
+    training: dict[str, list[str]] = {}
+    for group, label in zip(groups, labels):
+        if group in references:
+            spelled = label.replace(" ", "").replace(boundary, " ")
+            _, text = split_language_token(spelled, language_of(group))
+            training.setdefault(group, []).append(scored_characters(text, language_of(group)))
+    return {
+        group: constant_guess_cer(
+            best_constant(training[group], most_rounds=most_rounds),
+            [scored_characters(text, language_of(group)) for text in texts],
+        )
+        for group, texts in references.items()
+        if group in training
+    }
 
 
 def best_constant(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from fairseq_dro.data.groups import GroupBy, language_of
+from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import Section
-from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
+from fairseq_dro.report.constant_guess import constant_guesses
 from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
@@ -30,7 +30,6 @@ from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.sections.weights import weights_section
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import verdicts
-from fairseq_dro.scoring.text import scored_characters
 
 
 @dataclass(frozen=True)
@@ -106,25 +105,17 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
 
 
 def _constant_guess(data: ReportData) -> dict[str, float]:
-    """CER by group of the training sentence that is nearest to all others, told for every
-    utterance of the test split; empty where the training texts are not at hand or not letters.
-    """
-    manifest, groups = data.run.training_manifest, data.training_groups
-    if data.scores is None or manifest is None or manifest.label_type != "ltr":
+    """See ``constant_guesses``; empty where the training texts are not at hand."""
+    manifest = data.run.training_manifest
+    if data.scores is None or manifest is None:
         return {}
-    training: dict[str, list[str]] = {}
-    for group, label in zip(groups, manifest.labels):
-        text = label.replace(" ", "").replace("|", " ")
-        training.setdefault(group, []).append(scored_characters(text, language_of(group)))
-    test: dict[str, list[str]] = {}
+    references: dict[str, list[str]] = {}
     for record in data.scores.records:
-        text = scored_characters(record.reference, record.language)
-        test.setdefault(data.scores.group_of(record), []).append(text)
-    return {
-        group: constant_guess_cer(best_constant(training[group], most_rounds=0), texts)
-        for group, texts in test.items()
-        if group in training
-    }
+        references.setdefault(data.scores.group_of(record), []).append(record.reference)
+    post_process = (data.run.config.get("criterion") or {}).get("post_process") or "letter"
+    return constant_guesses(
+        data.training_groups, manifest.labels, references, post_process, most_rounds=0
+    )
 
 
 def _subtitle(data: ReportData) -> str:

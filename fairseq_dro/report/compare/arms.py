@@ -9,6 +9,7 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 
@@ -83,6 +84,15 @@ def read(folder: Path, results: str) -> TrainingRun:
             "sub-folder with --results."
         )
     return run
+
+
+def grouped_by_corpus(arms: Sequence[Arm]) -> bool:
+    """Whether the first run that has a history had groups of language and corpus."""
+    for arm in arms:
+        for run in arm.runs:
+            if run.validations:
+                return run.validations[-1].get("group_by") == GroupBy.LANGUAGE_AND_CORPUS.value
+    return False
 
 
 def _configuration(run: TrainingRun) -> str:

@@ -24,6 +24,7 @@ from fairseq_dro.report.run_folder import RESULTS
 if TYPE_CHECKING:
     from fairseq_dro.report.compare.arms import Arm
     from fairseq_dro.report.compare.comparison import Comparison
+    from fairseq_dro.report.compare.guess_and_seconds import GuessAndSeconds
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     for arm in arms:
         if len(arm.runs) > 1:
             logger.info("arm %s: %s", arm.name, ", ".join(str(run.folder) for run in arm.runs))
-    comparison = compare_arms(arms, *_from_data(args.data, arms))
+    comparison = compare_arms(arms, *(_from_data(args.data, arms) or ()))
     text = as_markdown(comparison, args.title)
     sys.stdout.write(text)
     if args.out is not None:
@@ -114,21 +115,28 @@ def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
     return [out / "comparison.md", out / "comparison.json", *written]
 
 
-def _from_data(data: Path | None, arms: Sequence[Arm]) -> tuple[dict | None, dict | None]:
-    """CER of the constant guess and seconds of training speech, by group; None where unknown."""
+def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None:
+    """From the folder that was typed, else from the one that the first run names.
+
+    Raises:
+        UserError: the folder that was typed cannot be used. For one that was not typed this is a
+            warning, as the comparison itself needs none of it.
+    """
+    from fairseq_dro.report.compare.arms import grouped_by_corpus
     from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds
 
-    data = data or arms[0].runs[0].data
-    if data is None:
-        logger.warning("no data folder is known (--data): the constant guess is left out")
-        return None, None
-    run = arms[0].runs[0]
-    by_corpus = bool(run.validations) and run.validations[-1].get("group_by") == (
-        "language_and_corpus"
-    )
-    groups = {f"{r.language}/{r.corpus}" if by_corpus else r.language for r in run.utterances}
+    run, by_corpus = arms[0].runs[0], grouped_by_corpus(arms)
+    if data is not None:
+        return guess_and_seconds(data, run, by_corpus)
     try:
-        return guess_and_seconds(data, sorted(group for group in groups if group), by_corpus)
-    except UserError as error:  # the comparison itself needs none of it
-        logger.warning("the constant guess and the seconds are left out: %s", error)
-        return None, None
+        if run.data is not None:
+            return guess_and_seconds(run.data, run, by_corpus)
+        named = (run.config.get("task") or {}).get("data")
+        reason = (
+            f"{run.folder} does not say where its data are" if named is None
+            else f"the data folder of {run.folder}, {named}, is no longer there"
+        )  # fmt: skip
+    except UserError as error:
+        reason = str(error)
+    logger.warning("seconds of training and the constant guess are left out (--data): %s", reason)
+    return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_dro.report.compare.arm_difference import ArmDifference
-from fairseq_dro.report.compare.arms import Arm
+from fairseq_dro.report.compare.arms import Arm, grouped_by_corpus
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity, levelling, paired
@@ -121,7 +121,7 @@ def compare_arms(
         UserError: they do not pair, see ``paired_records.pair``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
-    test = pair(decoded, by_corpus=_by_corpus(arms))
+    test = pair(decoded, by_corpus=grouped_by_corpus(arms))
     groups = test.characters.languages
     cer, wer, measures, worst_wer, worst_groups = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
@@ -158,15 +158,6 @@ def compare_arms(
         arms, codes, cer, wer, measures, worst_wer, worst_groups, test, differences,
         constant_cer, train_seconds,
     )  # fmt: skip
-
-
-def _by_corpus(arms: Sequence[Arm]) -> bool:
-    """Whether the first run that has a history had groups of language and corpus."""
-    for arm in arms:
-        for run in arm.runs:
-            if run.validations:
-                return run.validations[-1].get("group_by") == "language_and_corpus"
-    return False
 
 
 def _record(one: paired.Difference) -> dict[str, float | None]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.number_text import (
     fraction,
-    label_of,
     p_value,
-    per_cent,
     signed,
     signed_fraction,
 )
+from fairseq_dro.report.report_data import label_of
 from fairseq_dro.report.text_table import layout
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from fairseq_dro.data.groups import GroupBy, group_names, language_of
+from fairseq_dro.data.groups import GroupBy, group_names, group_of
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.constant_guess import best_constant, constant_guess_cer
-from fairseq_dro.scoring.text import scored_characters
+from fairseq_dro.report.constant_guess import constant_guesses
+from fairseq_dro.report.training_run import TrainingRun
 
 
-def guess_and_seconds(
-    data: Path, groups: Sequence[str], by_corpus: bool = False
-) -> tuple[dict[str, float], dict[str, float]]:
-    """CER of the constant guess (a fraction) and seconds of training speech, by group.
+class GuessAndSeconds(NamedTuple):
+    """By group; a language that was decoded and not trained on has 0 seconds and no guess.
+
+    Attributes:
+        constant_cer: CER of the constant guess, a fraction; empty where units are no text.
+        train_seconds: of training speech.
+    """
+
+    constant_cer: Mapping[str, float]
+    train_seconds: Mapping[str, float]
+
+
+def guess_and_seconds(data: Path, run: TrainingRun, by_corpus: bool) -> GuessAndSeconds:
+    """Read the training split that the run names (``dataset.train_subset``, ``task.labels``).
+
+    The guess is scored on what the run was decoded on, whichever split that is.
 
     Args:
-        groups: languages that were decoded, or with ``by_corpus`` ``language/corpus``.
+        by_corpus: groups are ``language/corpus`` instead of languages.
 
     Raises:
-        UserError: the folder cannot be read, or has no training or test text of a group.
+        UserError: the split cannot be read, or has none of the groups that were decoded.
     """
+    split = _option(run, "dataset", "train_subset", "train")
+    manifest = read_manifest(data, split, _option(run, "task", "labels", "ltr"))
+    if by_corpus:
+        manifest.require_corpora()
     grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
-    texts: dict[str, dict[str, list[str]]] = {}
-    seconds = dict.fromkeys(groups, 0.0)
-    for split in ("train", "test"):
-        manifest = read_manifest(data, split)
-        names = group_names(manifest.languages, manifest.corpora, grouping)
-        for index, group in enumerate(names):
-            spelled = manifest.labels[index].replace(" ", "").replace("|", " ")
-            text = scored_characters(spelled, language_of(group))
-            texts.setdefault(group, {}).setdefault(split, []).append(text)
-            if split == "train" and group in seconds:
-                seconds[group] += int(manifest.n_samples[index]) / SAMPLE_RATE
-    constant = {}
-    for group in groups:
-        splits = texts.get(group, {})
-        if "train" not in splits or "test" not in splits:
-            raise UserError(
-                f"{data} has no training or test text of {group}, which the runs were decoded on: "
-                "name their own data folder with --data."
-            )
-        constant[group] = constant_guess_cer(best_constant(splits["train"]), splits["test"])
-    return constant, seconds
+    groups = group_names(manifest.languages, manifest.corpora, grouping)
+    references: dict[str, list[str]] = {}
+    for record in run.utterances:
+        group = group_of(record.language, record.corpus, by_corpus)
+        if group is not None:
+            references.setdefault(group, []).append(record.reference)
+    seconds = dict.fromkeys(references, 0.0)
+    for index, group in enumerate(groups):
+        if group in seconds:
+            seconds[group] += int(manifest.n_samples[index]) / SAMPLE_RATE
+    if references and not any(seconds.values()):
+        raise UserError(
+            f"{data}/{split}.lang has none of the languages that {run.folder} was decoded on: name "
+            "the data folder of the run with --data."
+        )
+    post_process = _option(run, "criterion", "post_process", "letter")
+    guesses = constant_guesses(groups, manifest.labels, references, post_process)
+    return GuessAndSeconds(guesses, seconds)
+
+
+def _option(run: TrainingRun, section: str, name: str, default: str) -> str:
+    """As the run's stored configuration has it; the default where it is null or absent."""
+    return str((run.config.get(section) or {}).get(name) or default)

@@ -1,22 +1,12 @@
-"""How rates, differences and p are written in tables and sentences of a comparison."""
+"""How differences and p are written in tables and sentences of a comparison."""
 
 from __future__ import annotations
 
 import math
 
-from fairseq_dro import languages
-
-
-def label_of(code: str) -> str:
-    name = languages.name_of(code)
-    return code if name == code else f"{code} {name}"
-
-
-def per_cent(rate: float) -> str:
-    return "" if math.isnan(rate) else f"{100 * rate:.1f}"
-
 
 def signed(rate: float) -> str:
+    """``+1.2`` points for 0.012."""
     return _with_sign(100 * rate, 1)
 
 
@@ -36,6 +26,7 @@ def _with_sign(value: float, digits: int) -> str:
 
 
 def p_value(value: float) -> str:
+    """Three digits; empty where it is not known."""
     return "" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 

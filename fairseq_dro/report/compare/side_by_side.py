@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.number_text import label_of, per_cent
+from fairseq_dro.report.compare.decoding_source import decoding_source
+from fairseq_dro.report.report_data import label_of
 from fairseq_dro.report.text_table import layout
+from fairseq_dro.report.training_run import TrainingRun
 
 _MUCH_SILENCE = 0.2
 
@@ -28,8 +31,13 @@ def side_by_side(comparison: Comparison) -> str:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """Sentences on arms that learnt too little for any comparison; none where all did."""
-    said = []
+    """Sentences on what speaks against any comparison: silence, guesses, the validation split."""
+    said = [
+        f"{arm.name} was decoded on {split}, the split by which its checkpoints were chosen: its "
+        "rates are lower here than on speech that nothing was chosen by."
+        for arm in comparison.arms
+        for split in sorted(set(map(_own_validation, arm.runs)) - {""})
+    ]
     for index, arm in enumerate(comparison.arms):
         empty = comparison.test.empty[index]
         if empty > _MUCH_SILENCE:
@@ -47,6 +55,13 @@ def cautions(comparison: Comparison) -> list[str]:
                     f"{', '.join(poor[:12])}{' ...' if len(poor) > 12 else ''}."
                 )
     return said
+
+
+def _own_validation(run: TrainingRun) -> str:
+    """The decoded split if the run was validated on it, else empty."""
+    split = decoding_source(run).split or ""
+    subsets = str((run.config.get("dataset") or {}).get("valid_subset") or "").split(",")
+    return split if split in subsets else ""
 
 
 def _language_row(

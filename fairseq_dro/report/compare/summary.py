@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.number_text import per_cent, plural, signed
+from fairseq_dro.report.compare.number_text import plural, signed
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring.levelling import GapVerdict
 
