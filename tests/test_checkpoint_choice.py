@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,28 @@ def test_the_choices_are_those_of_fairseq(command_server, tiny_data, tiny_checkp
     assert best["optimizer_history"][-1]["num_updates"] == found["worst_cer"].update
     kept = load(found["worst_cer"].path)
     assert kept["optimizer_history"][-1]["num_updates"] == found["worst_cer"].update
+
+
+def test_a_checkpoint_in_a_folder_with_a_space_is_found_and_its_command_can_be_typed(
+    tmp_path, capsys
+):
+    folder = tmp_path / "my run"
+    plant_history(folder, records())
+    plant_log(folder, {400: "checkpoint_1_400.pt"})
+    log = folder / "hydra_train.log"
+    log.write_text(log.read_text().replace("checkpoints/", f"{folder}/checkpoints/"))
+    touch(folder, "checkpoint_1_400.pt")
+    assert saved_files(log) == {400: "checkpoint_1_400.pt"}
+    assert {one.update for one in chosen(folder).values()} == {400}
+    assert main(["checkpoints", str(folder)]) == 0
+    command = next(line for line in capsys.readouterr().out.splitlines() if "infer" in line)
+    words = shlex.split(command)
+    assert f"common_eval.path={folder / 'checkpoints' / 'checkpoint_1_400.pt'}" in words
+    assert words[-1].startswith(f"decoding.results_path={folder}/decode_test_")
+
+
+def test_one_validation_is_one_validation(tmp_path, capsys):
+    plant_history(tmp_path, records({100: CER[100]}))
+    assert main(["checkpoints", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert ", 1 validation; " in said and "(21 utterances)" in said

@@ -217,8 +217,8 @@ OPTIONS = "--config-dir c 'task.data=my data'"
     ],
 )  # fmt: skip
 def test_the_command_that_starts_a_run_again_can_be_typed(tmp_path, start, expected):
-    run = TrainingRun(tmp_path, "run", starts=[{"command": SCRIPT, "folder": "/w/my runs", **start}])
-    found = start_command(run)
+    start_of_run = {"command": SCRIPT, "folder": "/w/my runs", **start}
+    found = start_command(TrainingRun(tmp_path, "run", starts=[start_of_run]))
     assert found.recorded and found.text.split("\n") == ["cd '/w/my runs'", expected]
     assert ("launcher and number of workers" in found.unknown) == (start == {})
 

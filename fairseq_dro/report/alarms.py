@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_dro.languages import name_of
+from fairseq_dro.report.blocks import counted
 
 COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
 COLLAPSE_LENGTH = 0.1  # of the run's updates
@@ -86,7 +87,7 @@ def never_sampled(
         return [
             Alarm(
                 "q never moved",
-                f"After {last_update:,} updates q has not moved once: with "
+                f"After {counted(last_update, 'update')} q has not moved once: with "
                 "criterion.update_when=all_groups_seen it waits until every language was drawn. "
                 "Take task.group_sampling=uniform, or criterion.update_when=every_update.",
             )
@@ -94,7 +95,7 @@ def never_sampled(
     return [
         Alarm(
             "never sampled",
-            f"{_listed(unseen)} {_was(unseen)} never drawn in {last_update:,} updates: "
+            f"{_listed(unseen)} {_was(unseen)} never drawn in {counted(last_update, 'update')}: "
             f"{'its' if len(unseen) == 1 else 'their'} scores are those of a model that never "
             "heard the language. Take task.group_sampling=uniform or temperature, or train longer.",
         )

@@ -155,6 +155,11 @@ def number_cell(value: float | None, form: str = ",") -> Cell:
     return Cell(format(value, form), float(value))
 
 
+def counted(n: int, noun: str) -> str:
+    """``1 validation``, ``1,200 validations``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """``12 s``, ``3.4 min`` or ``5.60 h``."""
     if seconds is None:

@@ -28,7 +28,7 @@ CRITERIA = ("loss", "mean_cer", "worst_cer", "cvar_cer", "cer")
 
 _NEIGHBOURS = 3  # on each side
 _MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
-_SAVED = re.compile(r"Saved checkpoint (\S+) \(epoch \d+ @ (\d+) updates")
+_SAVED = re.compile(r"Saved checkpoint (.+) \(epoch \d+ @ (\d+) updates")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,13 +105,15 @@ def _choice_rows(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> l
 
 
 def _notes(training_run: TrainingRun, found: Sequence[Choice]) -> list[str]:
+    from fairseq_dro.report.blocks import counted
+
     rows = training_run.validations[-1]["languages"].values()
     n_utterances = sum(int(row.get("n_utterances") or 0) for row in rows if isinstance(row, dict))
     notes = [
         f"Validation split {training_run.subset or 'valid'}"
-        + (f" ({n_utterances} utterances)" if n_utterances else "")
-        + f", {len(training_run.validations)} validations; CER in per cent, loss in nats an "
-        "utterance.",
+        + (f" ({counted(n_utterances, 'utterance')})" if n_utterances else "")
+        + f", {counted(len(training_run.validations), 'validation')}; CER in per cent, loss in "
+        "nats an utterance.",
         "*By neighbours*: the value that the validations before and after say; *luck* is how much "
         "lower the chosen one is (the winner's curse); *wobble* is the deviation of a single "
         "value. Choices whose values differ by less than the wobble are alike.",
@@ -148,9 +151,13 @@ def _commands(
         else:
             results = training_run.folder / f"{training_run.results}_{chosen[0].criterion}"
             commands.append(
-                f"fairseq-dro-infer common_eval.path={path} dataset.gen_subset=test "
-                f"decoding.results_path={results}"
-            )
+                shlex.join(
+                    [
+                        "fairseq-dro-infer", f"common_eval.path={path}", "dataset.gen_subset=test",
+                        f"decoding.results_path={results}",
+                    ]
+                )
+            )  # fmt: skip
     return commands
 
 

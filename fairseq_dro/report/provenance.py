@@ -1,10 +1,15 @@
 """Where a run comes from: command, versions, commit, data. One line per start in ``run.jsonl``.
 
-    {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0, "command": [...],
-     "folder": "...", "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
+    {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0,
+     "command": ["/venv/bin/fairseq-hydra-train", "--config-dir", ...], "process": ["python", ...],
+     "folder": "...", "workers": 2, "environment": {"CUDA_VISIBLE_DEVICES": "0,1", ...},
+     "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
      "git": {"commit": "44c01af...", "changed": false}, "devices": ["cpu"],
-     "data": {"folder": "...", "splits": {"train": {"utterances": 1401, "sha256": "..."}, ...}}}
+     "data": {"folder": "...", "splits": {"train": {"utterances": 1401, "sha256": "..."}, ...},
+              "files": {"dict.ltr.txt": "...", ...}}}
 
+``command`` is ``sys.argv``; ``process``, which tells ``python -m`` from a script, is null in a
+process that fairseq spawned. ``folder`` is where the command was typed, not hydra's run folder.
 Everything is best effort: what cannot be found out is null, and nothing here stops a training.
 """
 
@@ -27,7 +32,17 @@ logger = logging.getLogger(__name__)
 
 RUN_FILE = "run.jsonl"
 PACKAGES = ("fairseq-dro", "fairseq", "torch", "numpy", "hydra-core", "omegaconf")
-_SUFFIXES = ("ltr", "lang", "corpus", "spm", "phn", "wrd")  # of the label files that may be there
+# of the files of a split that may be there, beside its .tsv
+_SUFFIXES = ("ltr", "lang", "corpus", "spm", "phn", "wrd", "utt", "speaker")
+_FILES = ("dict.*.txt", "languages.tsv")  # of the whole folder, that training reads
+ENVIRONMENT = (
+    "CUDA_VISIBLE_DEVICES", "FAIRSEQ_DRO_COMPAT", "PYTHONPATH", "OMP_NUM_THREADS",
+    "PYTORCH_CUDA_ALLOC_CONF", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",
+    # of the launcher: torchrun, srun
+    "TORCHELASTIC_RUN_ID", "GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE", "WORLD_SIZE",
+    "SLURM_JOB_ID", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
+"""Variables that change what a run does or say how it was launched; no other is recorded."""
 
 
 def record_start(folder: str | Path, data: str | Path, update: int) -> None:
@@ -58,14 +73,15 @@ def collect(
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "update": update,
         "command": list(sys.argv),
-        "folder": os.getcwd(),
+        "process": _process(),
+        "folder": _typed_in(),
+        "workers": _n_workers(),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         "versions": versions(),
         "git": git_commit(Path(__file__).resolve().parent),
         "devices": _devices(),
-        "data": None if data is None else {
-            "folder": os.path.abspath(data), "splits": fingerprint(Path(data), splits)
-        },
-    }  # fmt: skip
+        "data": None if data is None else of_data(Path(data), splits),
+    }
 
 
 def versions() -> dict[str, str | None]:
@@ -95,6 +111,15 @@ def git_commit(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def of_data(data: Path, splits: Sequence[str] = ()) -> dict[str, Any]:
+    """Place and fingerprints of a data folder."""
+    return {
+        "folder": os.path.abspath(data),
+        "splits": fingerprint(data, splits),
+        "files": file_fingerprints(data),
+    }
+
+
 def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Number of utterances and SHA-256 of each split's manifest and labels.
 
@@ -122,6 +147,40 @@ def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, A
         if utterances:
             found[name] = {"utterances": utterances, "sha256": digest.hexdigest()}
     return found
+
+
+def file_fingerprints(data: Path) -> dict[str, str]:
+    """SHA-256 of the dictionaries and of the folder's own table of languages, by name."""
+    found = {}
+    for path in sorted(path for pattern in _FILES for path in data.glob(pattern)):
+        try:
+            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            continue
+    return found
+
+
+def _process() -> list[str] | None:
+    words = list(sys.orig_argv)
+    return None if "--multiprocessing-fork" in words else words
+
+
+def _typed_in() -> str:
+    """hydra 1.0 enters the run folder before the program starts; a process that fairseq spawns is
+    back where the command was typed.
+    """
+    module = sys.modules.get("hydra.core.hydra_config")
+    if module is not None and module.HydraConfig.initialized():
+        return str(module.HydraConfig.get().runtime.cwd)
+    return os.getcwd()
+
+
+def _n_workers() -> int:
+    torch = sys.modules.get("torch")  # never imported for this alone
+    distributed = torch is not None and torch.distributed.is_available()
+    if distributed and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    return 1
 
 
 def _git(folder: Path, *arguments: str) -> str:

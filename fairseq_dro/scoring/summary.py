@@ -11,15 +11,12 @@ import numpy as np
 
 from fairseq_dro.scoring.bootstrap import N_REPLICATES
 from fairseq_dro.scoring.disparity import worst_k
-from fairseq_dro.scoring.intervals import (
-    LEVEL,
-    disparity_intervals,
-    language_intervals,
-    sampling_noise,
-    split_half_worst,
-)
+from fairseq_dro.scoring.disparity_intervals import disparity_intervals
+from fairseq_dro.scoring.intervals import LEVEL, language_intervals
 from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.rates import Scores
+from fairseq_dro.scoring.sampling_noise import sampling_noise
+from fairseq_dro.scoring.split_half import split_half_worst
 
 FEW_SHOT = (
     "bos", "ceb", "dan", "epo", "frr", "ful", "kaz", "kea", "lit", "luo", "srp", "sun", "tok",
@@ -39,10 +36,11 @@ def summarise(
 
     Added to each language: ``cer_low`` and ``cer_high`` (null where there is too little),
     ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``, and to ``all``
-    (null where an utterance has no language, see ``micro_interval``). Added at the top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
-    languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
-    the true number), ``null_low`` and ``null_high`` (what no difference between languages would
-    give), and ``split_half_worst``; with that profile ``ml_superb``.
+    (``micro_interval``; null where an utterance has no language). Added at the top: ``convention``;
+    ``intervals`` (their settings); ``disparity``, null with fewer than two languages that have a
+    rate, else for each number ``value``, ``low`` and ``high`` (interval of the true number),
+    ``null_low`` and ``null_high`` (what no difference between languages would give), and
+    ``split_half_worst``; with that profile ``ml_superb``.
     """
     record = scores.as_record()
     record["convention"] = dataclasses.asdict(scores.convention)

@@ -6,7 +6,16 @@ import math
 from collections.abc import Sequence
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.blocks import MISSING, Cell, Column, Paragraph, Section, Table, per_cent
+from fairseq_dro.report.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    counted,
+    per_cent,
+)
 from fairseq_dro.report.checkpoint_choice import Choice, choices
 from fairseq_dro.report.decoded_choices import DecodedChoice, decoded_choices, test_value
 from fairseq_dro.report.report_data import ReportData
@@ -56,10 +65,10 @@ def _choices(
         row.get("n_utterances") or 0 for row in data.run.validations[-1]["languages"].values()
     )
     text = (
-        f"Validation split {data.run.subset} ({n_utterances:,} utterances), "
-        f"{len(data.run.validations)} validations; rates in per cent, loss in nats. The lowest of "
-        "many noisy numbers is too low by luck: by neighbours is what the validations before and "
-        "after say of that update, luck the difference."
+        f"Validation split {data.run.subset} ({counted(n_utterances, 'utterance')}), "
+        f"{counted(len(data.run.validations), 'validation')}; rates in per cent, loss in nats. "
+        "The lowest of many noisy numbers is too low by luck: by neighbours is what the validations "
+        "before and after say of that update, luck the difference."
     )
     late = [one.criterion for one in found if one.at_the_end]
     if late:

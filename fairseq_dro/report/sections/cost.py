@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, duration
+from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, counted, duration
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.training_run import TrainingRun
 
@@ -52,7 +52,7 @@ def _split(data: ReportData, run: TrainingRun) -> str:
     if manifest is None:
         return MISSING
     seconds = int(manifest.n_samples.sum()) / 16_000
-    return f"{len(manifest):,} utterances, {duration(seconds)}"
+    return f"{counted(len(manifest), 'utterance')}, {duration(seconds)}"
 
 
 def _devices(run: TrainingRun) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fairseq_dro.report import configuration, provenance
-from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table
+from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table, counted
 from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.start_command import folder_of, start_command, workers_of
 from fairseq_dro.report.training_run import TrainingRun
 
 _RECIPES = Path(provenance.__file__).resolve().parents[2] / "examples" / "xlsr_dro" / "config"
@@ -25,22 +26,29 @@ def reproduction_section(data: ReportData, recipe: Path | None = None) -> Sectio
     """
     section = Section("reproduction", "Making it again")
     run = data.run
-    command, recorded = _command(run)
-    if command:
-        if not recorded:
+    command = start_command(run)
+    if command.text:
+        if not command.recorded:
             section.blocks.append(
                 Paragraph("Put together from the stored configuration:", small=True)
             )
-        section.blocks.append(Code(command))
+        section.blocks.append(Code(command.text))
+        if command.unknown:
+            section.blocks.append(
+                Paragraph(f"Not recorded: {', '.join(command.unknown)}.", small=True)
+            )
     section.blocks += _settings(run, recipe)
     for baseline in data.baselines:
         section.blocks += _against(run, baseline)
     section.blocks.append(_origin(run))
     changed = [
         name
-        for name, key in (("packages", "versions"), ("code", "git"), ("data", "data"))
-        if any(start.get(key) != run.starts[0].get(key) for start in run.starts[1:])
-    ]
+        for name, key in (
+            ("packages", "versions"), ("code", "git"), ("data", "data"),
+            ("number of workers", "workers"),
+        )
+        if _differs([start[key] for start in run.starts if key in start])
+    ]  # fmt: skip
     if changed:
         section.blocks.append(
             Paragraph(
@@ -60,18 +68,9 @@ def reproduction_section(data: ReportData, recipe: Path | None = None) -> Sectio
     return section
 
 
-def _command(run: TrainingRun) -> tuple[str, bool]:
-    """What was typed, and whether that was recorded or is put together."""
-    recorded = next((s["command"] for s in reversed(run.starts) if s.get("command")), None)
-    if recorded:
-        program, *options = (str(part) for part in recorded)
-        return shlex.join([Path(program).name, *options]), True
-    if not run.overrides:
-        return "", False
-    name = (run.hydra.get("job") or {}).get("config_name")
-    parts = ["fairseq-hydra-train", *(["--config-name", str(name)] if name else [])]
-    hydra = ((run.hydra.get("overrides") or {}).get("hydra")) or []
-    return shlex.join([*parts, *run.overrides, *map(str, hydra)]), False
+def _differs(records: Sequence[Any]) -> bool:
+    """Whether two starts recorded different things."""
+    return any(record != records[0] for record in records[1:])
 
 
 def recipe_of(run: TrainingRun) -> Path | None:
@@ -84,7 +83,7 @@ def recipe_of(run: TrainingRun) -> Path | None:
         words = [str(word) for word in start.get("command") or []]
         for option in ("--config-dir", "-cd"):
             if option in words[:-1]:
-                folder = Path(str(start.get("folder") or "."))
+                folder = Path(folder_of(run, start) or ".")
                 places.insert(0, folder / words[words.index(option) + 1])
     found = (place / f"{name}.yaml" for place in places)
     return next((path for path in found if path.is_file()), None)
@@ -140,20 +139,28 @@ def _origin(run: TrainingRun) -> Table | Folded:
     rows = [("run folder", run.folder.resolve().name)]
     if start:
         rows.append(("started", str(start.get("started"))))
-        versions, note = start.get("versions") or {}, ""
-        commit, splits = start.get("git") or {}, (start.get("data") or {}).get("splits") or {}
+        if workers_of(start):
+            rows.append(("workers", workers_of(start)))
+        if start.get("environment"):
+            variables = (f"{name}={value}" for name, value in start["environment"].items())
+            rows.append(("environment", ", ".join(variables)))
+        versions, note, commit = start.get("versions") or {}, "", start.get("git") or {}
+        data = start.get("data") or {}
     else:
-        versions, note = provenance.versions(), " now"
-        commit = {}
-        splits = provenance.fingerprint(run.data) if run.data else {}
+        versions, note, commit = provenance.versions(), " now", {}
+        data = provenance.of_data(run.data) if run.data else {}
     rows.append(
         (f"versions{note}", ", ".join(f"{k} {v}" for k, v in versions.items() if v is not None))
     )
     if commit:
         changed = ", with changes that were not committed" if commit.get("changed") else ""
         rows.append(("commit", f"{commit.get('commit')}{changed}"))
-    for name, facts in splits.items():
-        text = f"{facts['utterances']:,} utterances, SHA-256 {facts['sha256'][:16]}"
+    if data.get("folder"):
+        rows.append((f"data folder{note}", str(data["folder"])))
+    for name, facts in (data.get("splits") or {}).items():
+        text = f"{counted(facts['utterances'], 'utterance')}, SHA-256 {facts['sha256'][:16]}"
         rows.append((f"manifest of {name}{note}", text))
+    for name, digest in (data.get("files") or {}).items():
+        rows.append((f"{name}{note}", f"SHA-256 {digest[:16]}"))
     columns = [Column("", numeric=False), Column("", numeric=False)]
     return Table(columns, [[Cell(a), Cell(b)] for a, b in rows], caption="Where it comes from")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table
+from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, counted
 from fairseq_dro.report.figures.group_weights import (
     coloured_languages,
     draw_effective_groups,
@@ -41,7 +41,8 @@ def weights_section(data: ReportData) -> Section:
     heaviest = max(last, key=lambda code: last[code])
     section.blocks.append(
         Paragraph(
-            f"After {path[-1][0]:,} updates and {len(run.moves):,} moves the largest weight is "
+            f"After {counted(path[-1][0], 'update')} and {counted(len(run.moves), 'move')} the "
+            "largest weight is "
             f"{last[heaviest]:.3f} ({label_of(heaviest)}), the smallest {min(last.values()):.3g}; "
             f"entropy {entropy:.2f} of {math.log(n_groups):.2f} nats, as if "
             f"{math.exp(entropy):.1f} of {n_groups} languages shared the training evenly."
