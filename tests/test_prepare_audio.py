@@ -68,6 +68,26 @@ def test_a_flac_that_does_not_say_how_long_it_is_is_rejected(tmp_path):
     assert (result.error, result.n_samples) == ("length unknown", 0)
 
 
+def test_a_file_that_was_cut_is_found_where_it_is_used_in_place(tmp_path):
+    for name in ("a.flac", "b.wav"):
+        path = write_audio(tmp_path / name, 3.0)
+        whole = path.read_bytes()
+        assert is_used_in_place(path)
+        for size in (len(whole) // 2, len(whole) * 9 // 10):
+            path.write_bytes(whole[:size])
+            (result,) = probe_all([AudioJob(path)])
+            assert (result.error, result.n_samples) == ("audio is shorter than its header says", 0)
+    path.write_bytes(whole[:-200])  # 6 ms less are no loss
+    assert is_used_in_place(path)
+    (part,) = probe_all([AudioJob(path, 0.5, 1.0)])  # of a part, only what is meant must be there
+    assert part.error == "" and part.seconds == 1.0
+    place = whole.index(b"data") + 4
+    for unknown in (0xFFFFFFFF, 0x7FFFFFFF):  # as a program writes that streams
+        size = unknown.to_bytes(4, "little")
+        path.write_bytes(whole[:4] + size + whole[8:place] + size + whole[place + 4 :])
+        assert is_used_in_place(path)
+
+
 def test_no_name_of_a_file_stops_the_reading_of_headers(tmp_path):
     (tmp_path / "a.raw").write_bytes(bytes(3200))
     names = ("a.raw", "x" * 300 + ".wav", "a\0.wav", "\udcff.wav")

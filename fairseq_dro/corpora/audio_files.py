@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,8 @@ CUT = "audio is shorter than its header says"
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
 _UNKNOWN_LENGTH = 2**40  # samples, two years; libsndfile gives 2**63 - 1 where a header has none
 _CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be an estimate
+_WAV_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's log
+_UNKNOWN_BYTES = 0x7FFF0000  # and above: what programs write that stream a WAV
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,13 @@ def _probe(job: AudioJob) -> AudioResult:
             return AudioResult(error=NO_LENGTH, detail=detail)
         seconds = file.frames / file.samplerate
         n_samples = file.frames if _is_used_in_place(file, job) else 0
+        is_segment = bool(job.start_seconds) or job.duration_seconds is not None
+        cut = "" if is_segment or not file.frames else _cut_short(file, is_decoded=not n_samples)
     if seconds == 0:
         return AudioResult(error=EMPTY, detail=str(job.audio))
-    if job.start_seconds or job.duration_seconds is not None:
+    if cut:
+        return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
+    if is_segment:
         end = job.start_seconds + (job.duration_seconds or seconds - job.start_seconds)
         # Half a sample of the lowest rate is rounding, not a mistake
         if end > seconds + 1e-4 or end <= job.start_seconds:
@@ -135,6 +142,32 @@ def _probe(job: AudioJob) -> AudioResult:
             return AudioResult(error=OUTSIDE, detail=detail)
         seconds = end - job.start_seconds
     return AudioResult(seconds, n_samples)
+
+
+def _cut_short(file: soundfile.SoundFile, is_decoded: bool) -> str:
+    """What a file lacks that its header promises, found without decoding it; empty if nothing.
+
+    Args:
+        is_decoded: it will be converted, which finds what is cut.
+    """
+    if file.format == "FLAC" and not is_decoded:
+        try:
+            file.seek(file.frames - 1)
+            last = len(file.read(1, dtype="int16"))
+        except soundfile.LibsndfileError:
+            last = 0
+        return "" if last else f"the last of {file.frames / file.samplerate:.2f} s is not there"
+    # libsndfile shortens a cut WAV to what is there, and says so in its log
+    log = file.extra_info if file.format in ("WAV", "WAVEX") else ""
+    found = _WAV_DATA.search(log) if "(should be" in log else None
+    if found is None or int(found[1]) >= _UNKNOWN_BYTES:
+        return ""
+    promised, there = int(found[1]), int(found[2])
+    seconds = file.frames / file.samplerate
+    full = seconds * promised / there
+    if full - seconds <= max(_CUT_SECONDS, _CUT_SHARE * full):
+        return ""
+    return f"{seconds:.2f} s of {full:.2f} s"
 
 
 def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
