@@ -1,7 +1,7 @@
 """How often a 95 % interval of ``fairseq-dro score`` holds the truth, by simulation.
 
-    python scripts/benchmark_intervals.py             # minutes
-    python scripts/benchmark_intervals.py --data-sets 300
+    python scripts/benchmark_intervals.py             # an hour or two
+    python scripts/benchmark_intervals.py --data-sets 200 --utterances 20    # minutes
 
 Utterances have log-normal lengths (median 40 characters) and beta-binomial errors: an utterance's
 own rate varies, as real ones do. Printed: per cent of data sets whose interval holds the truth,
@@ -17,7 +17,9 @@ import numpy as np
 
 from fairseq_dro.scoring.bootstrap import Block, Blocks, replicate_rates
 from fairseq_dro.scoring.disparity import MEASURES
-from fairseq_dro.scoring.intervals import disparity_intervals, language_intervals, sampling_noise
+from fairseq_dro.scoring.disparity_intervals import disparity_intervals
+from fairseq_dro.scoring.intervals import language_intervals
+from fairseq_dro.scoring.sampling_noise import sampling_noise
 
 TAILS = [0.025, 0.975]
 
@@ -44,12 +46,16 @@ SPREADS = {
 }
 
 
+RATES = ((0.02, 0.05), (0.05, 0.1), (0.25, 0.1), (0.25, 0.02), (0.6, 0.1), (0.9, 0.1))
+"""True rate of one language, and the correlation within an utterance."""
+
+
 def languages(n_data_sets: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     sys.stdout.write("\nrate of one language: studentised (percentile)\n")
-    for n in (5, 10, 20, 60, 200):
+    for n in (5, 8, 10, 14, 20, 60, 200):
         cells = []
-        for rate, rho in ((0.05, 0.1), (0.25, 0.1), (0.25, 0.02), (0.6, 0.1)):
+        for rate, rho in RATES:
             ours = plain = 0
             for number in range(n_data_sets):
                 blocks = simulate(draw, np.array([rate]), n, rho)
@@ -65,39 +71,48 @@ def languages(n_data_sets: int, seed: int) -> None:
         sys.stdout.flush()
 
 
-def disparities(n_data_sets: int, seed: int) -> None:
-    draw = np.random.default_rng(seed)
-    sys.stdout.write("\ndisparity, 60 utterances a language: ours (percentile)\n")
+def disparities(n_data_sets: int, seed: int, n: int) -> np.ndarray:
+    """[kinds x sizes, measures] shares of data sets whose interval holds the truth; printed."""
+    sys.stdout.write(f"\ndisparity, {n} utterances a language: ours (percentile)\n")
     sys.stdout.write(f"{'':24s}{''.join(f'{name:>15s}' for name in MEASURES)}\n")
+    found = []
     for kind, spread in SPREADS.items():
         for n_languages in (6, 17, 143):
+            draw = np.random.default_rng([seed, n, n_languages])
             hits = np.zeros((2, len(MEASURES)))
             n_sets = n_data_sets if n_languages < 100 else max(1, n_data_sets // 2)
             for number in range(n_sets):
                 true = spread(draw, n_languages)
-                blocks = simulate(draw, true, 60, 0.05)
-                noise = sampling_noise(blocks, 1_000, number)
-                results = disparity_intervals(blocks, noise, number)
+                blocks = simulate(draw, true, n, 0.05)
+                results = disparity_intervals(blocks, sampling_noise(blocks, 1_000, number), number)
                 replicates = replicate_rates(blocks, 1_000, number)
                 for column, (name, measure) in enumerate(MEASURES.items()):
                     truth, one = float(measure(true)), results[name]
                     low, high = np.quantile(measure(replicates), TAILS)
                     hits[0, column] += one.low - 1e-12 <= truth <= one.high + 1e-12
                     hits[1, column] += low <= truth <= high
+            found.append(hits[0] / n_sets)
             cells = (f"{a:5.1f} ({b:5.1f})" for a, b in (100 * hits / n_sets).T)
             label = f"{kind}, {n_languages}"
             sys.stdout.write(f"{label:24s}{''.join(f'{cell:>15s}' for cell in cells)}\n")
             sys.stdout.flush()
+    return np.array(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-sets", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--utterances", type=int, nargs="*", default=[8, 20, 60, 200])
     args = parser.parse_args()
     sys.stdout.write(f"per cent of {args.data_sets} data sets (half of that with 143 languages)\n")
     languages(args.data_sets, args.seed)
-    disparities(args.data_sets, args.seed)
+    for n in args.utterances:
+        shares = 100 * disparities(args.data_sets, args.seed, n)
+        sys.stdout.write(
+            f"{n} utterances: {shares.min():.1f} to {shares.max():.1f}, median "
+            f"{np.median(shares):.1f}; {(shares < 93).sum()} of {shares.size} cells below 93\n"
+        )
 
 
 if __name__ == "__main__":

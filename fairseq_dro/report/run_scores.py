@@ -15,16 +15,12 @@ from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring import disparity
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
 from fairseq_dro.scoring.convention import Convention
-from fairseq_dro.scoring.intervals import (
-    Disparity,
-    Interval,
-    disparity_intervals,
-    language_intervals,
-    sampling_noise,
-    split_half_worst,
-)
+from fairseq_dro.scoring.disparity_intervals import Disparity, disparity_intervals
+from fairseq_dro.scoring.intervals import Interval, language_intervals
 from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.records import Record
+from fairseq_dro.scoring.sampling_noise import sampling_noise
+from fairseq_dro.scoring.split_half import split_half_worst
 
 _NAN = float("nan")
 

@@ -22,7 +22,6 @@ N_REPLICATES = 10_000
 MOST_BLOCKS = 400  # of a language; more are put together, see Blocks.bundled
 FEWEST_SPEAKERS = 5  # of a language; with fewer its blocks are utterances
 _DRAWN_AT_ONCE = 60_000  # indices, so that they stay in the processor's cache
-_LOW = (1 << 32) - 1
 
 
 class Block(NamedTuple):
@@ -127,17 +126,15 @@ def replicate_rates(
     for index, block in enumerate(blocks.sums):
         n = len(block.errors)
         generator = np.random.default_rng([seed, index])
-        # both sums by one look-up and one addition: errors above, lengths below bit 32
-        packed = (block.errors << 32) | block.lengths
+        # both sums by one look-up and one addition, exact below 2^53
+        pairs = block.errors + 1j * block.lengths
         at_once = max(1, _DRAWN_AT_ONCE // max(n, 1))
         for start in range(0, n_replicates, at_once):
             stop = min(start + at_once, n_replicates)
             drawn = generator.integers(0, n, size=(n, stop - start))
-            total = packed.take(drawn, mode="clip").sum(axis=0)
+            total = pairs.take(drawn, mode="clip").sum(axis=0)
             with np.errstate(invalid="ignore", divide="ignore"):
-                rates[start:stop, index] = np.where(
-                    total & _LOW, (total >> 32) / (total & _LOW), np.nan
-                )
+                rates[start:stop, index] = np.where(total.imag > 0, total.real / total.imag, np.nan)
     return rates
 
 

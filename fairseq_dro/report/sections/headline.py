@@ -17,7 +17,7 @@ from fairseq_dro.report.report_data import ReportData, label_of
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
 from fairseq_dro.scoring.disparity import WORST_K
-from fairseq_dro.scoring.intervals import Disparity
+from fairseq_dro.scoring.disparity_intervals import Disparity
 
 _NAMES = {
     "mean": ("mean CER (macro)", "every language with the same weight"),

@@ -1,0 +1,83 @@
+"""Intervals of disparity numbers, and the band that no difference between languages would give.
+
+A percentile interval of replicates is wrong here, as disparity numbers are biased: the observed
+worst is the worst true rate plus luck, and a replicate adds luck once more. With 143 languages of
+60 utterances the percentile interval of the standard deviation covers the truth in 4 % of cases,
+where the true deviation is 0.05. The interval is therefore that of the true rates, see
+``true_rates``; the null band and the interval of the mean are of bootstrap replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from fairseq_dro.scoring.bootstrap import Blocks
+from fairseq_dro.scoring.disparity import MEASURES, WORST_K
+from fairseq_dro.scoring.intervals import LEVEL
+from fairseq_dro.scoring.sampling_noise import Noise
+from fairseq_dro.scoring.true_rates import draw_true_rates
+
+_ROUNDING = 1e-12
+_SPREADS = ("gap", "sd", "gini")  # are 0 where all languages are alike
+
+
+class Disparity(NamedTuple):
+    """One disparity number: observed, with the interval of the true one, and the null band."""
+
+    value: float
+    low: float | None
+    high: float | None
+    null_low: float | None  # 95 % of what would be seen if no language differed from another
+    null_high: float | None
+
+    @property
+    def within_null(self) -> bool | None:
+        """Whether the observed number is no larger than chance makes it."""
+        return None if self.null_high is None else self.value <= self.null_high + _ROUNDING
+
+
+def disparity_intervals(
+    blocks: Blocks,
+    noise: Noise,
+    seed: int = 0,
+    level: float = LEVEL,
+    measures: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MEASURES,
+) -> dict[str, Disparity]:
+    """Disparity numbers with intervals of the true ones; ``value`` is the observed one.
+
+    Luck makes the observed worst, gap and spreads too large, so a value may lie above the middle of
+    its interval, or above the interval. Where a value is within its null band, the interval reaches
+    down to "no difference at all": 0 for gap, standard deviation and Gini, the lower end of the
+    mean for the others.
+
+    Args:
+        blocks: with a rate each (``Blocks.rated``).
+        noise: of these blocks.
+    """
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    observed = blocks.rates
+    truth = draw_true_rates(noise, len(noise.draws), seed)
+    null = noise.rates(np.sqrt(_pooled_rate(blocks)) + noise.draws)
+    means = noise.rates(noise.roots + noise.draws, copies=2).mean(axis=-1)
+    lowest_mean, highest_mean = np.quantile(means, tails)
+    results = {}
+    for name, measure in measures.items():
+        value = float(measure(observed))
+        if name == "mean" or (name == "worst_15" and len(observed) <= WORST_K):
+            # no measure of difference: it has no null band
+            results[name] = Disparity(value, float(lowest_mean), float(highest_mean), None, None)
+            continue
+        null_low, null_high = (float(end) for end in np.quantile(measure(null), tails))
+        low, high = (float(end) for end in np.quantile(measure(truth), tails))
+        if value <= null_high + _ROUNDING:
+            low = min(low, 0.0 if name in _SPREADS else float(lowest_mean))
+        results[name] = Disparity(value, low, high, null_low, null_high)
+    return results
+
+
+def _pooled_rate(blocks: Blocks) -> float:
+    errors, lengths = (sum(float(x.sum()) for x in sums) for sums in zip(*blocks.sums))
+    return errors / lengths
