@@ -115,8 +115,15 @@ def test_a_segment_is_the_part_of_the_file_that_was_asked_for(tmp_path):
     assert convert_all([job])[0].n_samples == 8000
     part, _ = soundfile.read(tmp_path / "a.flac")
     assert np.abs(part - ramp[4000:12_000]).max() < 2 / 32768
-    (outside,) = probe_all([AudioJob(tmp_path / "a.wav", 1.8, 0.5)])
-    assert outside.error == "offset and duration are outside the file"
+    for start, duration in ((1.8, 0.5), (5.0, None), (0.5, 0.0), (2.0, None)):
+        (outside,) = probe_all([AudioJob(tmp_path / "a.wav", start, duration)])
+        assert outside.error == "offset and duration are outside the file"
+
+
+def test_a_missing_file_that_is_there_in_another_spelling_is_told(tmp_path):
+    write_audio(tmp_path / "gru\u0308n.wav")
+    (result,) = probe_all([AudioJob(tmp_path / "gr\u00fcn.wav")])
+    assert result.error == "audio file missing" and "the same in NFD: rename it" in result.detail
 
 
 def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_on(
@@ -131,7 +138,9 @@ def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_o
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     (tmp_path / "folder.wav").mkdir()
     files = ["good.wav", "slow.wav", "noise.wav", "empty.wav", "none.wav", "folder.wav"]
-    files += ["cut.flac", "cut.mp3"]
+    files += ["cut.flac", "cut.mp3", "nan.wav"]
+    samples = np.full(16_000, np.nan, dtype="float32")
+    soundfile.write(tmp_path / "nan.wav", samples, 16_000, subtype="FLOAT")
     table = table_of(tmp_path, files)
     assert prepare(tmp_path / "out", table) == 0
     assert read_manifest(tmp_path / "out", "train").utterance_ids == ["good.wav", "slow.wav"]
@@ -141,9 +150,10 @@ def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_o
         "cut.flac": "audio cannot be read", "cut.mp3": "audio is shorter than its header says",
         "noise.wav": "audio cannot be read", "empty.wav": "audio is empty",
         "none.wav": "audio file missing", "folder.wav": "audio file missing",
+        "nan.wav": "audio holds NaN or infinity",
     }  # fmt: skip
     said = capsys.readouterr().out
-    assert "6 left out" in said and "audio file missing (deu 2)" in said
+    assert "7 left out" in said and "audio file missing (deu 2)" in said
 
 
 def test_a_wrong_audio_root_is_told_with_the_reason_and_the_first_file(tmp_path, capsys):

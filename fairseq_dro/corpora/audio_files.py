@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,7 @@ UNREADABLE = "audio cannot be read"
 EMPTY = "audio is empty"
 NO_LENGTH = "length unknown"
 OUTSIDE = "offset and duration are outside the file"
+NOT_NUMBERS = "audio holds NaN or infinity"
 CUT = "audio is shorter than its header says"
 
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
@@ -97,13 +99,22 @@ def require_decoders(audio: Sequence[Path | ParquetAudio]) -> None:
 def _guarded(function, job: AudioJob) -> AudioResult:
     try:
         if isinstance(job.audio, Path) and not job.audio.is_file():
-            return AudioResult(error=MISSING, detail=str(job.audio))
+            return AudioResult(error=MISSING, detail=f"{job.audio}{_other_spelling(job.audio)}")
         return function(job)
     except UserError:
         raise
     # TypeError is soundfile's word for a name such as a.raw, whose rate it would have to be told
     except (OSError, EOFError, TypeError, ValueError, RuntimeError) as e:  # soundfile's too
         return AudioResult(error=UNREADABLE, detail=f"{job.audio}: {e}".replace("\n", " "))
+
+
+def _other_spelling(path: Path) -> str:
+    """What to add where a file is missing that is there in another Unicode normal form."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, str(path))
+        if other != str(path) and os.path.isfile(other):
+            return f" (there is a file whose name is the same in {form}: rename it or its row)"
+    return ""
 
 
 def _open(audio: Path | ParquetAudio) -> soundfile.SoundFile:
@@ -135,7 +146,8 @@ def _probe(job: AudioJob) -> AudioResult:
     if cut:
         return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
     if is_segment:
-        end = job.start_seconds + (job.duration_seconds or seconds - job.start_seconds)
+        to_the_end = job.duration_seconds is None
+        end = seconds if to_the_end else job.start_seconds + job.duration_seconds
         # Half a sample of the lowest rate is rounding, not a mistake
         if end > seconds + 1e-4 or end <= job.start_seconds:
             detail = f"{job.start_seconds:g} s to {end:g} s of {seconds:.3f} s in {job.audio}"
@@ -209,6 +221,8 @@ def _convert(job: AudioJob) -> AudioResult:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
     if not len(mono):
         return AudioResult(error=EMPTY, detail=str(job.audio))
+    if not np.isfinite(mono).all():  # a WAV of floats may hold them; FLAC cannot
+        return AudioResult(error=NOT_NUMBERS, detail=str(job.audio))
     encoded = io.BytesIO()
     soundfile.write(
         encoded, np.clip(mono, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16"
