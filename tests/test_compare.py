@@ -15,11 +15,11 @@ from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.compare.arms import group_runs, read_arms
 from fairseq_dro.report.compare.comparison import Comparison, compare_arms
-from fairseq_dro.report.compare.curves_figure import draw_comparison, highlighted
-from fairseq_dro.report.compare.difference_figure import draw_differences
+from fairseq_dro.report.compare.curves_figure import draw_comparison, highlighted, spread_apart
+from fairseq_dro.report.compare.difference_figure import draw_differences, row_label
 from fairseq_dro.report.compare.notes import notes
 from fairseq_dro.report.compare.pareto_figure import draw_pareto, pareto_front
-from fairseq_dro.report.compare.side_by_side import side_by_side
+from fairseq_dro.report.compare.side_by_side import cautions, side_by_side
 from fairseq_dro.report.compare.summary import summary
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.training_run import read_training_run
@@ -107,6 +107,10 @@ def test_equal_runs_differ_in_nothing(two_runs, tmp_path):
     (one,) = comparison.differences
     said = summary(comparison, one)
     assert "stayed at 40.0 % (kat)" in said and "2 showed no difference" in said
+    assert cautions(comparison) == [
+        "copy has the hypothesis of erm for every utterance: they may be one and the same "
+        "checkpoint."
+    ]
     assert set(one.verdicts.values()) == {Verdict.SAME}
     assert all(value.p == 1 and value.estimate == 0 for value in one.measures.values())
     assert "100 % of 20 utterances have the same hypothesis" in " ".join(notes(comparison, one))
@@ -625,6 +629,8 @@ def test_a_level_field_against_one_outlier_is_called_doubtful(tmp_path):
         comparison = compared(runs[first], copy)
         said = " ".join(notes(comparison, comparison.differences[0]))
         assert ("Doubtful here" in said) is doubtful
+        told = summary(comparison, comparison.differences[0])
+        assert ("doubtful, see below" in told) is doubtful
 
 
 def test_a_verdict_is_corrected_for_the_number_of_languages(tmp_path):
@@ -643,6 +649,27 @@ def test_a_verdict_is_corrected_for_the_number_of_languages(tmp_path):
 
 
 # --- pictures ---
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [[0.5], [0.2, 0.8], [0.5] * 6, [0.0, 0.0, 0.01], [0.97, 0.99, 1.0], [0.4, 0.43, 0.44, 0.9]],
+)
+def test_labels_keep_their_order_and_distance_and_stay_in_the_panel(heights):
+    spread = np.array(spread_apart(heights))
+    assert spread[0] >= 0 and spread[-1] <= 1 and (np.diff(spread) >= 0.055 - 1e-9).all()
+    if min(np.diff([-1, *heights])) >= 0.055:
+        assert spread.tolist() == heights
+
+
+def test_labels_that_would_collide_move_as_little_up_as_down():
+    assert spread_apart([0.5, 0.5]) == pytest.approx([0.4725, 0.5275])
+
+
+def test_a_long_name_is_cut_and_its_code_is_not():
+    assert row_label("kat") == "Georgian kat"
+    label = row_label("azz")
+    assert label.endswith("… azz") and len(label) <= 26
 
 
 def hundred_languages(tmp_path: Path) -> Comparison:

@@ -39,6 +39,15 @@ class ArmDifference:
         return Counter(self.verdicts.values())
 
     @property
+    def doubtful(self) -> list[str]:
+        """Measures whose correction for chance is larger than their standard error."""
+        return [
+            name
+            for name, value in self.measures.items()
+            if abs(value.correction) > value.standard_error
+        ]
+
+    @property
     def gap(self) -> levelling.GapChange:
         """Whether and from where the gap closed."""
         return levelling.gap_change(

@@ -72,7 +72,9 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
     others = len(comparison.codes) - len(coloured)
     if others:
         figure.supxlabel(
-            f"grey: the {others} other languages of {len(comparison.codes)}",
+            f"grey: the {others} other languages of {len(comparison.codes)}; in colour: the "
+            f"{_HIGHLIGHTED // 2} with the highest decoded CER in {comparison.arms[0].name}, then "
+            f"those with the largest q in {comparison.arms[-1].name}",
             fontsize=9,
             color="0.4",
         )
@@ -94,7 +96,7 @@ def save_figure(figure, paths: Sequence[Path]) -> None:
 def _title(arm: Arm) -> str:
     run = arm.runs[0]
     title = arm.name if run.objective in ("", arm.name) else f"{arm.name} ({run.objective})"
-    return title if len(arm.runs) == 1 else f"{title}: {run.name}, of {len(arm.runs)} runs"
+    return title if len(arm.runs) == 1 else f"{title}: {run.name}, one of {len(arm.runs)} runs"
 
 
 def _series(history: Sequence[dict], code: str, key: str, scale: float) -> list[float]:
@@ -137,22 +139,37 @@ def _label_ends(axis, ends: list[tuple[float, str, str]]) -> None:
     ends = sorted(ends)
     if len(ends) > 1 and ends[-1][0] - ends[0][0] < 1e-3 * (high - low):
         ends = [(ends[0][0], "all", "0.3")]
-    heights = _spread([(value - low) / (high - low) for value, _, _ in ends])
+    heights = spread_apart([(value - low) / (high - low) for value, _, _ in ends])
     for (value, code, colour), height in zip(ends, heights):
         axis.annotate(
             code, xy=(1.0, value), xycoords=("axes fraction", "data"),
             xytext=(1.06, height), textcoords="axes fraction", color=colour, fontsize=9,
-            va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
-def _spread(heights: Sequence[float], gap: float = 0.055) -> list[float]:
-    """Ascending heights in axes fractions, moved up, then down, until ``gap`` lies between them."""
-    spread = list(heights)
-    for index in range(1, len(spread)):
-        spread[index] = max(spread[index], spread[index - 1] + gap)
-    top = 1.0
+def spread_apart(heights: Sequence[float], gap: float = 0.055) -> list[float]:
+    """Ascending heights in axes fractions, moved as little as leaves ``gap`` between them.
+
+    Neighbours that are too near become a stack around their mean, and stacks that then touch
+    become one (pool adjacent violators). Only a stack that would leave the panel is off its mean.
+    """
+    stacks: list[tuple[float, int]] = []  # height of the lowest, number of labels
+    for height in heights:
+        low, n = height, 1
+        while stacks and stacks[-1][0] + stacks[-1][1] * gap > low:
+            below, n_below = stacks.pop()
+            total = n_below + n  # each label as if it stood at the place of the lowest
+            low, n = (n_below * below + n * (low - n_below * gap)) / total, total
+        stacks.append((low, n))
+    spread = [low + index * gap for low, n in stacks for index in range(n)]
+    floor = 0.0
+    for index, height in enumerate(spread):
+        spread[index] = max(height, floor)
+        floor = spread[index] + gap
+    ceiling = 1.0
     for index in reversed(range(len(spread))):
-        spread[index] = min(spread[index], top)
-        top = spread[index] - gap
+        spread[index] = min(spread[index], ceiling)
+        ceiling = spread[index] - gap
     return spread

@@ -10,6 +10,7 @@ import numpy as np
 from fairseq_dro.languages import name_of
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.curves_figure import save_figure
+from fairseq_dro.report.report_data import shortened
 from fairseq_dro.report.verdicts import Verdict
 
 ROWS_PER_PANEL = 48
@@ -28,21 +29,25 @@ def draw_differences(one: ArmDifference, baseline: str, paths: Sequence[Path]) -
     order = np.argsort(one.by_group.estimate, kind="stable")
     n_panels = -(-len(order) // ROWS_PER_PANEL)
     rows = -(-len(order) // n_panels)
-    figure = Figure(figsize=(1.6 + 3.6 * n_panels, 1.1 + 0.19 * rows), layout="constrained")
+    figure = Figure(figsize=(1.6 + 3.6 * n_panels, 1.5 + 0.19 * rows), layout="constrained")
     axes = figure.subplots(1, n_panels, squeeze=False, sharex=True)[0]
     shown: dict[Verdict, object] = {}
     for panel, axis in enumerate(axes):
         chosen = order[panel * rows : (panel + 1) * rows]
         _draw_panel(axis, one, chosen, shown)
         axis.set_ylim(rows - 0.4, -0.6)
-        axis.set_xlabel("difference of CER, points (below 0: fewer errors)", fontsize=8.5)
+        axis.set_xlabel("difference of CER, points", fontsize=8.5)
     handles = [(verdict, shown[verdict]) for verdict in Verdict if verdict in shown]
     names = {Verdict.SAME: "no difference shown"}
+    between = "\n" if len(one.name) + len(baseline) > 24 * (1 + n_panels) else " "
+    figure.suptitle(f"{one.name}{between}- {baseline}", x=0.01, ha="left", fontsize=10)
     figure.legend(
         [handle for _, handle in handles], [names.get(v, v.value) for v, _ in handles],
-        loc="outside upper right", ncols=len(handles), frameon=False, fontsize=8,
+        loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8,
+        title_fontsize=8,
+        title="left of 0: fewer errors; bars: 95 % intervals\nverdicts are corrected for "
+        f"{len(order)} languages, intervals are not",
     )  # fmt: skip
-    figure.suptitle(f"{one.name} - {baseline}", x=0.01, ha="left", fontsize=10)
     save_figure(figure, paths)
 
 
@@ -62,8 +67,8 @@ def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> No
             100 * value.estimate, row, marker, color=colour, markersize=4.5,
             markerfacecolor=colour if filled else "white", linestyle="none", zorder=3,
         )  # fmt: skip
-    labels = [f"{name_of(one.codes[index])} {one.codes[index]}" for index in chosen]
-    axis.set_yticks(range(len(chosen)), [_shortened(label) for label in labels], fontsize=8)
+    labels = [row_label(one.codes[index]) for index in chosen]
+    axis.set_yticks(range(len(chosen)), labels, fontsize=8)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color="0.92", linewidth=0.8)
     axis.set_axisbelow(True)
@@ -71,5 +76,7 @@ def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> No
         axis.spines[side].set_visible(False)
 
 
-def _shortened(label: str, length: int = 26) -> str:
-    return label if len(label) <= length else f"{label[: length - 1]}…"
+def row_label(code: str, length: int = 26) -> str:
+    """``Georgian kat``; of what is too long the name is cut, and the code stays whole."""
+    name = name_of(code)
+    return code if name == code else f"{shortened(name, max(6, length - len(code) - 1))} {code}"

@@ -24,8 +24,13 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
     ]
     if test.by_speaker:
         said.append(
-            f"Paired block bootstrap; blocks are the speakers in {len(test.by_speaker)} of "
-            f"{len(one.codes)} languages, and single utterances in the others."
+            "Paired block bootstrap; blocks are the speakers"
+            + (
+                "."
+                if len(test.by_speaker) == len(one.codes)
+                else f" in {len(test.by_speaker)} of {len(one.codes)} languages, and single "
+                "utterances in the others."
+            )
         )
     else:
         said.append(
@@ -42,21 +47,19 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             f"Of fewer than {FEWEST_SPEAKERS} speakers each, so that the interval holds for these "
             f"voices only: {', '.join(sorted(test.few_speakers))}."
         )
-    said.append(
+    said += [
         "Intervals of single languages are not widened for their number; p and verdicts are "
-        "corrected for it. *Same* means that no difference is shown, not that there is none."
-    )
+        "corrected for it. *Same* means that no difference is shown, not that there is none.",
+        "p of the numbers over languages are corrected neither for how many numbers nor for how "
+        "many arms there are: the one that decides is to be chosen before it is seen.",
+    ]
     if len(one.codes) > 1:
         said.append(
             "The highest of several noisy rates is too high by chance, so the intervals of worst, "
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
-    doubtful = [
-        NAMES[name]
-        for name, value in one.measures.items()
-        if name not in redundant(len(one.codes)) and abs(value.correction) > value.standard_error
-    ]
+    doubtful = [NAMES[name] for name in one.doubtful if name not in redundant(len(one.codes))]
     if doubtful:
         said.append(
             f"Doubtful here: {', '.join(doubtful)}. Languages that are nearly equal in one arm and "

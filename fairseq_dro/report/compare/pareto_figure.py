@@ -60,11 +60,7 @@ def draw_pareto(comparison: Comparison, paths: Sequence[Path]) -> None:
             )  # fmt: skip
         axis.plot(
             *points[index], marker, color=colour, markersize=8, zorder=4,
-            markerfacecolor=colour if index in front else "white",
-        )  # fmt: skip
-        axis.annotate(
-            arm.name, points[index], xytext=(9, 7), textcoords="offset points", color=colour,
-            fontsize=9,
+            markerfacecolor=colour if index in front else "white", label=arm.name,
         )  # fmt: skip
     axis.margins(0.12)
     axis.text(
@@ -74,10 +70,16 @@ def draw_pareto(comparison: Comparison, paths: Sequence[Path]) -> None:
     axis.set_xlabel("mean CER over languages, %")
     axis.set_ylabel("CER of the worst language, %")
     axis.set_title(
-        f"bars: 95 % interval of the difference from {comparison.arms[0].name}; "
-        "filled: no arm is better in both",
+        f"bars: 95 % interval of the difference from {comparison.arms[0].name}\n"
+        "filled: no arm is better in both"
+        + ("; small: single runs" if any(len(arm.runs) > 1 for arm in comparison.arms) else ""),
         fontsize=8, color="0.35",
     )  # fmt: skip
+    # names beside the points would lie on each other where arms are alike
+    widest = max(len(arm.name) for arm in comparison.arms)
+    figure.legend(
+        loc="outside lower center", ncols=max(1, 60 // (widest + 6)), frameon=False, fontsize=9
+    )
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     save_figure(figure, paths)

@@ -31,7 +31,7 @@ def side_by_side(comparison: Comparison) -> str:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """Sentences on what speaks against any comparison: silence, guesses, the validation split."""
+    """What speaks against any comparison: silence, guesses, equal outputs, a validation split."""
     said = [
         f"{arm.name} was decoded on {split}, the split by which its checkpoints were chosen: its "
         "rates are lower here than on speech that nothing was chosen by."
@@ -44,6 +44,11 @@ def cautions(comparison: Comparison) -> list[str]:
             said.append(
                 f"{100 * empty:.0f} % of the hypotheses of {arm.name} are empty: its CER is mostly "
                 "that of silence, and a difference from it says little."
+            )
+        elif index and comparison.test.agreeing[index] == 1:
+            said.append(
+                f"{arm.name} has the hypothesis of {comparison.arms[0].name} for every utterance: "
+                "they may be one and the same checkpoint."
             )
         if comparison.constant_cer:
             cer, guess = comparison.cer[arm.name], comparison.constant_cer

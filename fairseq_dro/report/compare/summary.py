@@ -25,6 +25,7 @@ _GAP_SENTENCES = {
     GapVerdict.WIDENED: "The gap widened.",
     GapVerdict.NOT_SHOWN: "No change of the gap between the worst and the best language is shown.",
 }
+_DOUBT = "; doubtful, see below"
 
 
 def summary(comparison: Comparison, one: ArmDifference) -> str:
@@ -61,7 +62,9 @@ def _gap_sentence(one: ArmDifference) -> str:
     change, gap = one.gap, one.measures["gap"]
     parts = (
         f" (gap {signed(gap.estimate)} points; worst {signed(-change.from_below)}, best "
-        f"{signed(change.from_above)})."
+        f"{signed(change.from_above)}"
+        + (_DOUBT if {"gap", "worst", "best"} & set(one.doubtful) else "")
+        + ")."
     )
     return _GAP_SENTENCES[change.verdict].rstrip(".") + parts
 
@@ -80,9 +83,10 @@ def _moved(before: tuple[str, float], after: tuple[str, float]) -> str:
 def _shown(one: ArmDifference, name: str) -> str:
     value = one.measures[name]
     interval = f"{signed(value.low)} to {signed(value.high)} points"
-    if value.low <= 0 <= value.high:
-        return f" (not shown: {interval})"
-    return f" ({interval})"
+    if value.estimate == value.low == value.high == 0:
+        return ""
+    not_shown = "not shown: " if value.low <= 0 <= value.high else ""
+    return f" ({not_shown}{interval}{_DOUBT if name in one.doubtful else ''})"
 
 
 def _listed(one: ArmDifference, codes: Sequence[str], most: int = 12) -> str:
