@@ -418,7 +418,7 @@ def test_one_language_and_one_utterance_are_enough_for_a_page(tmp_path):
 
 def test_what_was_not_looked_at_is_not_called_fine(tmp_path):
     text = Page(report(plant_training(tmp_path / "run", SIX))[0]).says
-    assert "Nothing found: q is not held" in text and "test splits are large" not in text
+    assert "Nothing found: q is not held" in text and "test utterances or more" not in text
 
 
 def test_a_baseline_on_other_utterances_is_refused(two_runs, tmp_path, capsys):

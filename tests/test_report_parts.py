@@ -176,9 +176,11 @@ def test_a_start_tells_where_and_how_it_was_launched(tmp_path, monkeypatch):
     assert record["folder"] == str(tmp_path) and record["workers"] == 1
     assert record["environment"]["CUDA_VISIBLE_DEVICES"] == "3"
     assert "SECRET_TOKEN" not in record["environment"]
-    assert record["process"] == sys.orig_argv
+    monkeypatch.setattr(sys, "argv", ["/site-packages/a/b.py", "x=1"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "a.b", "x=1"])
+    assert provenance.collect()["program"] == ["python", "-m", "a.b"]
     monkeypatch.setattr(sys, "orig_argv", ["python", "-c", "...", "--multiprocessing-fork"])
-    assert provenance.collect()["process"] is None
+    assert provenance.collect()["program"] is None
 
 
 SCRIPT = ["/venv/bin/fairseq-hydra-train", "--config-dir", "c", "task.data=my data"]
@@ -191,22 +193,22 @@ OPTIONS = "--config-dir c 'task.data=my data'"
     [
         ({}, f"fairseq-hydra-train {OPTIONS}"),
         (
-            {"process": ["python", *SCRIPT], "workers": 2, "environment": TORCHRUN},
+            {"program": ["python", SCRIPT[0]], "workers": 2, "environment": TORCHRUN},
             f"torchrun --standalone --nproc_per_node 2 {SCRIPT[0]} {OPTIONS}",
         ),
         (
             {
-                "process": ["python", "-u", "-m", "fairseq_cli.hydra_train", *SCRIPT[1:]],
+                "program": ["python", "-u", "-m", "fairseq_cli.hydra_train"],
                 "workers": 4, "environment": {**TORCHRUN, "GROUP_WORLD_SIZE": "2"},
             },
             "torchrun --nnodes 2 --nproc_per_node 2 -m fairseq_cli.hydra_train " + OPTIONS,
         ),
         (
-            {"process": ["python", "-m", "fairseq_cli.hydra_train", *SCRIPT[1:]], "workers": 1},
+            {"program": ["python", "-m", "fairseq_cli.hydra_train"], "workers": 1},
             f"python -m fairseq_cli.hydra_train {OPTIONS}",
         ),
         (
-            {"command": ["/there/train.py", *SCRIPT[1:]], "process": None, "workers": 1},
+            {"command": ["/there/train.py", *SCRIPT[1:]], "program": None, "workers": 1},
             f"python /there/train.py {OPTIONS}",
         ),
         (

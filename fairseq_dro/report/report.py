@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.blocks import Section
+from fairseq_dro.report.blocks import Section, counted
 from fairseq_dro.report.constant_guess import constant_guesses
 from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.report_data import ReportData
@@ -62,9 +62,9 @@ def read_report_data(
     data = ReportData(run, others)
     by_corpus = data.group_by is GroupBy.LANGUAGE_AND_CORPUS
     scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
-    for one, counted in zip(data.runs, scores):
-        if counted is not None:
-            one.utterances = counted.records
+    for one, scored in zip(data.runs, scores):
+        if scored is not None:
+            one.utterances = scored.records  # as they are counted here
     data.scores, data.baseline_scores = scores[0], scores[1:]
     data.verdicts = [
         verdicts(run, other, by_corpus) if run.utterances and other.utterances else {}
@@ -113,15 +113,17 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
     for record in data.scores.records:
         references.setdefault(data.scores.group_of(record), []).append(record.reference)
     post_process = (data.run.config.get("criterion") or {}).get("post_process") or "letter"
-    return constant_guesses(
-        data.training_groups, manifest.labels, references, post_process, most_rounds=0
-    )
+    return constant_guesses(data.training_groups, manifest.labels, references, post_process)
 
 
 def _subtitle(data: ReportData) -> str:
     run = data.run
     parts = [run.objective] if run.objective not in ("", run.name) else []
-    parts.append(f"{len(data.codes)} language{'s' if len(data.codes) != 1 else ''}")
+    if data.codes and data.group_by is GroupBy.LANGUAGE_AND_CORPUS:
+        groups = counted(len(data.codes), "group")
+        parts.append(f"{groups} of language and corpus, each called a language below")
+    elif data.codes:
+        parts.append(counted(len(data.codes), "language"))
     if run.updates:
         planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
         parts += [f"{run.updates:,}{planned} updates", run.state()]

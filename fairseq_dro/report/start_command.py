@@ -89,12 +89,11 @@ def _options(start: Mapping[str, Any]) -> list[str]:
 
 def _program(start: Mapping[str, Any]) -> list[str]:
     """The program as it is typed behind the launcher."""
-    path, options = str(start["command"][0]), _options(start)
-    process = [str(word) for word in start.get("process") or []]
-    before = process[: len(process) - len(options)]
+    path = str(start["command"][0])
+    program = [str(word) for word in start.get("program") or []]
     under_torchrun = _launched_by(start) == _TORCHRUN
-    if before[-2:-1] == ["-m"]:
-        return ["-m", before[-1]] if under_torchrun else ["python", "-m", before[-1]]
+    if program[-2:-1] == ["-m"]:
+        return ["-m", program[-1]] if under_torchrun else ["python", "-m", program[-1]]
     if under_torchrun:
         return [path]  # which runs a file, and does not look for a command
     return ["python", path] if path.endswith(".py") else [Path(path).name]

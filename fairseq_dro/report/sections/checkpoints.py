@@ -66,8 +66,8 @@ def _choices(
     )
     text = (
         f"Validation split {data.run.subset} ({counted(n_utterances, 'utterance')}), "
-        f"{counted(len(data.run.validations), 'validation')}; rates in per cent, loss in nats. "
-        "The lowest of many noisy numbers is too low by luck: by neighbours is what the validations "
+        f"{counted(len(data.run.validations), 'validation')}; rates in per cent, loss in nats. The "
+        "lowest of many noisy numbers is too low by luck: by neighbours is what the validations "
         "before and after say of that update, luck the difference."
     )
     late = [one.criterion for one in found if one.at_the_end]

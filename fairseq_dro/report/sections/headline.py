@@ -88,7 +88,7 @@ def _band(one: Disparity) -> Cell:
 
 
 def _other_means(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
-    everything = Cell("all utterances together (micro)", note="more test speech counts more")
+    everything = Cell("all utterances together (micro)", note="more test text counts more")
     words = Cell("mean WER (macro)", note="every language with the same weight")
     return [
         [everything, *(rate_cell(*scores.micro) for _, scores in runs)],
@@ -101,7 +101,8 @@ def _about_the_worst(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
     rows = [[names, *(Cell(_worst(scores), words=True) for _, scores in runs)]]
     halves = [scores.split_half for _, scores in runs]
     if any(half is not None for half in halves):
-        title = Cell("worst, split-half", note="chosen on one half, measured on the other")
+        note = "chosen on one half, measured on the other; range over halves"
+        title = Cell("worst, split-half", note=note)
         cells = [rate_cell(*half) if half is not None else Cell(MISSING) for half in halves]
         rows.append([title, *cells])
     return rows

@@ -20,6 +20,7 @@ from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.scores_table import drawn_over
 from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
+from fairseq_dro.scoring.intervals import FEWEST_BLOCKS
 
 _ABOUT_BASELINES = (
     " Against it: by a paired test on the same utterances, corrected for the number of languages "
@@ -51,8 +52,8 @@ def languages_section(data: ReportData) -> Section:
     section.blocks.append(
         Paragraph(
             "CER and WER: errors over reference characters and words, with 95 % bootstrap interval "
-            f"of the CER ({_drawn_over(data.scores)}). S, D, I: "
-            "characters substituted, deleted, inserted, per 100 of the reference."
+            f"of the CER ({_drawn_over(data.scores)}; none of fewer than {FEWEST_BLOCKS}). "
+            "S, D, I: characters substituted, deleted, inserted, per 100 of the reference."
             + (_ABOUT_BASELINES if data.baselines else ""),
             small=True,
         )
@@ -174,7 +175,10 @@ def _from_validation(data: ReportData) -> list:
             f"update {last['update']:,} (split {run.subset}), without intervals; mean CER "
             f"{per_cent(last.get('mean_cer'))} %."
         ),
-        Table(columns, rows, sortable=True, caption=f"Validation, after {duration_of(run)}"),
+        Table(
+            columns, rows, sortable=True,
+            caption=f"Validation, after {duration_of(run)} of training",
+        ),
     ]
 
 

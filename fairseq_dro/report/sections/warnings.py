@@ -19,7 +19,9 @@ def warnings_section(data: ReportData) -> Section:
         looked_at.append("every language was drawn")
         looked_at.append("none got clearly worse in training while the mean fell")
     if data.scores is not None:
-        looked_at.append("test splits are large enough")
+        looked_at.append(
+            f"every language has {alarms.FEW_UTTERANCES} test utterances or more"
+        )
     if data.scores is not None and data.scores.null_band is not None:
         looked_at.append("the worst language stands out of chance")
     if any(data.verdicts):
