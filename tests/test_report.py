@@ -42,6 +42,12 @@ def test_the_constant_guess_is_no_worse_than_any_sentence_and_not_tuned_on_test(
     assert best_constant(train * 100) == best_constant(train * 100)
 
 
+def test_among_long_sentences_the_guess_is_one_of_them():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    long = [letters[shift:] * 7 + letters[:shift] * 7 for shift in range(0, 26, 2)]
+    assert best_constant(long * 10) in long
+
+
 def test_the_language_token_of_a_label_is_no_part_of_the_guess():
     references = {"deu": ["montag mai"]}
     labels = ["[deu] m o n t a g | m a i |"]
