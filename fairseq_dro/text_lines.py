@@ -18,7 +18,7 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
     nowhere else: a symbol such as U+0085 or U+2028 is a part of its line.
 
     Raises:
-        UserError: it cannot be read, or a line is not UTF-8.
+        UserError: it cannot be read, a line is not UTF-8, or lines end in ``\r`` alone.
     """
     try:
         with open(path, "rb") as stream:
@@ -31,7 +31,13 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
                         f"{path}:{number} is not UTF-8 text: convert the file, for example with "
                         f"`iconv {encoding}-t UTF-8`."
                     ) from None
-                yield number, text.rstrip("\r\n")
+                text = text.rstrip("\r\n")
+                if number == 1 and "\r" in text:
+                    raise UserError(
+                        f"{path} has the line ends of old Macintosh programs (\\r), which make one "
+                        "line of it: convert it by `tr '\\r' '\\n'`."
+                    )
+                yield number, text
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): expected a text file in UTF-8."

@@ -163,6 +163,8 @@ def test_a_wrong_audio_root_is_told_with_the_reason_and_the_first_file(tmp_path,
     assert "No utterance is left in the split 'train': 2 were left out" in said
     assert "audio file missing (2 times" in said and "a.wav" in said
     assert len(rejected(tmp_path / "out")) == 2
+    write_audio(tmp_path / "a.wav")  # and the same command makes it
+    assert prepare(tmp_path / "out", table) == 0
 
 
 def test_mp3_without_a_decoder_says_what_to_install(tmp_path, capsys, monkeypatch):

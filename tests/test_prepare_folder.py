@@ -175,6 +175,9 @@ def test_overwriting_removes_nothing_before_the_new_data_set_is_known_to_work(tm
     assert prepare(out, table, "--overwrite", "--dictionary", own, "--language-tokens") == 2
     write_lines(table, [HEADER, "a.wav\tnowhere\tdeu\tja\t\n"])
     assert prepare(out, table, "--overwrite") == 2
+    for rows in ("", "none.wav\t\tdeu\tja\t\n"):
+        write_lines(table, [HEADER, rows])
+        assert prepare(out, table, "--overwrite") == 2
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -269,6 +272,15 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path, table)
             written.append([(out / name).read_bytes() for name in names])
     assert written[0][-1] == "".join(symbols).encode()
     assert all(one == written[0] for one in written)
+
+
+def test_a_table_without_rows_is_told_as_one(tmp_path, table, capsys):
+    write_lines(table, [HEADER])
+    assert prepare(tmp_path / "out", table) == 2
+    assert "left in the split 'train': the corpus has none.\n" in capsys.readouterr().err
+    table.write_bytes(table.read_bytes().replace(b"\n", b"\r") + b"a.wav\ttrain\tdeu\tja\t\r")
+    assert prepare(tmp_path / "out", table) == 2
+    assert "t.tsv has the line ends of old Macintosh programs" in capsys.readouterr().err
 
 
 def test_a_dictionary_with_a_symbol_twice_is_refused_by_line(tmp_path, table, capsys):

@@ -113,6 +113,11 @@ class DataFolder:
             )
         return False
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether it holds another data set, which `begin` will remove."""
+        return self._is_to_be_cleared
+
     def begin(self) -> None:
         """Mark it as unfinished, and remove the data set that is to be replaced.
 
@@ -125,6 +130,7 @@ class DataFolder:
                 os.replace(self.path / RECORD, self.path / UNFINISHED)
             if self._is_to_be_cleared:
                 self._clear()
+                self._is_to_be_cleared = False
             _write_json(self.path / UNFINISHED, {"request": self._request})
         except OSError as error:
             raise UserError(

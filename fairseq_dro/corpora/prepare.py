@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from fairseq_dro import languages
@@ -29,7 +30,7 @@ from fairseq_dro.corpora.language_choice import (
 from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
-from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.recording import SPLITS, Rejection
 from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.corpora.units import Units
@@ -94,12 +95,13 @@ def run(args: argparse.Namespace) -> int:
     )
     symbols = set(labelling.symbols_of(args.dictionary)) if args.dictionary else None
     tokens = labelling.tokens_of(args, symbols, candidates)
-    folder.begin()
     try:
+        _require_training((c.split for c in candidates), rejected, args, folder)
+        folder.begin()
         encoder = labelling.units_of(args, candidates)
         labelled = labelling.label(candidates, encoder, symbols, rejected)
         utterances = _convert(labelled, args, rejected)
-        _require_training(utterances, rejected, args.out)
+        _require_training((u.split for u in utterances), rejected, args, folder)
         if symbols is None:
             covered = record.coverage(utterances)
         else:  # of what was left out for it, too: of the rest it has everything
@@ -193,10 +195,12 @@ def _target(out: Path, language: str, utterance_id: str) -> Path:
     return out / CONVERTED / language / f"{safe}.flac"
 
 
-def _require_training(utterances: list[Utterance], rejected: list[Rejection], out: Path) -> None:
-    if any(utterance.split == "train" for utterance in utterances):
+def _require_training(
+    splits: Iterable[str], rejected: list[Rejection], args: argparse.Namespace, folder: DataFolder
+) -> None:
+    """Raises UserError where no utterance is left to train on; leaves another data set alone."""
+    if "train" in splits:
         return
-    write_rejected(out, rejected)
     counts = count_rejected(rejected)
     if counts:
         reason, by_language = next(iter(counts.items()))
@@ -204,10 +208,16 @@ def _require_training(utterances: list[Utterance], rejected: list[Rejection], ou
         why = (
             f"{len(rejected)} were left out, most often because of: {reason} "
             f"({sum(by_language.values())} times; first {example.where} {example.detail}".rstrip()
-            + f"); all are in {out / 'rejected.tsv'}"
+            + ")"
         )
-    else:
+        if not folder.is_replaced:
+            folder.begin()
+            write_rejected(args.out, rejected)
+            why += f"; all are in {args.out / 'rejected.tsv'}"
+    elif args.languages or getattr(args, "languages_set", None):
         why = "the corpus has none in the languages that were asked for"
+    else:
+        why = "the corpus has none"
     raise UserError(f"No utterance is left in the split 'train': {why}.")
 
 
@@ -220,6 +230,7 @@ def _write(
         args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
         extra_symbols=tokens,
     )  # fmt: skip
+    sizes = {split: sizes[split] for split in SPLITS if split in sizes}
     own_table = reader.languages.own_table
     if own_table is not None:  # training asks it about the codes
         (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
