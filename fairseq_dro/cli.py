@@ -49,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: 0 on success, 2 on a mistake of the user, told in one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without UTF-8 shows other letters as codes
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(arguments)
     try:
         return args.run(args)

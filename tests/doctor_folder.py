@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,10 +37,19 @@ def write_clean_folder(folder: Path) -> Path:
     return folder
 
 
-def edit(path: Path, line: int, change: Callable[[str], str]) -> None:
-    """Change one line of a file, counted from 1."""
+def copy_of(folder: Path, target: Path) -> Path:
+    """A copy that a test may spoil, whose manifests name its own audio."""
+    shutil.copytree(folder, target)
+    for split in ("train", "valid", "test"):
+        edit(target / f"{split}.tsv", 1, lambda _: str(target))
+    return target
+
+
+def edit(path: Path, line: int, change: Callable[[str], str | None]) -> None:
+    """Replace (or with None remove) one line of a file, counted from 1."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    lines[line - 1] = change(lines[line - 1])
+    changed = change(lines[line - 1])
+    lines[line - 1 : line] = [] if changed is None else [changed]
     path.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
 
 
@@ -57,6 +67,25 @@ def remove(folder: Path, split: str, is_removed: Callable[[int, str], bool]) -> 
 def audio_of(folder: Path, line: int, split: str = "train") -> Path:
     """The file that a line of a .tsv names."""
     return folder / (folder / f"{split}.tsv").read_text().splitlines()[line - 1].split("\t")[0]
+
+
+def spoil_audio(path: Path, how: str) -> None:
+    """Give a file the defect that the doctor calls ``audio_{how}``."""
+    audio, rate = soundfile.read(path)
+    if how == "missing":
+        path.unlink()
+    elif how == "unreadable":
+        path.write_bytes(b"RIFF")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif how == "rate":
+        soundfile.write(path, audio, 8000)
+    elif how == "channels":
+        soundfile.write(path, np.stack([audio, audio], axis=1), rate)
+    elif how == "silent":
+        soundfile.write(path, 1e-4 * audio, rate)
+    elif how == "clipped":
+        soundfile.write(path, np.clip(30 * audio, -1, 1), rate)
 
 
 def doctor(capsys, folder: Path, *options: str) -> tuple[int, dict[str, dict]]:

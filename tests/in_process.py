@@ -27,7 +27,8 @@ def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
                 "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
                 "ddp_backend": "legacy_ddp", "find_unused_parameters": False,
                 "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,
-                "history_dir": tempfile.mkdtemp(), **options,
+                "required_batch_size_multiple": 8, "curriculum": 0, "grouped_shuffling": False,
+                "combine_valid_subsets": None, "history_dir": tempfile.mkdtemp(), **options,
             }
         )
     )
@@ -39,8 +40,8 @@ def make_model(task: LanguageGroupedAudioFinetuningTask, checkpoint: Path, **opt
     config = OmegaConf.structured(
         Wav2Vec2CtcConfig(
             _name="wav2vec_ctc",
-            w2v_path=str(checkpoint), normalize=True, data=str(task.cfg.data), apply_mask=False,
-            layerdrop=0.0, ddp_backend="legacy_ddp", **options,
+            w2v_path=str(checkpoint), normalize=True, data=str(task.cfg.data),
+            layerdrop=0.0, ddp_backend="legacy_ddp", **{"apply_mask": False, **options},
         )
     )
     torch.manual_seed(5)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import soundfile
 
 from fairseq_dro.errors import UserError
+from tests.doctor_folder import audio_of, copy_of, edit
 from tests.in_process import make_model, make_task
 from tests.stock_commands import run, train_command
 
@@ -21,19 +20,7 @@ SENTENCE = re.compile(r"^[^\n]+[.?]$")
 @pytest.fixture
 def data(tiny_data: Path, tmp_path: Path) -> Path:
     """A copy of the tiny corpus that a test may spoil."""
-    folder = tmp_path / "data"
-    shutil.copytree(tiny_data, folder)
-    for split in ("train", "valid", "test"):
-        edit(folder / f"{split}.tsv", 1, lambda _: str(folder))
-    return folder
-
-
-def edit(path: Path, line: int, change: Callable[[str], str | None]) -> None:
-    """Replace (or with None remove) one line of a file, counted from 1."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    changed = change(lines[line - 1])
-    lines[line - 1 : line] = [] if changed is None else [changed]
-    path.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+    return copy_of(tiny_data, tmp_path / "data")
 
 
 def refusal(data: Path, split: str = "train", **options) -> str:
@@ -44,11 +31,6 @@ def refusal(data: Path, split: str = "train", **options) -> str:
         task.dataset(split)[5]
     assert SENTENCE.match(str(refused.value)), f"not one sentence: {refused.value}"
     return str(refused.value)
-
-
-def audio_of(data: Path, line: int, split: str = "train") -> Path:
-    path = (data / f"{split}.tsv").read_text().splitlines()[line - 1].split("\t")[0]
-    return data / path
 
 
 @pytest.mark.parametrize("suffix", ["ltr", "lang"])

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fairseq.data.data_utils import compute_mask_indices
 from omegaconf import OmegaConf
 
 from fairseq_dro.cli import main
 from fairseq_dro.doctor import configuration, contradictions
 from fairseq_dro.doctor.contradictions import parse_layers
 from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS, frames_of
+from fairseq_dro.errors import UserError
+from fairseq_dro.models.drawable_masks import require_drawable_masks
+from fairseq_dro.tasks.options import IGNORED
 from tests.conftest import TINY_SIZES
 from tests.doctor_folder import doctor, write_clean_folder
 from tests.in_process import make_model, make_task
@@ -35,7 +39,7 @@ def findings(capsys, clean, tiny_checkpoint):
         return doctor(
             capsys, clean, "--audio-per-language", "0", "--config-dir", str(config_dir),
             "--config-name", name, f"model.w2v_path={tiny_checkpoint}",
-            "optimization.update_freq=[1]", *overrides,
+            "optimization.update_freq=[1]", "model.mask_channel_length=8", *overrides,
         )  # fmt: skip
 
     return examine
@@ -72,12 +76,59 @@ def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
         ("criterion.objective=best", "objective: Invalid value 'best'"),
         ("+optimization.sentence_avg=true", "already at"),
         ("dataset.max_tokens=many", "many"),
+        ("task.batch_seconds=five", "task.batch_seconds: Value 'five'"),
+        ("optimization.update_freq=8", "optimization.update_freq: Invalid value"),
+        ("+task.eval_wer_config.beem=4", "task.eval_wer_config.beem: Key 'beem'"),
+        ("task=audio_finetuning", "Could not override 'task'"),
+        ("task.batch_seconds", "task.batch_seconds"),
     ],
 )
 def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
     status, found = findings(override)
     assert status == 1 and said in found["bad_configuration"]["what"]
     assert found["bad_configuration"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("override", "mend"),
+    [
+        ("task._name=language_groupd_audio_finetuning", "language_grouped_audio_finetuning"),
+        ("criterion._name=group_dro", "criterion._name=group_dro_ctc"),
+        ("optimizer._name=adamm", "optimizer._name=adam"),
+        ("lr_scheduler._name=tri", "tri_stage"),
+        ("model._name=wav2vec_ct", "model._name=wav2vec_ctc"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_with_those_that_exist(findings, override, mend):
+    status, found = findings(override)
+    assert status == 1 and mend in found["unknown_option"]["mend"]
+    assert found["unknown_option"]["what"] == f"{override} (command line) is no option"
+
+
+def test_a_section_that_does_not_exist_is_one_finding(capsys, clean, tmp_path):
+    text = (CONFIG / "finetune_ctc_dro.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("lr_scheduler:", "lr_schedular:"))
+    assert main(["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", "mine"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("error: ") == 1 and "-> did you mean lr_scheduler?" in out
+
+
+def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
+    findings, tiny_data, caplog
+):
+    ignored = {"dataset.curriculum": 2, "dataset.grouped_shuffling": True,
+               "dataset.required_batch_size_multiple": 4, "dataset.combine_valid_subsets": True,
+               "task.eval_wer": True, "task.text_compression_level": "low"}  # fmt: skip
+    assert {*ignored, "task.eval_bleu"} == {option for option, *_ in IGNORED}
+    for option, value in ignored.items():
+        sign = "+" if option.startswith("task.") else ""
+        found = findings(f"{sign}{option}={str(value).lower()}")[1]["option_ignored"]
+        assert found["severity"] == "warning" and option in found["what"] and found["mend"]
+    task = make_task(tiny_data, **{key.split(".")[1]: value for key, value in ignored.items()})
+    task.load_dataset("train")
+    said = [record.getMessage() for record in caplog.records]
+    for option, value in ignored.items():
+        assert sum(f"{option}={str(value).lower()} has no effect" in one for one in said) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +151,7 @@ def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
              "model.w2v_path=nowhere.pt", "dataset.valid_subset=dev",
              "+task.group_by=language_and_corpus"],
             {"q_moves_on_the_head": "frozen until update 20000", "encoder_never_trained": "20000",
-             "wrong_checkpoint": "nowhere.pt does not exist",
+             "wrong_checkpoint": "nowhere.pt is no file",
              "unreadable_split": "dev.tsv does not exist",
              "no_corpora": "train.corpus does not exist"},
         ),
@@ -139,6 +190,45 @@ def test_a_run_without_end_or_groups_and_tokens_that_stand_twice(capsys, clean, 
                           "criterion": {"_name": contradictions.CRITERION}})
     )  # fmt: skip
     assert [finding.kind for finding in found] == ["parts_do_not_fit"]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+@pytest.mark.parametrize("length", [8, 9, 16, 17])
+def test_a_mask_is_refused_where_fairseq_can_fail_to_draw_one(share, length):
+    def draws() -> bool:
+        for seed in range(300):
+            np.random.seed(seed)
+            try:
+                compute_mask_indices((2, 32), None, share, length)
+            except IndexError:
+                return False
+        return True
+
+    options = {
+        "apply_mask": True, "mask_channel_prob": share, "mask_channel_length": length,
+        "mask_prob": 0.5, "no_mask_overlap": False, "no_mask_channel_overlap": False,
+    }  # fmt: skip
+    if draws():
+        require_drawable_masks(options, width=32)
+    else:
+        with pytest.raises(UserError, match=f"mask_channel_length={int(32 * share)} or less"):
+            require_drawable_masks(options, width=32)
+        require_drawable_masks({**options, "apply_mask": False}, width=32)
+        require_drawable_masks({**options, "mask_channel_prob": 0.0}, width=32)
+
+
+def test_training_refuses_a_mask_that_cannot_be_drawn_and_decoding_does_not(
+    tiny_data, tiny_checkpoint
+):
+    options = {"mask_channel_prob": 0.25, "mask_channel_length": 64, "apply_mask": True}
+    with pytest.raises(UserError, match="of the pre-trained model's 32 channels is less than one"):
+        make_model(make_task(tiny_data), tiny_checkpoint, **options)
+    make_model(make_task(tiny_data, allow_unseen=True), tiny_checkpoint, **options)
+
+
+def test_masks_without_overlap_need_a_numpy_that_fairseq_knows(findings):
+    found = findings("+model.no_mask_overlap=true")[1]
+    assert ("mask_not_drawable" in found) == (not hasattr(np, "int"))
 
 
 def test_validation_stops_at_what_does_not_fit_unless_it_is_skipped(findings):
@@ -204,7 +294,12 @@ def test_another_data_folder_among_the_overrides_is_refused(clean, findings, cap
 def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):
     shutil.copy(CONFIG / "demo.yaml", tmp_path)
     (tmp_path / "bad.yaml").write_text("task:\n  a: [1\n")
-    for name, said in (("other", "configurations there: bad, demo"), ("bad", "bad.yaml:3 is no")):
+    (tmp_path / "flat.yaml").write_text("task: language_grouped_audio_finetuning\n")
+    (tmp_path / "junk.yaml").write_bytes(bytes(range(128, 256)))
+    for name, said in (
+        ("other", "configurations there: bad, demo, flat, junk"), ("bad", "bad.yaml:3 is no"),
+        ("flat", "flat.yaml: task holds no options"), ("junk", "junk.yaml is not UTF-8"),
+    ):  # fmt: skip
         arguments = ["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", name]
         assert main(arguments) == 2
         captured = capsys.readouterr()

@@ -17,7 +17,14 @@ import soundfile
 
 from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import SPOILS_FROM, Finding, Severity, places
+from fairseq_dro.doctor.finding import (
+    SPOILS_FROM,
+    Finding,
+    Severity,
+    languages_of,
+    listed,
+    places,
+)
 
 SILENT_DBFS = -60.0
 """A file whose loudest 20 ms are below this holds no speech that a microphone recorded."""
@@ -66,7 +73,8 @@ def audio_findings(
 ) -> list[Finding]:
     """Read the audio of some rows and report by kind.
 
-    Silence and clipping are errors where more than ``SPOILS_FROM`` of the files read have it.
+    Silence and clipping are errors where more than ``SPOILS_FROM`` of a language's files that were
+    read have it.
     """
     jobs = [
         AudioJob(int(row), str(manifest.audio_path(row)), int(manifest.n_samples[row]), sample_rate)
@@ -77,23 +85,34 @@ def audio_findings(
         for kind, detail in defects:
             found.setdefault(kind, []).append((job.row, detail))
     findings = []
+    n_read = _by_language(manifest, [job.row for job in jobs])
     for kind in WHATS:
         if kind in found:
             bad = found[kind]
-            spoils = len(bad) >= max(LEAST_SPOILT, SPOILS_FROM * len(jobs))
+            languages = languages_of(manifest, [row for row, _ in bad])
+            n_bad = _by_language(manifest, [row for row, _ in bad])
+            spoils = (n_bad >= np.maximum(LEAST_SPOILT, SPOILS_FROM * n_read)).any()
             is_error = kind in STOPS_TRAINING or (kind != "audio_channels" and spoils)
             findings.append(
                 Finding(
                     kind,
                     Severity.ERROR if is_error else Severity.WARNING,
                     f"{WHATS[kind].format(rate=sample_rate)}: {len(bad)} of {len(jobs)} files read "
-                    f"of {manifest.split}",
+                    f"of {manifest.split}" + (f" ({listed(languages)})" if languages else ""),
                     MENDS[kind].format(rate=sample_rate),
                     len(bad),
                     places(manifest, [row for row, _ in bad], "tsv", [d for _, d in bad]),
                 )
             )
     return findings
+
+
+def _by_language(manifest: Manifest, rows: Sequence[int]) -> np.ndarray:
+    """How many of the rows each language has; one number where the split has no languages."""
+    if not len(manifest.languages):
+        return np.array([len(rows)])
+    names = manifest.languages.names
+    return np.bincount(manifest.languages.codes[np.asarray(rows, int)], minlength=len(names))
 
 
 def examine(job: AudioJob) -> list[tuple[str, str]]:

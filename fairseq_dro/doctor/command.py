@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 from fairseq_dro.doctor.examination import Examination, examine
@@ -82,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
         [*findings, *result.findings], key=lambda found: list(Severity).index(found.severity)
     )
     if args.json:
-        sys.stdout.write(json.dumps(as_record(result), ensure_ascii=False, indent=1) + "\n")
+        is_utf8 = str(sys.stdout.encoding).lower().startswith("utf")
+        record = json.dumps(as_record(result), ensure_ascii=not is_utf8, indent=1)
+        sys.stdout.write(record + "\n")
     else:
         sys.stdout.write(as_text(result, args.show, whole=args.all_languages) + "\n")
     return 1 if result.spoils else 0
@@ -116,7 +119,7 @@ def as_text(result: Examination, n_shown: int, *, whole: bool) -> str:
     if result.audio_files_read < result.audio_files:
         read += ", all with --all"
     lines.append(f"{result.folder}: {', '.join(counts) or 'nothing found'} ({read})")
-    return "\n".join(lines)
+    return _printable("\n".join(lines))
 
 
 def _finding_lines(finding: Finding, n_shown: int) -> list[str]:
@@ -127,6 +130,14 @@ def _finding_lines(finding: Finding, n_shown: int) -> list[str]:
     if finding.mend:
         lines.append(f"    -> {finding.mend}")
     return lines
+
+
+def _printable(text: str) -> str:
+    """Control characters from a file, which would reach the terminal, as ``\\x00``."""
+    return "".join(
+        repr(one)[1:-1] if unicodedata.category(one) == "Cc" and one != "\n" else one
+        for one in text
+    )
 
 
 def _label_type(folder: Path) -> str:

@@ -23,9 +23,13 @@ fairseq_dro.register()
 import yaml  # noqa: E402
 from fairseq.dataclass.configs import FairseqConfig  # noqa: E402
 from fairseq.dataclass.initialize import add_defaults, hydra_init  # noqa: E402
-from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY  # noqa: E402
+from fairseq.models import (  # noqa: E402
+    ARCH_MODEL_NAME_REGISTRY,
+    MODEL_DATACLASS_REGISTRY,
+    MODEL_REGISTRY,
+)
 from fairseq.registry import REGISTRIES  # noqa: E402
-from fairseq.tasks import TASK_DATACLASS_REGISTRY  # noqa: E402
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY  # noqa: E402
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
@@ -33,7 +37,7 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from fairseq_dro.data.groups import GroupBy  # noqa: E402
 from fairseq_dro.data.planner import GroupSampling  # noqa: E402
 from fairseq_dro.doctor import contradictions  # noqa: E402
-from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
+from fairseq_dro.doctor.finding import Finding, Severity, listed  # noqa: E402
 from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
 
@@ -60,22 +64,23 @@ def examine_configuration(
         return None, findings
     named = _data_of(overrides)
     if named is None:
-        sign = "" if "data" in (recipe.get("task") or {}) else "+"
+        sign = "" if "data" in recipe.get("task", {}) else "+"
         overrides = [*overrides, f"{sign}task.data={folder}"]
     elif "${" not in named and Path(named).resolve() != folder.resolve():
         raise UserError(
             f"doctor: task.data={named} is typed and {folder} is examined: name one of them, or "
             "leave task.data out."
         )
+    keys = [*_leaves(recipe), *(match["key"] for match in map(_OVERRIDE.match, overrides) if match)]
     try:
         cfg = compose_configuration(config_dir.resolve(), config_name, overrides)
     except Exception as error:  # hydra, omegaconf and fairseq raise many kinds
-        return None, [_not_composed(path.name, error)]
+        return None, [_not_composed(path.name, error, keys)]
     findings, layers = contradictions.of_configuration(cfg)
     try:
         settings = _settings(cfg)
     except (ValueError, TypeError, KeyError) as error:
-        return None, [*findings, _not_composed(path.name, error)]
+        return None, [*findings, _not_composed(path.name, error, keys)]
     if layers:
         settings = dataclasses.replace(settings, layers=layers)
     return settings, findings
@@ -101,24 +106,31 @@ def unknown_keys(
 ) -> list[Finding]:
     """Keys of a recipe and of the command line that no dataclass has."""
     typed = [match for match in map(_OVERRIDE.match, overrides) if match]
-    chosen = {match["key"]: match["value"] for match in typed if "." not in match["key"]}
-    names = {
-        section: chosen.get(section) or (recipe.get(section) or {}).get("_name")
-        if isinstance(recipe.get(section), (Mapping, type(None)))
-        else recipe[section]
-        for section in FairseqConfig.__dataclass_fields__
-    }
-    keys = [(key, file_name) for key in _leaves(recipe)]
-    keys += [(match["key"], "command line") for match in typed]
-    found = []
+    removed = {match["key"] for match in typed if match["sign"] == "~"}
+    keys = [(key, file_name) for key in _leaves(recipe) if key not in removed]
+    keys += [(match["key"], "command line") for match in typed if match["sign"] != "~"]
+    sections = {name: part for name, part in recipe.items() if isinstance(part, Mapping)}
+    names = {section: (part.get("_name"), file_name) for section, part in sections.items()}
+    for match in typed:
+        section, _, option = match["key"].partition(".")
+        if option == "_name":
+            names[section] = (match["value"], "command line")
+    found: list[Finding] = []
+    told: set[tuple[str, str]] = set()  # sections that do not exist
+    for section, (name, where) in names.items():
+        registered = names_of(section)
+        if name is not None and registered and name not in registered:
+            key = f"{section}._name={name}"
+            found.append(_unknown(key, where, registered, f"{section}._name="))
     for key, where in keys:
         section, _, option = key.partition(".")
         if section in NOT_OPTIONS or "@" in key:
             continue
-        known = options_of(section, names.get(section))
-        if known is None:
+        known = options_of(section, names.get(section, (None, ""))[0])
+        if known is None and (section, where) not in told:
+            told.add((section, where))
             found.append(_unknown(key, where, list(FairseqConfig.__dataclass_fields__), ""))
-        elif option and known and option.split(".")[0] not in known:
+        elif known and option and option.split(".")[0] not in known:
             found.append(_unknown(key, where, known, f"{section}."))
     return found
 
@@ -146,6 +158,15 @@ def options_of(section: str, name: str | None) -> list[str] | None:
     return ["_name", *(field.name for field in dataclasses.fields(chosen))]
 
 
+def names_of(section: str) -> list[str]:
+    """What ``section._name`` may say; empty where it is not to be chosen."""
+    if section == "task":
+        return sorted(TASK_REGISTRY)
+    if section == "model":
+        return sorted({*MODEL_REGISTRY, *ARCH_MODEL_NAME_REGISTRY})
+    return sorted(REGISTRIES.get(section, {}).get("registry", ()))
+
+
 def _data_of(overrides: Sequence[str]) -> str | None:
     """The value of the last ``task.data=...``, without quotes."""
     typed = [match for match in map(_OVERRIDE.match, overrides) if match]
@@ -156,30 +177,53 @@ def _data_of(overrides: Sequence[str]) -> str | None:
 def _unknown(key: str, where: str, known: list[str], prefix: str) -> Finding:
     option = key.removeprefix(prefix).split(".")[0]
     near = difflib.get_close_matches(option, known, 3, 0.6)
-    mend = f"did you mean {' or '.join(prefix + name for name in near)}?" if near else ""
-    return Finding(
-        "unknown_option", Severity.ERROR, f"{key} ({where}) is no option",
-        mend or "leave it out; `fairseq-hydra-train --help` lists the options",
-    )  # fmt: skip
+    mend = "leave it out; `fairseq-hydra-train --help` lists the options"
+    if prefix.endswith("="):
+        mend = f"expected one of {listed(known, 12)}"
+    if near:
+        mend = f"did you mean {' or '.join(prefix + name for name in near)}?"
+    return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is no option", mend)
 
 
-def _not_composed(file_name: str, error: Exception) -> Finding:
+def _not_composed(file_name: str, error: Exception, keys: Sequence[str]) -> Finding:
+    """The finding for what hydra or omegaconf raised.
+
+    Args:
+        keys: what the recipe and the command line name, for some errors name no section.
+    """
     if isinstance(error, UserError):
         return Finding("bad_configuration", Severity.ERROR, str(error).rstrip("."), "")
+    if str(error).startswith("Error merging override") and error.__cause__:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    what = lines[0] if lines else type(error).__name__
-    mend = "mend the value"
-    if what.startswith("Could not append"):
-        mend = "leave out the + before an option that is there already"
-    elif "override" in what or "struct" in " ".join(lines):
-        mend = "put a + before an option that the recipe does not name: +task.NAME=VALUE"
+    what = lines[0].rstrip(".") if lines else type(error).__name__
     named = [line.partition("full_key:")[2].strip() for line in lines if "full_key:" in line]
-    if named and named[0] not in what:
-        what = f"{named[0]}: {what}"
+    key = named[0] if named else ""
+    key = next((full for full in keys if full.endswith(f".{key}")), key) if key else key
+    if key and f"'{key}'" not in what:
+        what = f"{key}: {what}"
     return Finding(
         "bad_configuration", Severity.ERROR,
-        f"{file_name} and the options typed make no configuration: {what.rstrip('.')}", mend,
+        f"{file_name} and the options typed make no configuration: {what}", _mend_of(what, key),
     )  # fmt: skip
+
+
+def _mend_of(what: str, key: str) -> str:
+    group = re.match(r"Could not override '(\w+)'\. No match", what)
+    if group:
+        return f"write {group[1]}._name=NAME"
+    if what.startswith("Could not append"):
+        return "leave out the + before an option that is there already"
+    if what.startswith("Could not override"):
+        name = re.search("'(.*?)'", what)
+        return f"put a + before an option that the recipe does not name: +{name[1]}=VALUE"
+    if "expecting" in what or "arsing override" in what or what.startswith("Lexer"):
+        return "write SECTION.OPTION=VALUE, in quotes where the value has blanks or brackets"
+    if "ListConfig" in what:
+        return f"write a list: {key}=[VALUE]"
+    if re.search("Key '.*' (not in|is not)", what):
+        return "leave it out, or mend its name"
+    return "mend the value"
 
 
 def _settings(cfg: DictConfig) -> RunSettings:
@@ -204,6 +248,7 @@ def _settings(cfg: DictConfig) -> RunSettings:
         skip_infeasible=bool(option(task, "skip_infeasible", False)),
         sample_rate=int(option(task, "sample_rate", 16_000)),
         batch_seconds=float(option(task, "batch_seconds", defaults.batch_seconds)),
+        min_samples=int(option(task, "min_sample_size", 0)),
         max_samples=max_tokens,
         max_samples_valid=option(dataset, "max_tokens_valid", max_tokens),
         skips_too_long=bool(dataset.skip_invalid_size_inputs_valid_test),
@@ -225,6 +270,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"{path} does not exist: name the folder with --config-dir; configurations there: "
             f"{', '.join(beside) or 'none'}."
         ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -232,6 +279,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{where} is no YAML ({problem}): mend the line.") from None
     if not isinstance(recipe, dict):
         raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
+    for section in FairseqConfig.__dataclass_fields__:
+        if not isinstance(recipe.get(section, {}), dict):
+            raise UserError(
+                f"{path}: {section} holds no options: expected `{section}:` and under it, set in, "
+                "a line `NAME: VALUE` for each option."
+            )
     return recipe
 
 

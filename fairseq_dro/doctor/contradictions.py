@@ -14,15 +14,19 @@ from fairseq_dro.criterions import options as criterion_options
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
+from fairseq_dro.models.drawable_masks import require_drawable_masks
 from fairseq_dro.tasks import options as task_options
 
 TASK, CRITERION = "language_grouped_audio_finetuning", "group_dro_ctc"
+MASKED_MODELS = ("wav2vec_ctc", "wav2vec_seq2seq")  # with the options of Wav2Vec2AsrConfig
 Layers = tuple[tuple[int, int, int], ...]
 
 
 def of_configuration(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
     """All findings, and the extractor's layers where the pre-trained file could be read."""
-    findings = [*_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_batches(cfg)]
+    findings = [
+        *_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_batches(cfg), *_ignored(cfg)
+    ]  # fmt: skip
     of_file, layers = of_checkpoint(cfg)
     return findings + of_file, layers
 
@@ -52,9 +56,11 @@ def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
                     f"set task.normalize={str(not normalize).lower()}",
                 )
             )
+        width = checkpoint_checks.pretrained_option(state, "encoder_embed_dim")
+        findings += _masks(cfg, width)
     except UserError as error:
         return [_error("wrong_checkpoint", str(error))], None
-    layers = (state.get("cfg") or {}).get("model", {}).get("conv_feature_layers")
+    layers = checkpoint_checks.pretrained_option(state, "conv_feature_layers")
     return findings, parse_layers(layers) if layers else None
 
 
@@ -66,7 +72,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise UserError(
-            f"model.w2v_path={path} does not exist: name the pre-trained file, such as "
+            f"model.w2v_path={path} is no file: name the pre-trained file, such as "
             "xlsr2_300m.pt."
         )
     try:
@@ -111,7 +117,7 @@ def _parts(cfg: DictConfig) -> list[Finding]:
     if criterion == CRITERION and task != TASK:
         findings.append(
             _error("parts_do_not_fit", f"criterion {CRITERION} needs groups, and task {task} has "
-                   "none", f"set task={TASK}")
+                   "none", f"set task._name={TASK}")
         )  # fmt: skip
     if _get(cfg, "optimization.skip_remainder_batch"):
         findings.append(
@@ -192,8 +198,29 @@ def _batches(cfg: DictConfig) -> list[Finding]:
             _warning("batch_exceeds_memory",
                      f"dataset.max_tokens={max_tokens} samples are {max_tokens / rate:.0f} s, less "
                      f"than task.batch_seconds={seconds:g}: no batch holds what it should",
-                     f"raise dataset.max_tokens, or set task.batch_seconds={max_tokens / rate:.0f}")
+                     f"raise dataset.max_tokens, or set task.batch_seconds={max_tokens // rate}")
         ]  # fmt: skip
+    return []
+
+
+def _ignored(cfg: DictConfig) -> list[Finding]:
+    if _get(cfg, "task._name") != TASK:
+        return []
+    ignored = task_options.ignored_options(lambda name: _get(cfg, f"task.{name}"))
+    return [
+        _warning("option_ignored", f"{option} has no effect here", instead)
+        for option, instead in ignored
+    ]
+
+
+def _masks(cfg: DictConfig, width: int | None) -> list[Finding]:
+    if width is None or _get(cfg, "model._name") not in MASKED_MODELS:
+        return []
+    try:
+        require_drawable_masks(cfg.model, width)
+    except UserError as error:
+        what, _, mend = str(error).rpartition(": ")
+        return [_error("mask_not_drawable", what, mend.rstrip("."))]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from fairseq_dro.doctor import (
     split_checks,
     text_checks,
 )
-from fairseq_dro.doctor.finding import Finding, Severity, listed, place
+from fairseq_dro.doctor.finding import MOST_PLACES, Finding, Severity, listed, place
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
 
 MOST_PAIRS = 1000  # likely copies whose files are compared without --all
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's own (dictionary.py:37)
+OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)
 MOST_FILES = 2000  # audio files of a split that are read without --all
 
 
@@ -169,15 +172,19 @@ def _symbols(folder: Path, run: RunSettings, result: Examination) -> set[str] | 
         return None
     symbols, bad = set(), []
     for number, line in enumerate(lines, start=1):
-        unit, _, count = line.rstrip().removesuffix("#fairseq:overwrite").rstrip().rpartition(" ")
-        if not unit or not count.isdigit() or unit in symbols:
+        entry = line.rstrip().removesuffix(OVERWRITE).rstrip()
+        unit, _, count = entry.rpartition(" ")
+        is_twice = unit in symbols or unit in SPECIAL_SYMBOLS
+        if not unit or not count.isdigit() or (is_twice and not line.rstrip().endswith(OVERWRITE)):
             bad.append(f"{path.name}:{number}: {line!r}")
         symbols.add(unit)
     if bad:
         result.findings.append(
             Finding("bad_dictionary", Severity.ERROR,
-                    f"{len(bad)} lines of {path.name} are not `unit count`, or name a unit twice",
-                    "mend the lines, or write the dictionary again", len(bad), tuple(bad))
+                    f"lines of {path.name} that are not `unit count`, or name a unit that an "
+                    f"earlier line or fairseq ({', '.join(SPECIAL_SYMBOLS)}) has: {len(bad)}",
+                    "remove or mend the lines, or write the dictionary again",
+                    len(bad), tuple(bad[:MOST_PLACES]))
         )  # fmt: skip
     return symbols
 
@@ -210,6 +217,7 @@ def _check_split(
     findings += length_checks.duration_outliers(manifest, seconds)
     findings += length_checks.rate_outliers(one, seconds)
     findings += split_checks.ids_twice(manifest)
+    findings += length_checks.shorter_than_least(manifest, run.min_samples)
     bound = run.max_samples if is_training else run.max_samples_valid
     if bound is not None and stops_training:
         findings += length_checks.longer_than_memory(
@@ -228,7 +236,8 @@ def _tokens_lacking(
         Finding("token_not_in_dictionary", Severity.ERROR,
                 f"task.language_token=true puts symbols before targets that dict.{run.label_type}"
                 f".txt lacks: {listed(lacking)}",
-                f"add a line `{lacking[0]} 1` to it, and so for each", len(lacking))
+                "make the folder again with `fairseq-dro prepare ... --language-tokens`, or add a "
+                f"line `{lacking[0]} 1` to it, and so for each", len(lacking))
     ]  # fmt: skip
 
 
@@ -266,17 +275,26 @@ def _check_training(
     except UserError as error:
         result.findings.append(Finding("no_corpora", Severity.ERROR, str(error), ""))
         return
-    plan = run.planner().plan(
-        manifest.n_samples, groups.codes.astype(np.int64), epoch=1, multiple_of=run.multiple_of
-    )
-    firsts = np.array([batch[0] for batch in plan.batches], dtype=np.int64)
-    group_of_batch = groups.codes[firsts]
-    n_batches = np.bincount(group_of_batch, minlength=len(groups.names))
-    fill = plan.fill(manifest.n_samples, run.batch_seconds * run.sample_rate)
-    filled = np.bincount(group_of_batch, fill, len(groups.names)) / np.maximum(n_batches, 1)
-    fills = {name: float(x) for name, x, n in zip(groups.names, filled, n_batches) if n}
+    codes = groups.codes.astype(np.int64)
+
+    def planned(batch_seconds: float) -> tuple[np.ndarray, dict[str, float]]:
+        """[G] batches of an epoch, and how full they are by group."""
+        plan = dataclasses.replace(run, batch_seconds=batch_seconds).planner().plan(
+            manifest.n_samples, codes, epoch=1, multiple_of=run.multiple_of
+        )
+        if not plan.batches:  # all are longer than dataset.max_tokens
+            return np.zeros(len(groups.names), np.int64), {}
+        group_of_batch = codes[[batch[0] for batch in plan.batches]]
+        n_batches = np.bincount(group_of_batch, minlength=len(groups.names))
+        fill = plan.fill(manifest.n_samples, batch_seconds * run.sample_rate)
+        filled = np.bincount(group_of_batch, fill, len(groups.names)) / np.maximum(n_batches, 1)
+        return n_batches, {
+            name: float(x) for name, x, n in zip(groups.names, filled, n_batches) if n
+        }
+
+    n_batches, fills = planned(run.batch_seconds)
     result.findings += length_checks.batches(
-        manifest, seconds, fills, batch_seconds=run.batch_seconds
+        manifest, seconds, fills, lambda tried: planned(tried)[1], batch_seconds=run.batch_seconds
     )
     result.other_splits = [split for split in result.other_splits if split in counts]
     result.rows = language_rows(

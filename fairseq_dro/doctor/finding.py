@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from fairseq_dro.data.manifest import Manifest
 
 MOST_PLACES = 1000
@@ -91,3 +93,13 @@ def listed(names: Sequence[str], at_most: int = 8) -> str:
     """``a, b, c and 4 more``."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more
+
+
+def languages_of(manifest: Manifest, rows: Sequence[int]) -> list[str]:
+    """``rus 12``: the languages of some rows with counts, the most first."""
+    languages = manifest.languages
+    if not len(languages):
+        return []
+    counts = np.bincount(languages.codes[np.asarray(rows)], minlength=len(languages.names))
+    order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
+    return [f"{languages.names[code]} {counts[code]}" for code in order]

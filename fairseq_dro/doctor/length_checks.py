@@ -78,6 +78,7 @@ def batches(
     manifest: Manifest,
     seconds: np.ndarray,
     fills: dict[str, float],
+    fills_of: Callable[[float], dict[str, float]],
     *,
     batch_seconds: float,
 ) -> list[Finding]:
@@ -85,6 +86,7 @@ def batches(
 
     Args:
         fills: mean seconds of the planned batches by group, over ``batch_seconds``.
+        fills_of: the same for another ``batch_seconds``.
     """
     findings = []
     least, most = EVEN_FILL
@@ -98,8 +100,8 @@ def batches(
                 f"batches that hold much less than task.batch_seconds={batch_seconds:g}, whose "
                 f"summed losses ctc_dro takes for ease: {number_of(len(short), 'language')} "
                 f"({told})",
-                f"set task.batch_seconds={max(min(total.values()) / least, 1):.0f} or less, or "
-                "criterion.count_partial_batches=true",
+                _filled_by(fills_of, min(total.values()))
+                + "criterion.count_partial_batches=true",
                 len(short),
             )
         )  # fmt: skip
@@ -110,11 +112,38 @@ def batches(
                 "longer_than_batch", Severity.WARNING,
                 f"longer than task.batch_seconds={batch_seconds:g}, each a batch of its own with a "
                 f"larger loss: {number_of(len(rows), 'utterance')} of {manifest.split}",
-                f"set task.batch_seconds={seconds.max():.0f} or more, or cut them",
+                f"set task.batch_seconds={np.ceil(seconds.max() / most):.0f} or more, or cut them",
                 len(rows), places(manifest, rows, "tsv", [f"{seconds[r]:.1f} s" for r in rows]),
             )
         )  # fmt: skip
     return findings
+
+
+def _filled_by(fills_of: Callable[[float], dict[str, float]], seconds: float) -> str:
+    """The largest of some ``batch_seconds`` that all languages fill, as the start of a mend.
+
+    Planned, for a language of few utterances fills batches of half the size no better.
+    """
+    for tried in np.floor(seconds * np.array([1.4, 1, 0.7, 0.5])):
+        if tried >= 1 and min(fills_of(tried).values()) >= EVEN_FILL[0]:
+            return f"set task.batch_seconds={tried:.0f}, or "
+    return "set "
+
+
+def shorter_than_least(manifest: Manifest, min_samples: int) -> list[Finding]:
+    """Utterances below ``task.min_sample_size``, which no split then has."""
+    rows = np.flatnonzero(manifest.n_samples < min_samples)
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            "shorter_than_least", Severity.WARNING,
+            f"shorter than task.min_sample_size={min_samples} samples, which leaves them out: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            "lower task.min_sample_size, or leave it out",
+            len(rows), places(manifest, rows, "tsv"),
+        )
+    ]  # fmt: skip
 
 
 def longer_than_memory(

@@ -16,6 +16,7 @@ class RunSettings:
     Attributes:
         is_of_config: a configuration said so, so its splits must exist.
         layers: (channels, kernel, stride) of the model's extractor.
+        min_samples: ``task.min_sample_size``.
         max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
         multiple_of: workers x micro-batches of the first update.
     """
@@ -29,6 +30,7 @@ class RunSettings:
     skip_infeasible: bool = False
     sample_rate: int = 16_000
     batch_seconds: float = 50.0
+    min_samples: int = 0
     max_samples: int | None = None
     max_samples_valid: int | None = None
     skips_too_long: bool = False

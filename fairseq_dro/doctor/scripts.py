@@ -67,13 +67,13 @@ def is_in_disguise(word: str, script: int) -> bool:
     Args:
         script: the bit of the language's alphabet.
     """
+    letters = [one for one in unicodedata.normalize("NFD", word) if one.isalpha()]
+    if not all(_ALPHABETS_OF_SHAPE.get(letter, 0) & script for letter in letters):
+        return False  # most words leave here, at their first letters
     bits = alphabet_bits(word)
     if not bits or bits & script or bits & (bits - 1) or _ROMAN_NUMERAL.fullmatch(word):
         return False
-    letters = [one for one in unicodedata.normalize("NFD", word) if one.isalpha()]
-    if len(letters) > 1 and word.isupper():
-        return False
-    return all(_ALPHABETS_OF_SHAPE.get(letter, 0) & script for letter in letters)
+    return len(letters) == 1 or not word.isupper()
 
 
 def has_several(bits: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from fairseq_dro.doctor.finding import (
     SPOILS_FROM,
     Finding,
     Severity,
+    languages_of,
     listed,
     number_of,
     places,
@@ -114,7 +115,7 @@ def look_alikes(survey: SplitSurvey) -> list[Finding]:
         return []
     manifest = survey.manifest
     details = [_first_mixed_word(survey.text(row)) for row in rows[:EXAMPLES]]
-    languages = _languages(survey, rows)
+    languages = languages_of(manifest, rows)
     return [
         Finding(
             "look_alikes",
@@ -150,7 +151,7 @@ def disguised_words(survey: SplitSurvey) -> list[Finding]:
             Severity.WARNING,
             "words all in look-alikes of another alphabet than the language's: "
             f"{number_of(len(rows), 'utterance')} of {manifest.split} "
-            f"({listed(_languages(survey, np.array(rows)))})",
+            f"({listed(languages_of(manifest, rows))})",
             "replace their letters by those of the language's alphabet, in all splits",
             len(rows),
             places(manifest, rows, manifest.label_type, details),
@@ -273,16 +274,6 @@ def _by_share(survey: SplitSurvey, rows: np.ndarray) -> Severity:
         np.bincount(languages.codes, minlength=n_names), 1
     )
     return Severity.ERROR if share.max() >= SPOILS_FROM else Severity.WARNING
-
-
-def _languages(survey: SplitSurvey, rows: np.ndarray) -> list[str]:
-    """Their languages with counts, the most first."""
-    languages = survey.manifest.languages
-    if not len(languages):
-        return []
-    counts = np.bincount(languages.codes[rows], minlength=len(languages.names))
-    order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
-    return [f"{languages.names[code]} {counts[code]}" for code in order]
 
 
 def _mixed_with(survey: SplitSurvey, rows: np.ndarray) -> str:

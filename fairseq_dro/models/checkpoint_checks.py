@@ -74,6 +74,11 @@ def require_same_normalization(state: Mapping[str, Any], path: str, normalize: b
         )
 
 
+def pretrained_option(state: Mapping[str, Any], name: str) -> Any:
+    """An option of the pre-trained model, which older files keep as ``args``; None without it."""
+    return _value(_value(state.get("cfg"), "model") or state.get("args"), name)
+
+
 def require_same_weights(
     in_file: Mapping[str, torch.Tensor], in_model: Mapping[str, torch.Tensor], path: str
 ) -> None:

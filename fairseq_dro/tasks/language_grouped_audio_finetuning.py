@@ -36,11 +36,16 @@ from fairseq_dro.data.training_plan import TrainingPlan
 from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.drawable_masks import require_drawable_masks
 from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
 from fairseq_dro.report import provenance
 from fairseq_dro.tasks import workers
 from fairseq_dro.tasks.group_log import GroupLog
-from fairseq_dro.tasks.options import LanguageGroupedAudioFinetuningConfig, require_ranges
+from fairseq_dro.tasks.options import (
+    LanguageGroupedAudioFinetuningConfig,
+    ignored_options,
+    require_ranges,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +132,8 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
     def build_model(self, model_cfg, from_checkpoint=False):
         model = super().build_model(model_cfg, from_checkpoint)
         encoder = getattr(getattr(model, "w2v_encoder", None), "w2v_model", None)
+        if hasattr(encoder, "mask_emb") and not self.cfg.allow_unseen:
+            require_drawable_masks(model_cfg, len(encoder.mask_emb))
         if hasattr(encoder, "_get_feat_extract_output_lengths"):
             self._frames_of = lambda n_samples: encoder._get_feat_extract_output_lengths(
                 torch.from_numpy(n_samples)
@@ -166,7 +173,16 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
             manifest, rows, groups[rows],
         )
+        if len(rows) < len(manifest):
+            short = np.setdiff1d(np.arange(len(manifest)), rows)
+            logger.warning(
+                "%d utterances of %s are shorter than task.min_sample_size=%d samples and are left "
+                "out, first %s", len(short), split, self.cfg.min_sample_size,
+                manifest.where(int(short[0])),
+            )
         if is_training:
+            for option, instead in ignored_options(self.cfg.get):
+                logger.warning("%s has no effect here: %s", option, instead)
             self._infeasible = self._find_infeasible(manifest, rows)
             for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
                 logger.warning(warning)

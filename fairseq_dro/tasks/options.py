@@ -1,5 +1,6 @@
 """The options of the task, as ``task.NAME=value`` or in a recipe."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -95,6 +96,45 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
     ddp_backend: Any = II("distributed_training.ddp_backend")
     find_unused_parameters: bool = II("distributed_training.find_unused_parameters")
+    required_batch_size_multiple: int = II("dataset.required_batch_size_multiple")
+    curriculum: int = II("dataset.curriculum")
+    grouped_shuffling: bool = II("dataset.grouped_shuffling")
+    combine_valid_subsets: Optional[bool] = II("dataset.combine_valid_subsets")
+
+
+IGNORED = (
+    ("dataset.required_batch_size_multiple", (1, 8),  # 8 is fairseq's default
+     "training batches are cut by task.batch_seconds, and dataset.batch_size bounds their "
+     "utterances; leave it out (validation batches alone follow it)"),
+    ("dataset.curriculum", (0,),
+     "batches of all languages take turns from the first epoch on; leave it out"),
+    ("dataset.grouped_shuffling", (False,),
+     "batches hold about task.batch_seconds each, so workers have equal work without it; leave it "
+     "out"),
+    ("dataset.combine_valid_subsets", (None, False),
+     "name the splits in dataset.valid_subset, which are validated one by one"),
+    ("task.text_compression_level", ("none",),
+     "file names and labels take no more memory than their files; leave it out"),
+    ("task.eval_wer", (False,),
+     "character and word error rates of each language are validated without it; leave it out"),
+    ("task.eval_bleu", (False,), "it is for models with a decoder; leave it out"),
+)  # fmt: skip
+"""Options of fairseq that change nothing here: name, values that ask for nothing, what to do."""
+
+
+def ignored_options(value_of: Callable[[str], Any]) -> list[tuple[str, str]]:
+    """(``option=value``, what to do instead) of each option that is set and has no effect.
+
+    Args:
+        value_of: the value of an option of the task; those of ``dataset`` are options of it too.
+    """
+    found = []
+    for option, without_effect, instead in IGNORED:
+        value = value_of(option.partition(".")[2])
+        value = getattr(value, "name", value)  # of an enumeration
+        if value not in without_effect:
+            found.append((f"{option}={str(value).lower()}", instead))
+    return found
 
 
 def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
