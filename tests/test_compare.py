@@ -348,6 +348,15 @@ def test_a_language_of_one_utterance_gets_no_verdict(tmp_path):
     assert record["p"] is None and record["low"] is None and record["verdict"] == "no verdict"
 
 
+def test_where_another_split_was_decoded_its_folder_is_named(two_runs, capsys):
+    for run in two_runs:
+        (run / "decode_test").rename(run / "decode_valid")
+    arguments = list(map(str, two_runs))
+    assert "there are records in decode_valid" in error_of(arguments, capsys)
+    assert main(["compare", *arguments, "--results", "decode_valid"]) == 0
+    assert "Records of decode_valid; rates" in capsys.readouterr().out
+
+
 def test_a_cut_last_line_leaves_the_rest_and_is_named(two_runs, caplog):
     for run in two_runs:
         path = run / "decode_test" / "utterances.jsonl"

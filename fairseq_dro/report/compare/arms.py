@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
+from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 
 # Options that say where a run is and not what it is.
@@ -78,10 +79,12 @@ def read(folder: Path, results: str) -> TrainingRun:
     """
     run = read_training_run(folder, results)
     if not run.utterances:
+        others = sorted(path.parent.name for path in Path(folder).glob(f"*/{RECORDS_FILE}"))
         raise UserError(
             f"{folder / results} holds no records: decode the test split of the run first, with "
             f"`fairseq-dro-infer ... decoding.results_path={folder / results}`, or name another "
-            "sub-folder with --results."
+            "sub-folder with --results"
+            + (f" (there are records in {', '.join(others)})." if others else ".")
         )
     return run
 
