@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -261,6 +263,13 @@ def test_texts_are_escaped_wherever_they_come_from(tmp_path):
     assert "\\<i\\>id" in markdown and "<script>" not in markdown.replace("\\<", "")
 
 
+def test_a_photographer_without_a_browser_says_what_to_install(tmp_path):
+    script = Path(__file__).parents[1] / "scripts" / "screenshot_report.py"
+    command = [sys.executable, str(script), str(tmp_path / "report.html"), str(tmp_path)]
+    done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True)
+    assert done.returncode == 2 and "apt-get install chromium" in done.stderr
+
+
 def test_right_to_left_texts_run_so(six):
     assert 'class="aligned" dir="rtl"' in six[0]
 
@@ -433,3 +442,21 @@ def test_equal_runs_give_equal_pages(two_runs, tmp_path, real_pictures):
     pages = [report(two_runs[1], "--out", tmp_path / name)[0] for name in ("a", "b")]
     without_time = [re.sub(r"report of [\d :-]+UTC", "", page) for page in pages]
     assert without_time[0] == without_time[1]
+
+
+def test_three_languages_and_two_validations_are_too_few_to_be_judged(tmp_path):
+    run = plant_training(tmp_path / "run", SIX[:3], updates=100)
+    plant_decoding(run, dict.fromkeys(SIX[:3], 0.3), n_utterances=3)
+    for name, kept in (("history.jsonl", 2), ("group_weights.jsonl", 1)):
+        lines = (run / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (run / name).write_text("".join(lines[:kept]), encoding="utf-8")
+    (run / "data").mkdir()
+    for name, line in (("tsv", "{}.wav\t16000"), ("ltr", "a b |"), ("lang", "{}")):
+        lines = ["/audio"] * (name == "tsv") + [line.format(code) for code in SIX[:3]]
+        (run / "data" / f"train.{name}").write_text("\n".join(lines) + "\n")
+    (run / "data" / "dict.ltr.txt").write_text("| 3\na 3\nb 3\n")
+    text = Page(report(run)[0]).says
+    assert "rank correlation" not in text.replace("A rank correlation over fewer than 4", "")
+    assert "target units" not in text and "train min" in text
+    assert "Second: effective number" not in text
+    assert "while the mean fell" not in text and "none of fewer than 5" in text

@@ -15,6 +15,7 @@ COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
 COLLAPSE_LENGTH = 0.1  # of the run's updates
 FEW_UTTERANCES = 20
 EMPTY_SHARE = 0.5
+FEWEST_VALIDATIONS = 3  # of which one can be told to be better than a later one
 _MOST_NAMED = 8
 
 
@@ -153,7 +154,7 @@ def worsened_in_training(
         history: (update, CER by language) by ascending update.
         least_rise: smaller rises are noise of a small validation split.
     """
-    if len(history) < 3:
+    if len(history) < FEWEST_VALIDATIONS:
         return []
     averaged = len(history) >= 6
     if averaged:

@@ -38,12 +38,14 @@ _SUFFIXES = ("ltr", "lang", "corpus", "spm", "phn", "wrd", "utt", "speaker")
 _FILES = ("dict.*.txt", "languages.tsv")  # of the whole folder, that training reads
 ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES", "FAIRSEQ_DRO_COMPAT", "PYTHONPATH", "OMP_NUM_THREADS",
-    "PYTORCH_CUDA_ALLOC_CONF", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",
-    # of the launcher: torchrun, srun
-    "TORCHELASTIC_RUN_ID", "GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE", "WORLD_SIZE",
-    "SLURM_JOB_ID", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NUM_TASKS",
+    "PYTORCH_CUDA_ALLOC_CONF", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG", "SLURM_JOB_ID",
 )  # fmt: skip
-"""Variables that change what a run does or say how it was launched; no other is recorded."""
+"""Variables that change what a run does or say which it was."""
+LAUNCHER = (
+    "TORCHELASTIC_RUN_ID", "GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE",
+    "SLURM_STEP_NUM_NODES", "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
+"""Those by which torchrun and srun tell a process how they launched it. No other is recorded."""
 
 
 def record_start(folder: str | Path, data: str | Path, update: int) -> None:
@@ -77,7 +79,9 @@ def collect(
         "program": _program(),
         "folder": _typed_in(),
         "workers": _n_workers(),
-        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        "environment": {
+            name: os.environ[name] for name in (*ENVIRONMENT, *LAUNCHER) if name in os.environ
+        },
         "versions": versions(),
         "git": git_commit(Path(__file__).resolve().parent),
         "devices": _devices(),

@@ -6,6 +6,7 @@ from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, 
 from fairseq_dro.report.figures.scatter import draw_by_category, draw_scatter
 from fairseq_dro.report.rank_correlation import spearman
 from fairseq_dro.report.report_data import ReportData, validation_rates
+from fairseq_dro.report.sections.proxy import LEAST_LANGUAGES
 
 
 def confounds_section(data: ReportData) -> Section:
@@ -50,7 +51,7 @@ def confounds_section(data: ReportData) -> Section:
         pictures.append(draw_by_category(scripts, loss, y_label=y_label, name="loss by script"))
         by_script = "; by script the stroke is the median."
     table = [[Cell(name), Cell("–" if rho != rho else f"{rho:+.2f}", rho)] for name, rho in rows]
-    if table:
+    if table and len(loss) >= LEAST_LANGUAGES:
         columns = [Column("group loss with", numeric=False), Column("rank correlation")]
         section.blocks.append(Table(columns, table))
     caption = (

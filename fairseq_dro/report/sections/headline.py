@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from fairseq_dro.report.blocks import (
     MISSING,
     Beside,
@@ -151,7 +153,7 @@ def _from_validation(data: ReportData) -> list:
     return [
         Paragraph(
             "The test split has not been decoded yet; intervals come with it. Decode with "
-            f"`fairseq-dro-infer ... decoding.results_path={run.folder / run.results}`."
+            f"`fairseq-dro-infer ... decoding.results_path={quote(str(run.folder / run.results))}`."
         ),
         Table(columns, rows),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_dro.report import configuration, provenance
 from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table, counted
+from fairseq_dro.report.provenance import ENVIRONMENT
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.start_command import folder_of, start_command, workers_of
 from fairseq_dro.report.training_run import TrainingRun
@@ -141,9 +142,10 @@ def _origin(run: TrainingRun) -> Table | Folded:
         rows.append(("started", str(start.get("started"))))
         if workers_of(start):
             rows.append(("workers", workers_of(start)))
-        if start.get("environment"):
-            variables = (f"{name}={value}" for name, value in start["environment"].items())
-            rows.append(("environment", ", ".join(variables)))
+        variables = start.get("environment") or {}
+        shown = [f"{name}={variables[name]}" for name in ENVIRONMENT if name in variables]
+        if shown:
+            rows.append(("environment", ", ".join(shown)))
         versions, note, commit = start.get("versions") or {}, "", start.get("git") or {}
         data = start.get("data") or {}
     else:

@@ -17,6 +17,7 @@ def warnings_section(data: ReportData) -> Section:
         looked_at.append("q is not held by one language")
     if data.run.validations:
         looked_at.append("every language was drawn")
+    if len(data.run.validations) >= alarms.FEWEST_VALIDATIONS:
         looked_at.append("none got clearly worse in training while the mean fell")
     if data.scores is not None:
         looked_at.append(

@@ -54,9 +54,10 @@ def weights_section(data: ReportData) -> Section:
     caption += f"; grey: the {rest} languages whose weight never was among the largest." if rest \
         else "."
     caption += " Second: effective number of languages, exp(entropy); dotted: all of them."
-    section.blocks.append(
-        Figure([draw_weights(path), draw_effective_groups(path)], caption, alt=caption)
-    )
+    if len(path) > 1:
+        section.blocks.append(
+            Figure([draw_weights(path), draw_effective_groups(path)], caption, alt=caption)
+        )
     section.blocks.append(_table(last, data.validation_cer(), n_groups))
     return section
 
