@@ -55,6 +55,9 @@ def test_only_16_khz_mono_pcm_and_flac_is_used_where_it_lies(tmp_path):
     assert not is_used_in_place(write_audio(tmp_path / "i\tj.wav"))
     assert not is_used_in_place(write_audio(tmp_path / " k" / "l.wav"))
     assert is_used_in_place(write_audio(tmp_path / "m n" / "o .wav"))
+    # fairseq reads `name:12:30` as a part of a zip, but for these suffixes
+    assert not is_used_in_place(write_audio(tmp_path / "at 12:30", format="WAV"))
+    assert is_used_in_place(write_audio(tmp_path / "at 12:30.wav"))
     assert not is_used_in_place(tmp_path / "a.wav", start_seconds=0.5)
 
 

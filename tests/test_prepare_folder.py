@@ -289,6 +289,23 @@ def test_a_dictionary_with_a_symbol_twice_is_refused_by_line(tmp_path, table, ca
     assert "dict.txt:3: 'a' is in line 1 already" in capsys.readouterr().err
 
 
+def test_ids_that_are_one_when_written_are_one_utterance(tmp_path, table):
+    one = {"path": "a.wav", "text": "ja", "language": "deu", "split": "train"}
+    listed = [json.dumps({**one, "id": name}) + "\n" for name in ("x y", "x  y", "x\u3000y")]
+    assert prepare(tmp_path / "out", write_lines(tmp_path / "corpus" / "t.jsonl", listed)) == 0
+    assert lines(tmp_path / "out" / "train.utt") == ["x y"]
+    assert [row["reason"] for row in rejected(tmp_path / "out")] == [
+        "id that another utterance has"
+    ] * 2
+
+
+def test_audio_in_a_folder_whose_name_ends_in_a_space_is_found(tmp_path, table):
+    write_audio(tmp_path / "mine " / "a.wav")
+    own = write_lines(tmp_path / "mine " / "t.tsv", [HEADER, "a.wav\ttrain\tdeu\tja\t\n"])
+    assert prepare(tmp_path / "out", own) == 0
+    assert read_manifest(tmp_path / "out", "train").audio_path(0).is_file()
+
+
 def test_half_a_character_is_rejected_and_written_down(tmp_path, table):
     one = {"path": "a.wav", "text": "ja", "language": "deu", "split": "train"}
     odd = [{"id": "x\udcff"}, {"text": "\udcff", "id": "t"}, {"path": "\udcff.wav", "id": "p"}]

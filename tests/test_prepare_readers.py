@@ -197,6 +197,17 @@ def test_a_language_token_that_contradicts_its_column_is_rejected_and_counted(tm
     assert row["reason"] == reason and f"{reason} (deu 3)" in capsys.readouterr().out
 
 
+def test_parquet_that_is_damaged_inside_is_told_by_row_group(tmp_path, capsys):
+    rows = [(f"r{n}", f"[deu] wort {n}", "deu") for n in range(4)]
+    splits = {name: rows for name in ("train", "dev", "dev_dialect")}
+    (path,) = parquet_tree(tmp_path / "root", splits).glob("data/train-*")
+    data = bytearray(path.read_bytes())
+    data[4:400] = bytes(byte ^ 0x5A for byte in data[4:400])
+    path.write_bytes(data)
+    assert prepare("ml-superb-parquet", tmp_path / "out", "--root", tmp_path / "root") == 2
+    assert re.search(r"train-\S+: row group 0 cannot be read \(.*\): dow", capsys.readouterr().err)
+
+
 def test_parquet_without_a_column_or_that_is_none_is_refused(tmp_path, capsys):
     import pyarrow
     from pyarrow import parquet
@@ -348,6 +359,7 @@ def test_a_csv_may_quote_and_two_files_of_one_name_get_two_ids(tmp_path):
     [
         ("{}\n", r"t.jsonl:1 has no column 'path' or 'file'"),
         ('{"path":"a","text":"x","language":"deu"}\n{"path": \n', r"t.jsonl:2 is not JSON"),
+        ('{"path":"a","text":["x"],"language":"deu"}\n', r't.jsonl:1: text is \["x"\]: expected a'),
         ('{"path":"a","text":"x","language":"deu"}\n[1]\n', r"t.jsonl:2 is not a JSON object"),
         ('{"path":"a","text":"x","language":"deu","offset":"-1"}\n', r"offset '-1' is not a num"),
         ('{"path":"a","text":"x","language":"deu","duration":"s"}\n', r"duration 's' is not a num"),

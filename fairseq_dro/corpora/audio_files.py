@@ -30,6 +30,7 @@ NOT_NUMBERS = "audio holds NaN or infinity"
 CUT = "audio is shorter than its header says"
 
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
+_NO_ZIP_SLICES = (".wav", ".flac", ".ogg")  # else fairseq takes what follows a colon for a place
 _UNKNOWN_LENGTH = 2**40  # samples, two years; libsndfile gives 2**63 - 1 where a header has none
 _CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be an estimate
 _WAV_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's log
@@ -188,6 +189,8 @@ def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
     if file.samplerate != SAMPLE_RATE or file.channels != 1:
         return False
     if any(part in str(job.audio) for part in _UNFIT_FOR_A_MANIFEST):
+        return False
+    if ":" in str(job.audio) and job.audio.suffix not in _NO_ZIP_SLICES:
         return False
     return file.subtype.startswith("PCM_")  # so is FLAC's
 

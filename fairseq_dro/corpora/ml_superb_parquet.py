@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fairseq_dro import languages
 from fairseq_dro.corpora.reader import Reader, require_folder
@@ -89,8 +90,7 @@ class MlSuperbParquet(Reader):
                     "espnet/ml_superb_hf."
                 )
         for group in range(parquet.metadata.num_row_groups):
-            table = parquet.read_row_group(group, columns=TEXTS)
-            for row, values in enumerate(table.to_pylist()):
+            for row, values in enumerate(_texts(parquet, path, group)):
                 where = f"{path}:{group}:{row}"
                 empty = [column for column in TEXTS if values[column] is None]
                 if empty:
@@ -122,6 +122,18 @@ class MlSuperbParquet(Reader):
         own = self.languages.own_table
         known = languages.of_corpus("ml_superb", token, own) or languages.find(token, own)
         return known.code if known else None
+
+
+def _texts(parquet, path: Path, group: int) -> list[dict[str, Any]]:
+    import pyarrow
+
+    try:
+        return parquet.read_row_group(group, columns=TEXTS).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path}: row group {group} cannot be read ({' '.join(str(error).split())}): download "
+            "the file again."
+        ) from None
 
 
 def open_parquet(path: Path):

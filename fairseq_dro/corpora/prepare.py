@@ -276,7 +276,10 @@ def _common_root(paths: list[Path], candidates: list[Path]) -> Path:
     common = os.path.commonpath(sorted(folders))
     for candidate in map(os.path.abspath, candidates):
         if os.path.commonpath([common, candidate]) == candidate:
-            return Path(candidate)
+            common = candidate
+            break
+    while common != common.strip():  # readers of a manifest strip its first line
+        common = os.path.dirname(common)
     return Path(common)
 
 

@@ -65,8 +65,9 @@ def normalise(
             rejected.append(item)
             continue
         text = rule(item.text)
-        if item.utterance_id in first:
-            detail = f"first at {first[item.utterance_id]}"
+        written_id = " ".join(item.utterance_id.split())  # as the data folder will have it
+        if written_id in first:
+            detail = f"first at {first[written_id]}"
             rejected.append(Rejection.of(item, SAME_ID, detail))
         elif not _is_unicode(item):
             rejected.append(Rejection.of(item, NOT_UNICODE))
@@ -77,7 +78,7 @@ def normalise(
             rejected.append(Rejection.of(item, HOLDS_BOUNDARY, text))
         else:
             candidates.append(Candidate(item, text, item.split or ""))
-        first.setdefault(item.utterance_id, item.where)
+        first.setdefault(written_id, item.where)
     return candidates
 
 

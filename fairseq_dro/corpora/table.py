@@ -33,6 +33,10 @@ from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
 from fairseq_dro.text_lines import lines_of
 
+COLUMNS = (
+    "path", "file", "text", "normalised_text", "language", "split", "id", "speaker", "corpus",
+    "offset", "duration",
+)  # fmt: skip
 SPLITS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
 
 
@@ -118,7 +122,14 @@ class Table(Reader):
         if self._is_json():
             for number, line in lines_of(self._table):
                 if line.strip():
-                    yield number, _json_row(line, f"{self._table}:{number}")
+                    row = _json_row(line, f"{self._table}:{number}")
+                    for column in (*COLUMNS, self.args.text_column):
+                        if isinstance(row.get(column), (list, dict, bool)):
+                            raise UserError(
+                                f"{self._table}:{number}: {column} is {json.dumps(row[column])}: "
+                                "expected a text or a number."
+                            )
+                    yield number, row
             return
         if self._suffix == ".csv":
             yield from self._csv_rows()
