@@ -209,7 +209,10 @@ def test_audio_that_is_read_is_never_removed_or_overwritten(tmp_path, table, cap
         own = write_lines(tmp_path / "t.tsv", ["path\ttext\tlanguage\n", f"{path}\tja\tdeu\n"])
         assert prepare(out, own, "--overwrite") == 2
         assert f"{path} is read for this data set and lies in" in capsys.readouterr().err
-    own = write_lines(tmp_path / "t.tsv", ["path\ttext\tlanguage\n", f"{kept[1]}\tja\tdeu\n"])
+    listed = ["path\ttext\tlanguage\n", f"{kept[1]}\tja\tdeu\n"]
+    own = write_lines(out / "converted" / "t.tsv", listed)
+    assert prepare(out, own, "--overwrite") == 2 and own.is_file()
+    own = write_lines(tmp_path / "t.tsv", listed)
     assert kept[0].is_file() and record(out)["splits"]["train"] == 3
     assert prepare(out, own, "--overwrite") == 0
     assert not kept[0].exists() and kept[1].is_file()

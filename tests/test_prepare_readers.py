@@ -377,6 +377,20 @@ def test_a_table_that_is_not_utf_8_is_refused(tmp_path, capsys):
     assert "t.tsv:2 is not UTF-8" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_read_is_told_in_one_sentence(tmp_path, capsys, monkeypatch):
+    root = common_voice_tree(tmp_path / "root", {"de": CV["de"]})
+    stat = Path.is_dir
+
+    def refuse(path):
+        if path == root / "de" / "clips":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path)
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    assert prepare("common-voice", tmp_path / "out", "--root", root) == 2
+    assert "de/clips: Permission denied: see to it" in capsys.readouterr().err
+
+
 def test_every_reader_names_the_public_loader_of_its_layout_and_is_reached_by_its_name(capsys):
     for reader in READERS:
         with pytest.raises(SystemExit):

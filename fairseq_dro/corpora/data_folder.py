@@ -49,6 +49,8 @@ class DataFolder:
         Raises:
             UserError: one is.
         """
+        inputs = list(inputs)
+        self.refuse_converted(inputs)
         folder = self.path.resolve()
         for path in inputs:
             place = path.parent.resolve()
@@ -58,8 +60,8 @@ class DataFolder:
                     "set in another folder."
                 )
 
-    def refuse_audio(self, paths: Iterable[Path]) -> None:
-        """No audio of the corpus lies where converted audio is written and removed.
+    def refuse_converted(self, paths: Iterable[Path]) -> None:
+        """Nothing that is read lies where converted audio is written and removed.
 
         Raises:
             UserError: some does, by its name or as what a link leads to.

@@ -60,8 +60,20 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         UserError: see the readers; or an option is out of range, the folder holds another data
-            set, nothing is left to train on, or the disk is full.
+            set, nothing is left to train on, the corpus cannot be read, or the disk is full.
     """
+    try:
+        return _prepare(args)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or args.out}: {error.strerror or error}: see to it and give the same "
+            "command again."
+        ) from None
+
+
+def _prepare(args: argparse.Namespace) -> int:
     if getattr(args, "list", False):
         return _list_spoken_languages()
     if args.out is None:
@@ -90,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     rejected: list[Rejection] = []
     candidates = _choose(reader, args, few_shot, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
-    folder.refuse_audio(
+    folder.refuse_converted(
         c.recording.audio for c in candidates if isinstance(c.recording.audio, Path)
     )
     symbols = set(labelling.symbols_of(args.dictionary)) if args.dictionary else None
@@ -109,6 +121,8 @@ def run(args: argparse.Namespace) -> int:
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
         return _write(folder, utterances, encoder, tokens, covered, reader, args, rejected)
+    except BrokenPipeError:  # `fairseq-dro prepare ... | head`
+        raise
     except OSError as error:
         raise UserError(
             f"{error.filename or args.out} cannot be written ({error.strerror}): make room or "
