@@ -8,6 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 
+from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.scoring.bootstrap import make_blocks
 from fairseq_dro.scoring.edits import EditCounts
@@ -49,6 +50,20 @@ def test_counts_and_normal_form_of_the_records_do_not_matter():
     assert theirs.cer == ours.cer == {code: s.cer for code, s in sum_up(own).languages.items()}
     assert theirs.all == ours.all and theirs.micro == ours.micro
     assert theirs.estimates == ours.estimates and theirs.mean_wer == ours.mean_wer
+
+
+def test_compare_counts_what_the_page_counts():
+    """Also where a text, its token taken off, still begins with what could be one."""
+    texts, counts = ("[ell] gut", "[ell] gur", "deu", "deu"), (EditCounts(), EditCounts())
+    own = [*records(), Record("odd", "deu", None, *texts, *counts)]
+    paired = pair([[DecodedRun("a", own)], [DecodedRun("b", own)]]).characters
+    page = RunScores(own)
+    for index, code in enumerate(paired.languages):
+        own_blocks = paired.language == index
+        assert paired.lengths[own_blocks].sum() == page.groups[code].characters
+        assert paired.errors[1][0][own_blocks].sum() == pytest.approx(
+            page.cer[code] * page.groups[code].characters
+        )
 
 
 @pytest.mark.parametrize("speakers", [None, {"deu": list("abcdefg"), "ell": list("ab")}])

@@ -16,7 +16,8 @@ import numpy as np
 from fairseq_dro.data.groups import group_of
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
-from fairseq_dro.scoring.edits import TextErrors, count_text_errors
+from fairseq_dro.scoring.convention import Convention
+from fairseq_dro.scoring.edits import TextErrors
 from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize
@@ -189,7 +190,16 @@ def _quoted(text: str) -> str:
 
 
 def _count(records: Sequence[Record]) -> list[TextErrors]:
-    return [count_text_errors(one.reference, one.hypothesis, one.language) for one in records]
+    scored = map(Convention().score, records)
+    return [
+        TextErrors(
+            one.characters.errors,
+            one.characters.reference_length,
+            one.words.errors,
+            one.words.reference_length,
+        )
+        for one in scored
+    ]
 
 
 def _require_text(
