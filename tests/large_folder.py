@@ -11,6 +11,7 @@ from fairseq_dro.languages import COLUMNS
 
 ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщ", "अआइईउऊकखगघचछजझटठडढ",
              "αβγδεζηθικλμνξοπρστυφχψω")  # fmt: skip
+SCRIPTS = ("Latn", "Cyrl", "Deva", "Grek")
 N_FILES = 50
 
 
@@ -63,8 +64,11 @@ def write_language_table(path: Path, n_languages: int) -> list[str]:
     """A table of so many made-up languages, for the package's has a few hundred; their codes."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     codes = [f"{a}{b}{c}" for a in letters for b in letters for c in letters][:n_languages]
-    row = {"name": "Made-up", "family": "Constructed", "script": "Latn",
-           "scored_without_spaces": "no"}  # fmt: skip
-    lines = ["\t".join({**row, "code": code}.get(key, "") for key in COLUMNS) for code in codes]
+    row = {"name": "Made-up", "family": "Constructed", "scored_without_spaces": "no"}
+    rows = [
+        {**row, "code": code, "script": SCRIPTS[number % len(SCRIPTS)]}
+        for number, code in enumerate(codes)
+    ]
+    lines = ["\t".join(row.get(key, "") for key in COLUMNS) for row in rows]
     path.write_text("".join(f"{line}\n" for line in ["\t".join(COLUMNS), *lines]))
     return codes

@@ -253,6 +253,23 @@ def test_a_terminal_without_utf_8_shows_codes_and_json_stays_json(data):
     assert "ß" in json.loads(done.stdout)["findings"][0]["what"]
 
 
+def test_clipping_is_an_error_where_a_tenth_of_a_language_has_it(data, capsys):
+    for line in (2, 3):
+        spoil_audio(audio_of(data, line), "clipped")
+    assert doctor(capsys, data, "--all")[1]["audio_clipped"]["severity"] == "warning"
+    spoil_audio(audio_of(data, 4), "clipped")
+    status, found = doctor(capsys, data, "--all")
+    assert status == 1 and found["audio_clipped"]["severity"] == "error"
+
+
+def test_every_place_of_a_finding_is_in_the_record(data, capsys):
+    for line in range(1, 41):
+        edit(data / "train.ltr", line, lambda text: f"ß {text}")
+    finding = doctor(capsys, data)[1]["outside_dictionary"]
+    assert finding["count"] == len(finding["places"]) == 40
+    assert finding["places"][39] == "train.ltr:40 (wav/rus_train_15)"
+
+
 def test_one_file_in_two_splits_under_its_own_name_or_another(data, capsys):
     row = (data / "train.tsv").read_text().splitlines()[4]
     text = (data / "train.ltr").read_text().splitlines()[3]

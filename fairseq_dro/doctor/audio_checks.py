@@ -55,6 +55,8 @@ WHATS = {
     "audio_silent": "silence",
     "audio_clipped": "clipping",
 }
+SPOILS = {"audio_silent": SPOILS_FROM, "audio_clipped": 0.1}
+"""Share of a language's files from which a defect is an error: speech is heard through clipping."""
 STOPS_TRAINING = ("audio_missing", "audio_unreadable", "audio_cut", "audio_rate")
 
 
@@ -73,8 +75,8 @@ def audio_findings(
 ) -> list[Finding]:
     """Read the audio of some rows and report by kind.
 
-    Silence and clipping are errors where more than ``SPOILS_FROM`` of a language's files that were
-    read have it.
+    Silence and clipping are errors where a language has them in more than ``SPOILS`` of its files
+    that were read.
     """
     jobs = [
         AudioJob(int(row), str(manifest.audio_path(row)), int(manifest.n_samples[row]), sample_rate)
@@ -91,8 +93,9 @@ def audio_findings(
             bad = found[kind]
             languages = languages_of(manifest, [row for row, _ in bad])
             n_bad = _by_language(manifest, [row for row, _ in bad])
-            spoils = (n_bad >= np.maximum(LEAST_SPOILT, SPOILS_FROM * n_read)).any()
-            is_error = kind in STOPS_TRAINING or (kind != "audio_channels" and spoils)
+            is_error = kind in STOPS_TRAINING
+            if kind in SPOILS:
+                is_error = (n_bad >= np.maximum(LEAST_SPOILT, SPOILS[kind] * n_read)).any()
             findings.append(
                 Finding(
                     kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,10 +71,10 @@ def place(manifest: Manifest, row: int, suffix: str, detail: str = "") -> str:
 def places(
     manifest: Manifest, rows: Iterable[int], suffix: str, details: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Places of the first rows, each with its detail where there are any."""
+    """Places of the first rows, the first of them with a detail where there are any."""
     chosen = [int(row) for row in list(rows)[:MOST_PLACES]]
-    told = list(details[: len(chosen)]) or [""] * len(chosen)
-    return tuple(place(manifest, row, suffix, detail) for row, detail in zip(chosen, told))
+    told = itertools.zip_longest(chosen, details[: len(chosen)], fillvalue="")
+    return tuple(place(manifest, row, suffix, detail) for row, detail in told)
 
 
 def number_of(count: int, noun: str) -> str:
