@@ -1,4 +1,5 @@
-"""How fast ``fairseq-dro prepare`` reads headers and converts, and how its memory grows.
+"""How fast ``fairseq-dro prepare`` reads headers (and whether a file was cut) and converts, and how
+its memory grows.
 
     python scripts/benchmark_prepare.py                       # two minutes
     python scripts/benchmark_prepare.py --ffmpeg PATH --rounds 9

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,8 +32,9 @@ from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.corpora.recording import SPLITS, Rejection
 from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.corpora.summary import describe_coverage, describe_folder
 from fairseq_dro.corpora.units import Units
-from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance, write_data_folder
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 
 _MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes among them
@@ -267,20 +267,8 @@ def _write(
         }
     )
     sys.stdout.write(describe_rejected(rejected_counts))
-    uncovered = {code: share for code, share in covered.items() if share < 1}
-    if uncovered:
-        worst = sorted(uncovered.items(), key=lambda item: item[1])[:8]
-        lacks = (
-            "symbols outside the dictionary, and the share of their units that it has"
-            if args.dictionary else
-            "symbols in valid or test that training lacks, and the share of their units that "
-            "training has"
-        )  # fmt: skip
-        sys.stdout.write(
-            f"Languages with {lacks} ({len(uncovered)} in all): "
-            + ", ".join(f"{code} {share:.2%}" for code, share in worst) + "\n"
-        )  # fmt: skip
-    sys.stdout.write(_summary(args.out, utterances, sizes))
+    sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
+    sys.stdout.write(describe_folder(args.out, utterances, sizes))
     return 0
 
 
@@ -295,20 +283,6 @@ def _common_root(paths: list[Path], candidates: list[Path]) -> Path:
     while common != common.strip():  # readers of a manifest strip its first line
         common = os.path.dirname(common)
     return Path(common)
-
-
-def _summary(folder: Path, utterances: list[Utterance], sizes: dict[str, int]) -> str:
-    seconds: Counter[str] = Counter()
-    for utterance in utterances:
-        if utterance.split == "train":
-            seconds[utterance.language] += utterance.n_samples / SAMPLE_RATE
-    most, least = seconds.most_common()[0], seconds.most_common()[-1]
-    return (
-        f"{folder}: {len(seconds)} languages, "
-        + ", ".join(f"{count} utterances to {split}" for split, count in sizes.items())
-        + f"; {sum(seconds.values()) / 60:.1f} minutes of training speech, from {least[1]:.0f} s "
-        f"({least[0]}) to {most[1]:.0f} s ({most[0]}).\n"
-    )
 
 
 def _list_spoken_languages() -> int:
