@@ -21,13 +21,19 @@ SUB_COMMANDS = {
         "fairseq_dro.models.random_checkpoint_command",
         "write an XLS-R-shaped checkpoint of random weights",
     ),
-    "score": ("fairseq_dro.report.score", "error rates of records or text files, with intervals"),
+    "score": (
+        "fairseq_dro.report.score.command",
+        "error rates of records or text files, with intervals",
+    ),
     "report": ("fairseq_dro.report.command", "one page about a run: who is left behind"),
     "compare": (
         "fairseq_dro.report.compare.command",
         "runs side by side: paired tests, levelling down",
     ),
-    "checkpoints": ("fairseq_dro.report.checkpoints", "which checkpoint each criterion chooses"),
+    "checkpoints": (
+        "fairseq_dro.report.checkpoints.command",
+        "which checkpoint each criterion chooses",
+    ),
 }
 
 

@@ -432,6 +432,6 @@ def test_a_column_without_ids_is_refused_where_the_order_differs(tmp_path):
 
 def build_parser_and_run(arguments: list[str]) -> int:
     from fairseq_dro.cli import build_parser
-    from fairseq_dro.report import score
+    from fairseq_dro.report.score import command as score
 
     return score.run(build_parser().parse_args(arguments))

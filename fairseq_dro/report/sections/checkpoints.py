@@ -16,8 +16,12 @@ from fairseq_dro.report.blocks import (
     counted,
     per_cent,
 )
-from fairseq_dro.report.checkpoint_choice import Choice, choices
-from fairseq_dro.report.decoded_choices import DecodedChoice, decoded_choices, test_value
+from fairseq_dro.report.checkpoints.choice import Choice, choices
+from fairseq_dro.report.checkpoints.decoded_choices import (
+    DecodedChoice,
+    decoded_choices,
+    test_value,
+)
 from fairseq_dro.report.report_data import ReportData
 
 _RATES = ("mean_cer", "worst_cer", "cvar_cer")

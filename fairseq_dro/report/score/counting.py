@@ -22,7 +22,7 @@ import numpy as np
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
-from fairseq_dro.report.text_files import read_column, read_pairs
+from fairseq_dro.report.score.text_files import read_column, read_pairs
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.rates import Scores

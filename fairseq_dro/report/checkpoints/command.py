@@ -21,8 +21,8 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.report.run_folder import RESULTS
 
 if TYPE_CHECKING:
-    from fairseq_dro.report.checkpoint_choice import Choice
-    from fairseq_dro.report.decoded_choices import DecodedChoice
+    from fairseq_dro.report.checkpoints.choice import Choice
+    from fairseq_dro.report.checkpoints.decoded_choices import DecodedChoice
     from fairseq_dro.report.training_run import TrainingRun
 
 _NAMES = {"mean": "mean CER", "worst": "worst CER", "cvar_10": "CVaR 10 %", "micro": "all together"}
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``training_run.read_training_run`` and ``decoded_choices``; or the run has no
             history.
     """
-    from fairseq_dro.report.checkpoint_choice import choices
-    from fairseq_dro.report.decoded_choices import decoded_choices
+    from fairseq_dro.report.checkpoints.choice import choices
+    from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices
     from fairseq_dro.report.training_run import read_training_run
 
     training_run = read_training_run(args.folder, args.results)
@@ -84,7 +84,7 @@ def text_of(
 
 
 def _choice_rows(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> list[list[str]]:
-    from fairseq_dro.report.decoded_choices import test_value
+    from fairseq_dro.report.checkpoints.decoded_choices import test_value
 
     header = ["criterion", "update", "its value", "by neighbours", "luck", "wobble"]
     rates = [name for name in ("mean_cer", "worst_cer", "cvar_cer") if found]
@@ -133,7 +133,7 @@ def _commands(
     training_run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
-    from fairseq_dro.report.decoded_choices import decoded_of
+    from fairseq_dro.report.checkpoints.decoded_choices import decoded_of
 
     by_update: dict[int, list[Choice]] = {}
     for one in found:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.report.checkpoint_choice import CRITERIA, Choice
+from fairseq_dro.report.checkpoints.choice import CRITERIA, Choice
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.record_file import RECORDS_FILE, read_records
 from fairseq_dro.report.training_run import TrainingRun

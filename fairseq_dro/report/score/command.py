@@ -19,7 +19,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.text_lines import lines_of
 
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
-    from fairseq_dro.report.counting import Source
+    from fairseq_dro.report.score.counting import Source
 
 SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``record_file``, ``text_files`` and ``counting.count``; or options that do
             not go together.
     """
-    from fairseq_dro.report.counting import count
+    from fairseq_dro.report.score.counting import count
     from fairseq_dro.report.scores_table import scores_table
     from fairseq_dro.scoring.convention import Convention
     from fairseq_dro.scoring.summary import FEW_SHOT, summarise
@@ -98,9 +98,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _source(args: argparse.Namespace) -> tuple[Source, str]:
     """Where utterances come from, and a headline."""
-    from fairseq_dro.report.counting import RecordFiles, TextFiles
     from fairseq_dro.report.record_file import find_records
-    from fairseq_dro.report.text_files import guess_format
+    from fairseq_dro.report.score.counting import RecordFiles, TextFiles
+    from fairseq_dro.report.score.text_files import guess_format
 
     sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
     if bool(args.records) == bool(args.ref or args.hyp):
