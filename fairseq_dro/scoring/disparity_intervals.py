@@ -4,7 +4,10 @@ A percentile interval of replicates is wrong here, as disparity numbers are bias
 worst is the worst true rate plus luck, and a replicate adds luck once more. With 143 languages of
 60 utterances the percentile interval of the standard deviation covers the truth in 4 % of cases,
 where the true deviation is 0.05. The interval is therefore that of the true rates, see
-``true_rates``; the null band and the interval of the mean are of bootstrap replicates.
+``true_rates``; the null band and the interval of the mean are of bootstrap replicates. In 672 cases
+that were simulated (``scripts/benchmark_intervals.py``) it covers the truth in 95.8 % of data sets
+at the median and in 93 % or more in 632 cases; the lowest, 87.5 %, is the gap of 143 languages that
+differ less than their noise.
 """
 
 from __future__ import annotations
