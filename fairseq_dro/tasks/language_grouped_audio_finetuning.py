@@ -8,7 +8,7 @@ their dense group indices, checks of the data, single-language batches of about
 import logging
 import random
 import sys
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.models.drawable_masks import require_drawable_masks
 from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
 from fairseq_dro.report import provenance
-from fairseq_dro.tasks import workers
+from fairseq_dro.tasks import left_out, workers
 from fairseq_dro.tasks.group_log import GroupLog
 from fairseq_dro.tasks.options import (
     LanguageGroupedAudioFinetuningConfig,
@@ -67,9 +67,9 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         self._training_manifest: Optional[Manifest] = None
         self._share_of: Optional[str] = None  # see TrainingPlan.sampling_share
         self._frames_of: Optional[Callable[[np.ndarray], np.ndarray]] = None
-        self._infeasible: Optional[np.ndarray] = None  # items of the training split
+        self._infeasible = np.empty(0, dtype=np.int64)  # items of the training split
         self._planned: Optional[GroupedEpochBatchIterator] = None
-        self._named_too_long: Set[str] = set()  # splits
+        self._too_long = left_out.TooLong()
         self._first_step = True
 
     @property
@@ -173,21 +173,19 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
             manifest, rows, groups[rows],
         )
-        if len(rows) < len(manifest):
-            short = np.setdiff1d(np.arange(len(manifest)), rows)
-            logger.warning(
-                "%d utterances of %s are shorter than task.min_sample_size=%d samples and are left "
-                "out, first %s", len(short), split, self.cfg.min_sample_size,
-                manifest.where(int(short[0])),
-            )
+        left_out.warn_of_short(manifest, rows, self.cfg.min_sample_size)
         if is_training:
             for option, instead in ignored_options(self.cfg.get):
                 logger.warning("%s has no effect here: %s", option, instead)
-            self._infeasible = self._find_infeasible(manifest, rows)
+            if self._frames_of is not None:  # a model was built, and it is a wav2vec2
+                self._infeasible = left_out.find_infeasible(
+                    manifest, rows, self._frames_of,
+                    language_token=self.cfg.language_token, skip=self.cfg.skip_infeasible,
+                )
             for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
                 logger.warning(warning)
         elif not self.cfg.allow_unseen:
-            self._leave_out_too_long(
+            self._too_long.find(
                 self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
             )
 
@@ -219,29 +217,6 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             add_to_input=saved.get("autoregressive", False),
         )
 
-    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-        if self._frames_of is None:  # no model was built, or not a wav2vec2
-            return np.empty(0, dtype=np.int64)
-        needed = checks.frames_needed(manifest, language_token=self.cfg.language_token)
-        bad = np.flatnonzero(needed[rows] > self._frames_of(manifest.n_samples[rows]))
-        if len(bad) and not self.cfg.skip_infeasible:
-            row = int(rows[bad[0]])
-            frames = int(self._frames_of(manifest.n_samples[row : row + 1])[0])
-            n_units = len(manifest.labels[row].split()) + self.cfg.language_token
-            raise UserError(
-                f"{manifest.where(row, manifest.label_type)}: the target of "
-                f"{n_units} units is longer than its {frames} frames allow CTC to "
-                f"align ({len(bad)} such utterances): remove them from all files of the split, or "
-                "leave them out with task.skip_infeasible=true."
-            )
-        if len(bad):
-            names = ", ".join(manifest.utterance_ids[rows[i]] for i in bad[:10])
-            logger.warning(
-                "%d training utterances are left out, their targets are longer than their frames "
-                "allow: %s%s", len(bad), names, ", ..." if len(bad) > 10 else "",
-            )
-        return bad
-
     def get_batch_iterator(self, dataset, max_tokens=None, max_sentences=None, **options):
         """Planned batches for the training split, fairseq's own for every other.
 
@@ -252,38 +227,11 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             return self._planned_iterator(dataset, max_tokens, max_sentences, **options)
         if self.group_log is not None:
             self.group_log.validation.begin(split)
-        if self._leave_out_too_long(dataset, max_tokens, skip=options.get("ignore_invalid_inputs")):
+        if self._too_long.find(dataset, max_tokens, skip=options.get("ignore_invalid_inputs")):
             options["max_positions"] = (max_tokens, sys.maxsize)
         return super().get_batch_iterator(
             dataset, max_tokens=max_tokens, max_sentences=max_sentences, **options
         )
-
-    def _leave_out_too_long(
-        self, dataset: GroupedAudioDataset, max_tokens: Optional[int], *, skip: bool
-    ) -> bool:
-        """Whether some are too long for a batch (fairseq would stop there, data_utils_fast.pyx).
-
-        Raises:
-            UserError: some are, and they are not to be skipped.
-        """
-        too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
-        if len(too_long) == 0:
-            return False
-        names = [dataset.manifest.where(int(dataset.rows[i])) for i in too_long[:10]]
-        if not skip:
-            raise UserError(
-                f"{names[0]} is longer than dataset.max_tokens={max_tokens} samples "
-                f"({len(too_long)} such utterances): raise it (dataset.max_tokens_valid for "
-                "validation), or leave them out with "
-                "dataset.skip_invalid_size_inputs_valid_test=true."
-            )
-        if dataset.manifest.split not in self._named_too_long:
-            self._named_too_long.add(dataset.manifest.split)
-            logger.warning(
-                "%d utterances are longer than %d samples (dataset.max_tokens) and are left out: "
-                "%s", len(too_long), max_tokens, ", ".join(names),
-            )
-        return True
 
     def _planned_iterator(
         self,
