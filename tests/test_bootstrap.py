@@ -266,6 +266,22 @@ def test_poor_data_get_wide_intervals_and_no_error(blocks: Blocks) -> None:
         assert np.isfinite(one.low) and one.low <= one.high, name
 
 
+def test_halves_without_references_in_common_have_no_worst() -> None:
+    alone = make_blocks(["a"] * 2 + ["b"] * 2, [1, 0, 2, 1], [9, 0, 9, 0])
+    assert split_half_worst(alone) is None
+    at_times = make_blocks(["a"] * 4 + ["b"] * 4, [1, 1, 0, 0, 2, 2, 1, 0], [9, 9, 0, 0] * 2)
+    assert all(np.isfinite(split_half_worst(at_times)))
+
+
+def test_where_no_difference_is_shown_no_interval_contradicts_that_of_the_mean() -> None:
+    blocks = make_blocks(list("abcde") * 6, np.repeat([5, 3, 2, 4, 6, 1], 5), [50] * 30)
+    results = disparity_intervals(blocks, sampling_noise(blocks, 1_000))
+    mean = results["mean"]
+    for name in ("worst", "cvar_10", "p90"):
+        assert results[name].low <= mean.low and results[name].high >= mean.high, name
+    assert all(results[name].low == 0 for name in ("gap", "sd", "gini"))
+
+
 def test_the_same_seed_gives_the_same_intervals() -> None:
     blocks = _blocks()
     for seed in (0, 1):

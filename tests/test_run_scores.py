@@ -90,9 +90,10 @@ def test_what_languages_differ_by_is_no_uncertainty_of_all_together():
     assert as_one.high - as_one.low > 0.05
 
 
-def test_all_together_of_one_language_has_its_interval():
+@pytest.mark.parametrize("n", [5, 12, 30])
+def test_all_together_of_one_language_has_its_interval(n):
     rng = np.random.default_rng(1)
-    blocks = make_blocks(["deu"] * 30, rng.integers(0, 9, 30), rng.integers(9, 30, 30))
+    blocks = make_blocks(["deu"] * n, rng.integers(0, 9, n), rng.integers(9, 30, n))
     assert micro_interval(blocks) == pytest.approx(language_intervals(blocks)["deu"])
 
 
@@ -120,10 +121,14 @@ def test_nine_in_ten_intervals_of_all_together_hold_the_truth():
     assert 90 <= held <= 99
 
 
-def test_a_split_with_an_utterance_of_no_language_has_no_interval_of_all_together():
-    own = records()
-    own[0] = dataclasses.replace(own[0], language=None)
-    assert summarise(sum_up(own), n_replicates=100)["all"]["cer_low"] is None
+def test_utterances_without_a_language_count_in_the_interval_of_all_together():
+    named = [dataclasses.replace(record, language="deu") for record in records()]
+    nameless = [dataclasses.replace(record, language=None) for record in records()]
+    mixed = summarise(sum_up(nameless[:1] + named[1:]), n_replicates=100)
+    assert list(mixed["languages"]) == ["deu"] and mixed["all"]["cer_low"] is not None
+    one, none = (summarise(sum_up(own), n_replicates=100) for own in (named, nameless))
+    assert none["languages"] == {} and none["all"] == one["all"]
+    assert none["all"]["cer_low"] < none["all"]["cer"] < none["all"]["cer_high"]
 
 
 @pytest.mark.parametrize(

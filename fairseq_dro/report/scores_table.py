@@ -61,7 +61,11 @@ def _languages(scores: dict[str, Any]) -> str:
     if any(row.get("cer_low") is not None for row in languages.values()):
         notes.append(_interval_note(languages))
     if not languages:
-        notes.append("The utterances carry no language, so they are scored together.")
+        notes.append(
+            "The utterances carry no language, so they are scored together; an interval is "
+            f"bootstrapped over speakers where {FEWEST_SPEAKERS} or more are known, else over "
+            "utterances."
+        )
     return "\n".join([_rates_table("language", rows), "", *notes])
 
 

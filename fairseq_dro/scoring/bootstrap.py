@@ -57,7 +57,12 @@ class Blocks(NamedTuple):
 
     def rated(self) -> Blocks:
         """Only the languages that have a rate."""
-        kept = [index for index, block in enumerate(self.sums) if block.lengths.sum() > 0]
+        return self.only(
+            [index for index, block in enumerate(self.sums) if block.lengths.sum() > 0]
+        )
+
+    def only(self, kept: Sequence[int]) -> Blocks:
+        """The languages of these places."""
         return Blocks(
             tuple(self.languages[i] for i in kept),
             tuple(self.sums[i] for i in kept),

@@ -52,9 +52,9 @@ def disparity_intervals(
     """Disparity numbers with intervals of the true ones; ``value`` is the observed one.
 
     Luck makes the observed worst, gap and spreads too large, so a value may lie above the middle of
-    its interval, or above the interval. Where a value is within its null band, the interval reaches
-    down to "no difference at all": 0 for gap, standard deviation and Gini, the lower end of the
-    mean for the others.
+    its interval, or above the interval. Where a value is within its null band, the interval takes
+    in "no difference at all": 0 for gap, standard deviation and Gini, the interval of the mean for
+    the others.
 
     Args:
         blocks: with a rate each (``Blocks.rated``).
@@ -76,7 +76,10 @@ def disparity_intervals(
         null_low, null_high = (float(end) for end in np.quantile(measure(null), tails))
         low, high = (float(end) for end in np.quantile(measure(truth), tails))
         if value <= null_high + _ROUNDING:
-            low = min(low, 0.0 if name in _SPREADS else float(lowest_mean))
+            if name in _SPREADS:
+                low = 0.0
+            else:
+                low, high = min(low, float(lowest_mean)), max(high, float(highest_mean))
         results[name] = Disparity(value, low, high, null_low, null_high)
     return results
 

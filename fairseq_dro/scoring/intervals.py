@@ -73,8 +73,20 @@ def _studentised(
     low, high = np.quantile((rates - rate) / deviations, [tail, 1 - tail])
     residuals = errors - rate * lengths
     deviation = np.sqrt((residuals**2).sum() * n / (n - 1) + one_error**2) / total
-    ends = rate - high * deviation, rate - low * deviation
-    if n < ENOUGH_BLOCKS:
-        factor = np.exp(float(quantile(level, n - 1)) * deviation / rate)
-        ends = min(ends[0], rate / factor), max(ends[1], rate * factor)
-    return Interval(rate, float(max(0.0, ends[0])), float(ends[1]))
+    return interval_about(rate, (low, high), deviation, n, level)
+
+
+def interval_about(
+    rate: float, statistics: tuple[float, float], deviation: float, n_blocks: int, level: float
+) -> Interval:
+    """From the quantiles of the studentised statistic; with few blocks see the head of the file.
+
+    Args:
+        rate, deviation: the observed rate, above 0, and its standard error.
+        n_blocks: degrees of freedom and 1.
+    """
+    low, high = rate - statistics[1] * deviation, rate - statistics[0] * deviation
+    if n_blocks < ENOUGH_BLOCKS:
+        factor = np.exp(float(quantile(level, n_blocks - 1)) * deviation / rate)
+        low, high = min(low, rate / factor), max(high, rate * factor)
+    return Interval(rate, float(max(0.0, low)), float(high))

@@ -11,6 +11,8 @@ from fairseq_dro.scoring.edits import EditCounts
 
 UTTERANCE_MEAN_UNIT = 10**6
 """Length given to each utterance where CER is a mean over utterances: its errors are millionths."""
+WITHOUT_LANGUAGE = ""
+"""Name for the utterances whose language is not known; the first in alphabetical order."""
 
 
 class LanguageBlocks:

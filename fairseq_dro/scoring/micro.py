@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from fairseq_dro.scoring.bootstrap import MOST_BLOCKS, Blocks
-from fairseq_dro.scoring.intervals import FEWEST_BLOCKS, LEVEL, N_STUDENTISED, Interval
+from fairseq_dro.scoring.intervals import (
+    FEWEST_BLOCKS,
+    LEVEL,
+    N_STUDENTISED,
+    Interval,
+    interval_about,
+)
 
 # Shapes: R replicates, n blocks of a language.
 
@@ -34,7 +40,8 @@ def micro_interval(
     if not lengths:
         raise ValueError("there is no reference unit")
     rate = errors / lengths
-    if int((blocks.n_blocks - 1).sum()) < FEWEST_BLOCKS - 1:
+    n_blocks = int((blocks.n_blocks - 1).sum()) + 1  # as many as one language would need
+    if n_blocks < FEWEST_BLOCKS:
         return Interval(rate, None, None)
     tail = (1 - level) / 2
     if not errors:
@@ -57,7 +64,7 @@ def micro_interval(
     deviations = _deviation(drawn_spread, rates, blocks.one_error) / replicate_lengths
     low, high = np.quantile((rates - rate) / deviations, [tail, 1 - tail])
     deviation = float(_deviation(spread, np.float64(rate), blocks.one_error)) / lengths
-    return Interval(rate, float(max(0.0, rate - high * deviation)), float(rate - low * deviation))
+    return interval_about(rate, (low, high), deviation, n_blocks, level)
 
 
 def _about_their_means(moments: np.ndarray, n: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
-from fairseq_dro.scoring.language_blocks import LanguageBlocks
+from fairseq_dro.scoring.language_blocks import WITHOUT_LANGUAGE, LanguageBlocks
 from fairseq_dro.scoring.records import Record
 
 FORMAT = 1
@@ -146,9 +146,12 @@ class Scores:
         """Count one more utterance, as it is: its texts are not compared anew."""
         self.all.add(utterance)
         language, corpus, speaker = utterance.language, utterance.corpus, utterance.speaker
+        self.blocks.add(
+            language or WITHOUT_LANGUAGE, speaker, utterance.characters,
+            self.convention.utterance_mean,
+        )  # fmt: skip
         if language is not None:
             self._sums(self.languages, language).add(utterance)
-            self.blocks.add(language, speaker, utterance.characters, self.convention.utterance_mean)
         if corpus is not None:
             self._sums(self.corpora, corpus).add(utterance)
             if language is not None:

@@ -13,7 +13,8 @@ def split_half_worst(blocks: Blocks, n_splits: int = 1_000, seed: int = 0) -> In
 
     What is measured had no part in the choice, so luck does not raise it. Mean over random halves,
     with the range that holds 95 % of them (how much the choice of halves matters: no confidence
-    interval). Languages of a single block take no part; None where fewer than two are left.
+    interval). Languages of a single block take no part; None where fewer than two are left, or
+    where no two halves have references in common.
     """
     sums = [block for block in blocks.sums if len(block.errors) > 1]
     if len(sums) < 2:
@@ -35,5 +36,8 @@ def split_half_worst(blocks: Blocks, n_splits: int = 1_000, seed: int = 0) -> In
         usable = np.where(np.isnan(measure), -np.inf, np.nan_to_num(choose, nan=-np.inf))
         measured.append(measure[rows, usable.argmax(axis=1)])
     both = np.mean(measured, axis=0)
+    both = both[np.isfinite(both)]  # two halves may have no language with references in both
+    if not both.size:
+        return None
     low, high = np.quantile(both, [0.025, 0.975])
     return Interval(float(both.mean()), float(low), float(high))

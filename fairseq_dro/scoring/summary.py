@@ -36,16 +36,17 @@ def summarise(
 
     Added to each language: ``cer_low`` and ``cer_high`` (null where there is too little),
     ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``, and to ``all``
-    (``micro_interval``; null where an utterance has no language). Added at the top: ``convention``;
-    ``intervals`` (their settings); ``disparity``, null with fewer than two languages that have a
-    rate, else for each number ``value``, ``low`` and ``high`` (interval of the true number),
-    ``null_low`` and ``null_high`` (what no difference between languages would give), and
-    ``split_half_worst``; with that profile ``ml_superb``.
+    (``micro_interval``; utterances without a language are drawn like those of one). Added at the
+    top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
+    languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
+    the true number), ``null_low`` and ``null_high`` (what no difference between languages would
+    give), and ``split_half_worst``; with that profile ``ml_superb``.
     """
     record = scores.as_record()
     record["convention"] = dataclasses.asdict(scores.convention)
     record["intervals"] = {"level": LEVEL, "n_replicates": n_replicates, "seed": seed}
-    blocks = scores.blocks.as_blocks()
+    everything = scores.blocks.as_blocks()
+    blocks = everything.only([i for i, name in enumerate(everything.languages) if name])
     for language in record["languages"].values():
         language.update(cer_low=None, cer_high=None, n_blocks=0, block=None)
     for name, n_blocks, by_speaker in zip(blocks.languages, blocks.n_blocks, blocks.by_speaker):
@@ -55,9 +56,8 @@ def summarise(
     for name, interval in language_intervals(blocks, seed).items():
         record["languages"][name].update(cer_low=interval.low, cer_high=interval.high)
     record["all"].update(cer_low=None, cer_high=None)
-    n_in_languages = sum(sums.n_utterances for sums in scores.languages.values())
-    if n_in_languages == scores.all.n_utterances and scores.all.cer is not None:
-        micro = micro_interval(blocks, seed)
+    if scores.all.cer is not None:
+        micro = micro_interval(everything, seed)
         record["all"].update(cer_low=micro.low, cer_high=micro.high)
     record["disparity"] = None
     rated = blocks.rated()

@@ -1,7 +1,7 @@
 """``fairseq-dro score RECORDS ...`` or ``fairseq-dro score --ref FILE --hyp FILE``: error rates.
 
 RECORDS are record files of fairseq-dro-infer (utterances.jsonl), results folders or run folders.
-Prints tables of error rates by language, corpus and speaker, with bootstrap intervals, and of how
+Prints tables of error rates by language (with intervals of the CER), corpus and speaker, and of how
 unequally languages are served; with --out it also writes scores.json and scores.md. Texts are
 compared anew, whatever counts the records hold.
 """
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", help="headline of the tables")
     parser.add_argument("--results", default="decode_test", help="sub-folder of a run folder")
     parser.add_argument("--jobs", type=int, help="processes (default: the processors there are)")
-    parser.add_argument("--replicates", type=int, default=10_000, help="of the bootstrap")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--replicates", type=int, default=10_000, help="of numbers over languages")
+    parser.add_argument("--seed", type=int, default=0, help="of all intervals")
 
 
 def run(args: argparse.Namespace) -> int:
