@@ -10,7 +10,7 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.prepare import _target
+from fairseq_dro.corpora.conversion import target_of
 from fairseq_dro.data.checks import check_language_codes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
@@ -281,6 +281,8 @@ def test_a_table_without_rows_is_told_as_one(tmp_path, table, capsys):
     write_lines(table, [HEADER])
     assert prepare(tmp_path / "out", table) == 2
     assert "left in the split 'train': the corpus has none.\n" in capsys.readouterr().err
+    assert prepare(tmp_path / "out", table, "--test-fraction", 0.2) == 2  # which has no effect
+    assert "left in the split 'train': the corpus has none.\n" in capsys.readouterr().err
     table.write_bytes(table.read_bytes().replace(b"\n", b"\r") + b"a.wav\ttrain\tdeu\tja\t\r")
     assert prepare(tmp_path / "out", table) == 2
     assert "t.tsv has the line ends of old Macintosh programs" in capsys.readouterr().err
@@ -350,9 +352,9 @@ def test_a_changed_option_file_is_not_taken_for_the_same_command(tmp_path, table
 
 
 def test_the_name_of_a_converted_file_fits_any_file_system():
-    names = [_target(Path("out"), "deu", "語" * 90 + end).name for end in ("", "x", "y")]
+    names = [target_of(Path("out"), "deu", "語" * 90 + end).name for end in ("", "x", "y")]
     assert len(set(names)) == 3 and max(len(name.encode()) for name in names) < 200
-    assert _target(Path("out"), "deu", "a").name == "a.flac"
+    assert target_of(Path("out"), "deu", "a").name == "a.flac"
 
 
 def test_who_has_a_split_in_some_rows_keeps_it_in_the_others(tmp_path, table):
@@ -483,12 +485,15 @@ def test_the_record_says_which_languages_a_set_meant(tmp_path, table, capsys):
     assert "(languages, languages_set_sha256)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--table", "--seed"])
-def test_an_option_that_is_given_twice_is_refused(tmp_path, table, capsys, option):
-    value = table if option == "--table" else 1
-    with pytest.raises(SystemExit):
-        prepare(tmp_path / "out", table, "--seed", 1, option, value)
-    assert f"argument {option}: given twice" in capsys.readouterr().err
+def test_a_list_that_is_given_twice_is_refused_and_of_a_value_the_last_counts(
+    tmp_path, table, capsys
+):
+    for option in ("--languages", "--languages-set", "--few-shot-languages"):
+        with pytest.raises(SystemExit):
+            prepare(tmp_path / "out", table, option, "deu", option, "ell")
+        assert f"argument {option}: given twice" in capsys.readouterr().err
+    assert prepare(tmp_path / "out", table, "--seed", 1, "--seed", 2) == 0
+    assert record(tmp_path / "out")["request"]["options"]["seed"] == 2
 
 
 def test_a_table_of_ones_own_adds_a_language(tmp_path, table):

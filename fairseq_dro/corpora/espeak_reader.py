@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_dro import languages as language_table
 from fairseq_dro.corpora import spoken_corpus, spoken_languages
 from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.reader import Reader
@@ -57,3 +59,12 @@ class Espeak(Reader):
                     where=utterance.utterance_id,
                     split=utterance.split,
                 )
+
+
+def list_spoken_languages() -> int:
+    """Write a line for each language with a voice, with some of its words."""
+    for language in spoken_languages.spoken_languages().values():
+        words = " ".join(spoken_languages.vocabulary(language)[:5])
+        name = language_table.name_of(language.code)
+        sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
+    return 0

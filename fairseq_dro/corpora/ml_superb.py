@@ -23,6 +23,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
+from fairseq_dro.corpora.options import GivenOnce
 from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
@@ -54,8 +55,9 @@ class MlSuperb(Reader):
         parser.add_argument("--root", type=Path, required=True, help="the unpacked corpus")
         parser.add_argument("--size", choices=("10min", "1h"), default="10min")
         parser.add_argument(
-            "--corpora", help=f"such as mls,fleurs (default: all of {', '.join(CORPORA)})"
-        )
+            "--corpora", action=GivenOnce,
+            help=f"such as mls,fleurs (default: all of {', '.join(CORPORA)})",
+        )  # fmt: skip
         parser.add_argument(
             "--no-few-shot", action="store_true",
             help="train on everything of the 20 few-shot languages",

@@ -23,14 +23,14 @@ NO_INFLUENCE = ("workers", "overwrite", "command", "run", "reader", "out", "list
 
 
 class GivenOnce(argparse.Action):
-    """Store a value; an option that is given again is refused, where argparse takes the last."""
+    """Store a list; given again it is refused, where argparse would forget the first of them."""
 
     _is_given = False
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         if self._is_given:
-            raise argparse.ArgumentError(self, "given twice: leave one of them out")
-        self._is_given = option_string is not None
+            raise argparse.ArgumentError(self, "given twice: write one list, with commas")
+        self._is_given = True
         setattr(namespace, self.dest, values)
 
 
@@ -42,11 +42,11 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     """
     if chooses_languages:
         parser.add_argument(
-            "--languages", metavar="FILE|CODES",
+            "--languages", metavar="FILE|CODES", action=GivenOnce,
             help="a language table of your own (columns of languages.tsv), or codes: deu,kat",
         )  # fmt: skip
         parser.add_argument(
-            "--languages-set", metavar="NAME|FILE",
+            "--languages-set", metavar="NAME|FILE", action=GivenOnce,
             help="only the languages of a set of manifests/, such as fleurs_102",
         )  # fmt: skip
     parser.add_argument(
@@ -103,7 +103,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
         "--few-shot", type=int, metavar="N", help="training utterances of few-shot languages"
     )
     choice.add_argument(
-        "--few-shot-languages", metavar="SET|CODES",
+        "--few-shot-languages", metavar="SET|CODES", action=GivenOnce,
         help="which languages --few-shot is about (default: few_shot_20)",
     )  # fmt: skip
 

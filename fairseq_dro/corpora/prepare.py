@@ -7,19 +7,23 @@ command goes on after a kill; ``dataset.json`` says what the folder was made fro
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
-import os
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from fairseq_dro import languages
-from fairseq_dro.corpora import audio_pool, labelling, options, record, selection, spoken_languages
+from fairseq_dro.corpora import (
+    audio_pool,
+    conversion,
+    data_set,
+    labelling,
+    options,
+    record,
+    selection,
+)
 from fairseq_dro.corpora.audio_files import require_decoders
-from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
-from fairseq_dro.corpora.espeak_reader import Espeak
+from fairseq_dro.corpora.data_folder import DataFolder
+from fairseq_dro.corpora.espeak_reader import Espeak, list_spoken_languages
 from fairseq_dro.corpora.language_choice import (
     LanguageChoice,
     choose,
@@ -29,15 +33,10 @@ from fairseq_dro.corpora.language_choice import (
 from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
-from fairseq_dro.corpora.recording import SPLITS, Rejection
-from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
+from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.rejected import count_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
-from fairseq_dro.corpora.summary import describe_coverage, describe_folder
-from fairseq_dro.corpora.units import Units
-from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
-
-_MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes among them
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpora = parser.add_subparsers(dest="source", required=True, metavar="CORPUS")
     for reader in READERS:
         one = corpora.add_parser(reader.name, help=reader.summary, description=reader.summary)
-        one.register("action", None, options.GivenOnce)
         is_espeak = reader is Espeak
         one.add_argument("out", nargs="?" if is_espeak else None, type=Path,
                          help="data folder to make")  # fmt: skip
@@ -75,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace) -> int:
     if getattr(args, "list", False):
-        return _list_spoken_languages()
+        return list_spoken_languages()
     if args.out is None:
         raise UserError(f"prepare {args.source}: name the data folder to make.")
     options.check(args)
@@ -112,7 +110,7 @@ def _prepare(args: argparse.Namespace) -> int:
         folder.begin()
         encoder = labelling.units_of(args, candidates)
         labelled = labelling.label(candidates, encoder, symbols, rejected)
-        utterances = _convert(labelled, args, rejected)
+        utterances = conversion.converted(labelled, args, rejected)
         _require_training((u.split for u in utterances), rejected, args, folder)
         if symbols is None:
             covered = record.coverage(utterances)
@@ -120,7 +118,10 @@ def _prepare(args: argparse.Namespace) -> int:
             covered = record.coverage_by(
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
-        return _write(folder, utterances, encoder, tokens, covered, reader, args, rejected)
+        data_set.write(
+            folder, utterances, encoder, tokens, covered, reader, args, rejected
+        )
+        return 0
     except BrokenPipeError:  # `fairseq-dro prepare ... | head`
         raise
     except OSError as error:
@@ -136,7 +137,8 @@ def _choose(
     items = with_progress(reader.recordings(), None, "utterances")
     profile = args.text_profile or reader.text_profile
     candidates = selection.normalise(items, profile, rejected)
-    options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
+    if candidates:
+        options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
     require_decoders([c.recording.audio for c in candidates])
     jobs = [candidate.job() for candidate in candidates]
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)
@@ -165,50 +167,6 @@ def _report_absent_languages(candidates, rejected, choice: LanguageChoice, reade
         )
 
 
-def _convert(
-    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
-) -> list[Utterance]:
-    to_convert = [c for c in candidates if not c.n_samples]
-    jobs = [
-        c.job(_target(args.out, c.recording.language, c.recording.utterance_id))
-        for c in to_convert
-    ]
-    results = audio_pool.convert(jobs, args.workers)
-    paths: dict[int, Path] = {}
-    dropped = set()
-    for candidate, job, result in zip(to_convert, jobs, results):
-        if result.error:
-            rejected.append(candidate.reject(result.error, result.detail))
-            dropped.add(id(candidate))
-        else:
-            candidate.n_samples = result.n_samples
-            paths[id(candidate)] = job.target
-    return [
-        Utterance(
-            path=paths.get(id(c), c.recording.audio),
-            n_samples=c.n_samples,
-            language=c.recording.language,
-            label=c.label,
-            utterance_id=" ".join(c.recording.utterance_id.split()),
-            split=c.split,
-            text=c.text,
-            speaker=" ".join(c.recording.speaker.split()),
-            corpus=" ".join(c.recording.corpus.split()),
-        )
-        for c in candidates
-        if id(c) not in dropped
-    ]
-
-
-def _target(out: Path, language: str, utterance_id: str) -> Path:
-    """Where a converted file goes: a name that any file system takes, one for each id."""
-    safe = re.sub(r"[^\w.\-]", "_", utterance_id)
-    safe = safe.encode()[:_MOST_BYTES_OF_A_NAME].decode(errors="ignore")
-    if safe != utterance_id or safe.startswith("."):
-        safe = f"{safe.lstrip('.')}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:12]}"
-    return out / CONVERTED / language / f"{safe}.flac"
-
-
 def _require_training(
     splits: Iterable[str], rejected: list[Rejection], args: argparse.Namespace, folder: DataFolder
 ) -> None:
@@ -233,61 +191,3 @@ def _require_training(
     else:
         why = "the corpus has none"
     raise UserError(f"No utterance is left in the split 'train': {why}.")
-
-
-def _write(
-    folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    covered: dict[str, float], reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
-) -> int:  # fmt: skip
-    root = _common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
-    sizes = write_data_folder(
-        args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
-        extra_symbols=tokens,
-    )  # fmt: skip
-    sizes = {split: sizes[split] for split in SPLITS if split in sizes}
-    own_table = reader.languages.own_table
-    if own_table is not None:  # training asks it about the codes
-        (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
-    write_rejected(args.out, rejected)
-    rejected_counts = count_rejected(rejected)
-    folder.finish(
-        {
-            "reader": reader.name,
-            "text_profile": args.text_profile or reader.text_profile,
-            "units": args.units,
-            "versions": record.versions(),
-            "fingerprint": record.fingerprint(
-                utterances, args.out / f"dict.{encoder.label_type}.txt"
-            ),
-            "splits": sizes,
-            "languages": record.counts(utterances),
-            "coverage": covered,
-            "rejected": rejected_counts,
-            "skipped_parts": reader.missing.found,
-        }
-    )
-    sys.stdout.write(describe_rejected(rejected_counts))
-    sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
-    sys.stdout.write(describe_folder(args.out, utterances, sizes))
-    return 0
-
-
-def _common_root(paths: list[Path], candidates: list[Path]) -> Path:
-    """The first candidate that all audio lies below, else the deepest folder that has it all."""
-    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
-    common = os.path.commonpath(sorted(folders))
-    for candidate in map(os.path.abspath, candidates):
-        if os.path.commonpath([common, candidate]) == candidate:
-            common = candidate
-            break
-    while common != common.strip():  # readers of a manifest strip its first line
-        common = os.path.dirname(common)
-    return Path(common)
-
-
-def _list_spoken_languages() -> int:
-    for language in spoken_languages.spoken_languages().values():
-        words = " ".join(spoken_languages.vocabulary(language)[:5])
-        name = languages.name_of(language.code)
-        sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
-    return 0

@@ -1,0 +1,65 @@
+"""The audio of the utterances that are kept: used where it lies, or converted into the folder."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from pathlib import Path
+
+from fairseq_dro.corpora import audio_pool
+from fairseq_dro.corpora.data_folder import CONVERTED
+from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.data.manifest_writer import Utterance
+
+_MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes among them
+
+
+def converted(
+    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
+) -> list[Utterance]:
+    """Lines of the data folder, in the order of the candidates.
+
+    Raises:
+        UserError: a file cannot be written, or a process was killed.
+    """
+    to_convert = [c for c in candidates if not c.n_samples]
+    jobs = [
+        c.job(target_of(args.out, c.recording.language, c.recording.utterance_id))
+        for c in to_convert
+    ]
+    results = audio_pool.convert(jobs, args.workers)
+    paths: dict[int, Path] = {}
+    dropped = set()
+    for candidate, job, result in zip(to_convert, jobs, results):
+        if result.error:
+            rejected.append(candidate.reject(result.error, result.detail))
+            dropped.add(id(candidate))
+        else:
+            candidate.n_samples = result.n_samples
+            paths[id(candidate)] = job.target
+    return [
+        Utterance(
+            path=paths.get(id(c), c.recording.audio),
+            n_samples=c.n_samples,
+            language=c.recording.language,
+            label=c.label,
+            utterance_id=" ".join(c.recording.utterance_id.split()),
+            split=c.split,
+            text=c.text,
+            speaker=" ".join(c.recording.speaker.split()),
+            corpus=" ".join(c.recording.corpus.split()),
+        )
+        for c in candidates
+        if id(c) not in dropped
+    ]
+
+
+def target_of(out: Path, language: str, utterance_id: str) -> Path:
+    """Where a converted file goes: a name that any file system takes, one for each id."""
+    safe = re.sub(r"[^\w.\-]", "_", utterance_id)
+    safe = safe.encode()[:_MOST_BYTES_OF_A_NAME].decode(errors="ignore")
+    if safe != utterance_id or safe.startswith("."):
+        safe = f"{safe.lstrip('.')}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:12]}"
+    return out / CONVERTED / language / f"{safe}.flac"

@@ -1,0 +1,73 @@
+"""The data set that is written: manifests, dictionary, language table, rejections, record."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from fairseq_dro import languages
+from fairseq_dro.corpora import record
+from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
+from fairseq_dro.corpora.reader import Reader
+from fairseq_dro.corpora.recording import SPLITS, Rejection
+from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
+from fairseq_dro.corpora.summary import describe_coverage, describe_folder
+from fairseq_dro.corpora.units import Units
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
+
+
+def write(
+    folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
+    covered: dict[str, float], reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
+) -> None:  # fmt: skip
+    """Write all files, ``dataset.json`` last, and say what was made.
+
+    Args:
+        tokens: symbols that the dictionary is to have besides those of the labels.
+        covered: share of each language's units that is known.
+    """
+    root = common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
+    sizes = write_data_folder(
+        args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
+        extra_symbols=tokens,
+    )  # fmt: skip
+    sizes = {split: sizes[split] for split in SPLITS if split in sizes}
+    own_table = reader.languages.own_table
+    if own_table is not None:  # training asks it about the codes
+        (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
+    write_rejected(args.out, rejected)
+    rejected_counts = count_rejected(rejected)
+    folder.finish(
+        {
+            "reader": reader.name,
+            "text_profile": args.text_profile or reader.text_profile,
+            "units": args.units,
+            "versions": record.versions(),
+            "fingerprint": record.fingerprint(
+                utterances, args.out / f"dict.{encoder.label_type}.txt"
+            ),
+            "splits": sizes,
+            "languages": record.counts(utterances),
+            "coverage": covered,
+            "rejected": rejected_counts,
+            "skipped_parts": reader.missing.found,
+        }
+    )
+    sys.stdout.write(describe_rejected(rejected_counts))
+    sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
+    sys.stdout.write(describe_folder(args.out, utterances, sizes))
+
+
+def common_root(paths: list[Path], candidates: list[Path]) -> Path:
+    """The first candidate that all audio lies below, else the deepest folder that has it all."""
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+    common = os.path.commonpath(sorted(folders))
+    for candidate in map(os.path.abspath, candidates):
+        if os.path.commonpath([common, candidate]) == candidate:
+            common = candidate
+            break
+    while common != common.strip():  # readers of a manifest strip its first line
+        common = os.path.dirname(common)
+    return Path(common)
