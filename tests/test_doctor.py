@@ -17,7 +17,7 @@ from fairseq.data import Dictionary
 from fairseq_dro.cli import main
 from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.doctor import examination
+from fairseq_dro.doctor import copies
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import (
@@ -317,7 +317,7 @@ def test_likely_copies_that_are_not_compared_are_counted(data, capsys, monkeypat
         edit(data / "test.ltr", i + 1, lambda _, i=i: texts[i])
         shutil.copy(audio_of(data, i + 2), data / "wav" / f"copy{i}.wav")
     assert "copies_not_compared" not in doctor(capsys, data)[1]
-    monkeypatch.setattr(examination, "MOST_PAIRS", 2)
+    monkeypatch.setattr(copies, "MOST_PAIRS", 2)
     _, found = doctor(capsys, data)
     assert found["copies_not_compared"]["count"] == 1 and found["shared_audio"]["count"] == 2
     assert "train and test" in found["copies_not_compared"]["what"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.doctor import audio_checks, examination
+from fairseq_dro.doctor import audio_checks, copies
 from tests.doctor_folder import (
     audio_of,
     copy_of,
@@ -301,7 +301,7 @@ def test_a_planted_defect_is_found_at_its_place(clean, tmp_path, found, monkeypa
     folder = copy_of(clean, tmp_path / "data")
     planted.spoil(folder)
     if kind == "copies_not_compared":
-        monkeypatch.setattr(examination, "MOST_PAIRS", 1)
+        monkeypatch.setattr(copies, "MOST_PAIRS", 1)
     status, findings = found(folder, planted.overrides)
     finding = findings[kind]
     assert finding["severity"] == planted.severity

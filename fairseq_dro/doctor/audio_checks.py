@@ -5,7 +5,6 @@ Shapes: T samples, C channels.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -180,45 +179,6 @@ def clipped_share(audio: np.ndarray) -> float:
     return float(in_run.mean())
 
 
-def same_content(first: Manifest, other: Manifest, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Rows of ``other`` whose file has the bytes of the file it is paired with."""
-    copies = []
-    for ours, theirs in pairs:
-        a, b = first.audio_path(ours), other.audio_path(theirs)
-        try:
-            if os.path.realpath(a) == os.path.realpath(b) or _digest(a) == _digest(b):
-                copies.append(theirs)
-        except OSError:
-            continue  # reported as missing or unreadable
-    return copies
-
-
-def copies_of_any_text(first: Manifest, other: Manifest) -> list[int]:
-    """Rows of ``other`` whose file has the bytes of some file of ``first``, whatever they say.
-
-    Only files as long as one of the other split are read.
-    """
-    lengths = np.intersect1d(first.n_samples, other.n_samples)
-    names: dict[bytes, str] = {}
-    for row in np.flatnonzero(np.isin(first.n_samples, lengths)).tolist():
-        path = first.audio_path(row)
-        names.setdefault(_digest_or_nothing(path), str(path))
-    names.pop(b"", None)
-    found = []
-    for row in np.flatnonzero(np.isin(other.n_samples, lengths)).tolist():
-        path = other.audio_path(row)
-        if names.get(_digest_or_nothing(path), str(path)) != str(path):
-            found.append(row)
-    return found
-
-
-def _digest_or_nothing(path: os.PathLike) -> bytes:
-    try:
-        return _digest(path)
-    except OSError:  # reported as missing or unreadable
-        return b""
-
-
 def _examine_all(jobs: Sequence[AudioJob], workers: int) -> Iterable[list[tuple[str, str]]]:
     if workers <= 1 or len(jobs) < 200:
         return map(examine, jobs)
@@ -230,8 +190,3 @@ def _slice(path: str, offset: int, length: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(offset)
         return file.read(length)
-
-
-def _digest(path: os.PathLike) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.blake2b(file.read()).digest()

@@ -73,28 +73,8 @@ def shared_audio(manifests: Sequence[Manifest]) -> list[Finding]:
         for before in range(index):
             shared = np.flatnonzero(np.isin(hashes[index], hashes[before]))
             if len(shared):
-                findings.append(_in_two_splits(manifests[before], manifest, shared))
+                findings.append(in_two_splits(manifests[before], manifest, shared))
     return findings
-
-
-def likely_copies(first: SplitSurvey, other: SplitSurvey) -> list[tuple[int, int]]:
-    """Pairs of rows with one text and one length, whose audio may be the same under two names."""
-    def keys(survey: SplitSurvey) -> np.ndarray:
-        return survey.text_hash ^ (survey.manifest.n_samples * np.int64(0x9E3779B97F4A7C1))
-
-    ours, theirs = keys(first), keys(other)
-    order = np.argsort(ours, kind="stable")
-    at = np.searchsorted(ours[order], theirs)
-    at = np.minimum(at, len(order) - 1) if len(order) else at
-    rows = np.flatnonzero(ours[order[at]] == theirs) if len(order) else np.empty(0, np.int64)
-    return list(zip(order[at[rows]].tolist(), rows.tolist()))
-
-
-def copied_audio(first: Manifest, other: Manifest, rows: Sequence[int]) -> list[Finding]:
-    """The finding for rows of ``other`` whose files are copies of files of ``first``."""
-    if not rows:
-        return []
-    return [_in_two_splits(first, other, np.asarray(rows), "copied under another name")]
 
 
 def languages_of_splits(
@@ -171,7 +151,7 @@ def ids_twice(manifest: Manifest) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _in_two_splits(
+def in_two_splits(
     first: Manifest, other: Manifest, rows: np.ndarray, how: str = "named again"
 ) -> Finding:
     return Finding(

@@ -7,7 +7,7 @@ seconds for a million utterances.
 from __future__ import annotations
 
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor import split_checks, text_checks
+from fairseq_dro.doctor import spelling_checks, split_checks, text_checks
 from fairseq_dro.doctor.finding import Severity
 from fairseq_dro.doctor.split_survey import survey
 
@@ -21,9 +21,9 @@ def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
     looked_at = survey(manifest, symbols=None)
     findings = [
         *text_checks.language_tokens(looked_at, adds_token=language_token),
-        *text_checks.normal_forms(looked_at),
-        *text_checks.look_alikes(looked_at),
-        *text_checks.disguised_words(looked_at),
+        *spelling_checks.normal_forms(looked_at),
+        *spelling_checks.look_alikes(looked_at),
+        *spelling_checks.disguised_words(looked_at),
         *split_checks.languages_of_splits(manifest, [], []),
     ]
     return [

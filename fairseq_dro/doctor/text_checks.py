@@ -2,161 +2,20 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection
-
 import numpy as np
 
 from fairseq_dro.doctor.finding import (
-    SPOILS_FROM,
     Finding,
     Severity,
-    languages_of,
-    listed,
     number_of,
     places,
-    shown_unit,
 )
-from fairseq_dro.doctor.scripts import alphabet_bits, is_in_disguise, strangers
-from fairseq_dro.doctor.split_survey import TOKEN, WORD_END, SplitSurvey, script_bits
+from fairseq_dro.doctor.split_survey import TOKEN, SplitSurvey
 from fairseq_dro.languages import known_languages, own_table_of
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
-MOST_FOREIGN = 0.2
-"""Share of a language's words in another alphabet up to which it is written in its own."""
 EXAMPLES = 20  # findings whose details are worked out
-
-
-def outside_dictionary(
-    survey: SplitSurvey, symbols: Collection[str], *, stops_training: bool
-) -> list[Finding]:
-    """Units that the dictionary lacks."""
-    missing = sorted(
-        (unit for unit in survey.unit_counts if unit not in symbols),
-        key=lambda unit: (-survey.unit_counts[unit], unit),
-    )
-    if not missing:
-        return []
-    manifest, rows = survey.manifest, np.flatnonzero(survey.unknown)
-    shown = [
-        unit if "U+" in unit else f"{unit} (U+{ord(unit[0]):04X})"
-        for unit in map(shown_unit, missing)
-    ]
-    details = [
-        listed(sorted({repr(u) for u in manifest.labels[row].split() if u not in symbols}), 3)
-        for row in rows[:EXAMPLES]
-    ]
-    return [
-        Finding(
-            "outside_dictionary",
-            Severity.ERROR if stops_training else Severity.WARNING,
-            f"units that dict.{manifest.label_type}.txt lacks: {listed(shown)}; "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
-            "normalise the text to the dictionary's symbols, or make the dictionary from all "
-            "splits with `fairseq-dro prepare`"
-            + ("" if stops_training else "; decoded, they count as errors"),
-            len(rows),
-            places(manifest, rows, manifest.label_type, details),
-        )
-    ]
-
-
-def never_learnt(
-    training: SplitSurvey, others: Collection[SplitSurvey], symbols: Collection[str]
-) -> list[Finding]:
-    """Units of the dictionary that other splits have and training lacks."""
-    elsewhere: dict[str, int] = {}
-    for survey in others:
-        for unit, count in survey.unit_counts.items():
-            if unit in symbols and unit not in training.unit_counts:
-                elsewhere[unit] = elsewhere.get(unit, 0) + count
-    if not elsewhere:
-        return []
-    units = sorted(elsewhere, key=lambda unit: (-elsewhere[unit], unit))
-    splits = " and ".join(survey.manifest.split for survey in others)
-    return [
-        Finding(
-            "never_learnt",
-            Severity.NOTE,
-            f"{number_of(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
-            f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}",
-            "nothing need be done: each occurrence counts as an error in every run",
-            sum(elsewhere.values()),
-        )
-    ]
-
-
-def normal_forms(survey: SplitSurvey) -> list[Finding]:
-    """Text that is not in Unicode's form NFC: one word, spelt with other units."""
-    rows = np.flatnonzero(~survey.is_composed)
-    if not len(rows):
-        return []
-    manifest = survey.manifest
-    details = [_first_decomposed(survey.text(row)) for row in rows[:EXAMPLES]]
-    return [
-        Finding(
-            "not_composed",
-            _by_share(survey, rows),
-            f"text that is not in Unicode form NFC: {number_of(len(rows), 'utterance')} of "
-            f"{manifest.split}{_mixed_with(survey, rows)}",
-            "write the labels again with unicodedata.normalize('NFC', text), as `fairseq-dro "
-            "prepare` does, and the dictionary from them",
-            len(rows),
-            places(manifest, rows, manifest.label_type, details),
-        )
-    ]
-
-
-def look_alikes(survey: SplitSurvey) -> list[Finding]:
-    """Words with letters of two alphabets."""
-    rows = np.flatnonzero(survey.is_mixed)
-    if not len(rows):
-        return []
-    manifest = survey.manifest
-    details = [_first_mixed_word(survey.text(row)) for row in rows[:EXAMPLES]]
-    languages = languages_of(manifest, rows)
-    return [
-        Finding(
-            "look_alikes",
-            _by_share(survey, rows),
-            f"words with letters of two alphabets: {number_of(len(rows), 'utterance')} of "
-            f"{manifest.split}" + (f" ({listed(languages)})" if languages else ""),
-            "replace the stray letters by those of the language's alphabet, in all splits",
-            len(rows),
-            places(manifest, rows, manifest.label_type, details),
-        )
-    ]
-
-
-def disguised_words(survey: SplitSurvey) -> list[Finding]:
-    """Whole words in look-alikes of another alphabet, in languages that are written in one."""
-    manifest, languages = survey.manifest, survey.manifest.languages
-    if not survey.has_foreign_word.any():
-        return []
-    scripts = script_bits(manifest)
-    is_of_one = survey.n_foreign_words <= MOST_FOREIGN * survey.n_words
-    rows, details = [], []
-    for row in np.flatnonzero(survey.has_foreign_word & is_of_one[languages.codes]).tolist():
-        script = int(scripts[languages.codes[row]])
-        words = [word for word in survey.text(row).split() if is_in_disguise(word, script)]
-        if words:
-            rows.append(row)
-            details.append(f"{words[0]!r} is {strangers(words[0])}")
-    if not rows:
-        return []
-    return [
-        Finding(
-            "disguised_word",
-            Severity.WARNING,
-            "words all in look-alikes of another alphabet than the language's: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split} "
-            f"({listed(languages_of(manifest, rows))})",
-            "replace their letters by those of the language's alphabet, in all splits",
-            len(rows),
-            places(manifest, rows, manifest.label_type, details),
-        )
-    ]
 
 
 def references(survey: SplitSurvey, *, stops_training: bool) -> list[Finding]:
@@ -261,47 +120,3 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
             )
         )  # fmt: skip
     return findings
-
-
-def _by_share(survey: SplitSurvey, rows: np.ndarray) -> Severity:
-    """An error where a language has many of them, else a warning."""
-    languages = survey.manifest.languages
-    if not len(languages):
-        spoils = len(rows) >= SPOILS_FROM * len(survey.n_units)
-        return Severity.ERROR if spoils else Severity.WARNING
-    n_names = len(languages.names)
-    share = np.bincount(languages.codes[rows], minlength=n_names) / np.maximum(
-        np.bincount(languages.codes, minlength=n_names), 1
-    )
-    return Severity.ERROR if share.max() >= SPOILS_FROM else Severity.WARNING
-
-
-def _mixed_with(survey: SplitSurvey, rows: np.ndarray) -> str:
-    languages = survey.manifest.languages
-    if not len(languages):
-        return ""
-    counts = np.bincount(languages.codes[rows], minlength=len(languages.names))
-    totals = np.bincount(languages.codes, minlength=len(languages.names))
-    mixed = [
-        f"{languages.names[code]} {counts[code]} of {totals[code]}"
-        for code in np.argsort(-counts, kind="stable").tolist()
-        if counts[code]
-    ]
-    return f" ({listed(mixed)})"
-
-
-def _first_decomposed(text: str) -> str:
-    for word in text.split():
-        composed = unicodedata.normalize("NFC", word)
-        if composed != word:
-            codes = " ".join(f"U+{ord(letter):04X}" for letter in word)
-            return f"{word!r} is {codes}"
-    return repr(text)
-
-
-def _first_mixed_word(text: str) -> str:
-    for word in text.split():
-        bits = alphabet_bits(word)
-        if bits & (bits - 1):
-            return f"in {word!r}, {strangers(word)}"
-    return repr(text.replace(WORD_END, " "))

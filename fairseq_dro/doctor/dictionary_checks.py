@@ -1,0 +1,136 @@
+"""Findings about the dictionary, alone and beside the text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_dro.data.manifest import Manifest, without_byte_order_mark
+from fairseq_dro.doctor.finding import (
+    MOST_PLACES,
+    Finding,
+    Severity,
+    listed,
+    number_of,
+    places,
+    shown_unit,
+)
+from fairseq_dro.doctor.split_survey import SplitSurvey
+
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's own (dictionary.py:37)
+OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)
+EXAMPLES = 20  # findings whose details are worked out
+
+
+def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
+    """The units of a dictionary, None where it cannot be read, and what is wrong with it."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        is_absent = isinstance(error, FileNotFoundError)
+        why = "does not exist" if is_absent else f"is unreadable: {error}"
+        return None, [
+            Finding("no_dictionary", Severity.ERROR, f"{path} {why}",
+                    "write one line `unit count` for each unit, as `fairseq-dro prepare` does")
+        ]  # fmt: skip
+    if lines and lines[0].startswith("\ufeff"):
+        return None, [
+            Finding("bad_dictionary", Severity.ERROR,
+                    f"{path.name}:1 begins with a byte order mark (U+FEFF), which would be read as "
+                    "part of its unit", f"remove it with `{without_byte_order_mark(path)}`")
+        ]  # fmt: skip
+    symbols, bad = set(), []
+    for number, line in enumerate(lines, start=1):
+        entry = line.rstrip().removesuffix(OVERWRITE).rstrip()
+        unit, _, count = entry.rpartition(" ")
+        is_twice = unit in symbols or unit in SPECIAL_SYMBOLS
+        if not unit or not count.isdigit() or (is_twice and not line.rstrip().endswith(OVERWRITE)):
+            bad.append(f"{path.name}:{number}: {line!r}")
+        symbols.add(unit)
+    if not bad:
+        return symbols, []
+    return symbols, [
+        Finding("bad_dictionary", Severity.ERROR,
+                f"lines of {path.name} that are not `unit count`, or name a unit that an "
+                f"earlier line or fairseq ({', '.join(SPECIAL_SYMBOLS)}) has: {len(bad)}",
+                "remove or mend the lines, or write the dictionary again",
+                len(bad), tuple(bad[:MOST_PLACES]))
+    ]  # fmt: skip
+
+
+def outside_dictionary(
+    survey: SplitSurvey, symbols: Collection[str], *, stops_training: bool
+) -> list[Finding]:
+    """Units that the dictionary lacks."""
+    missing = sorted(
+        (unit for unit in survey.unit_counts if unit not in symbols),
+        key=lambda unit: (-survey.unit_counts[unit], unit),
+    )
+    if not missing:
+        return []
+    manifest, rows = survey.manifest, np.flatnonzero(survey.unknown)
+    shown = [
+        unit if "U+" in unit else f"{unit} (U+{ord(unit[0]):04X})"
+        for unit in map(shown_unit, missing)
+    ]
+    details = [
+        listed(sorted({repr(u) for u in manifest.labels[row].split() if u not in symbols}), 3)
+        for row in rows[:EXAMPLES]
+    ]
+    return [
+        Finding(
+            "outside_dictionary",
+            Severity.ERROR if stops_training else Severity.WARNING,
+            f"units that dict.{manifest.label_type}.txt lacks: {listed(shown)}; "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            "normalise the text to the dictionary's symbols, or make the dictionary from all "
+            "splits with `fairseq-dro prepare`"
+            + ("" if stops_training else "; decoded, they count as errors"),
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def never_learnt(
+    training: SplitSurvey, others: Collection[SplitSurvey], symbols: Collection[str]
+) -> list[Finding]:
+    """Units of the dictionary that other splits have and training lacks."""
+    elsewhere: dict[str, int] = {}
+    for survey in others:
+        for unit, count in survey.unit_counts.items():
+            if unit in symbols and unit not in training.unit_counts:
+                elsewhere[unit] = elsewhere.get(unit, 0) + count
+    if not elsewhere:
+        return []
+    units = sorted(elsewhere, key=lambda unit: (-elsewhere[unit], unit))
+    splits = " and ".join(survey.manifest.split for survey in others)
+    return [
+        Finding(
+            "never_learnt",
+            Severity.NOTE,
+            f"{number_of(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
+            f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}",
+            "nothing need be done: each occurrence counts as an error in every run",
+            sum(elsewhere.values()),
+        )
+    ]
+
+
+def tokens_lacking(
+    manifests: Collection[Manifest], symbols: Collection[str], label_type: str
+) -> list[Finding]:
+    """Language tokens that the dictionary lacks."""
+    used = {name for manifest in manifests for name in manifest.languages.names}
+    lacking = [f"[{name}]" for name in sorted(used) if f"[{name}]" not in symbols]
+    if not lacking:
+        return []
+    return [
+        Finding("token_not_in_dictionary", Severity.ERROR,
+                f"task.language_token=true puts symbols before targets that dict.{label_type}"
+                f".txt lacks: {listed(lacking)}",
+                "make the folder again with `fairseq-dro prepare ... --language-tokens`, or add a "
+                f"line `{lacking[0]} 1` to it, and so for each", len(lacking))
+    ]  # fmt: skip

@@ -1,0 +1,78 @@
+"""The batches that training would make of a split: findings about them, and the table.
+
+Shapes: G groups.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairseq_dro import languages
+from fairseq_dro.data.groups import group_names
+from fairseq_dro.data.lines import Categories
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.doctor import length_checks
+from fairseq_dro.doctor.finding import Finding, Severity
+from fairseq_dro.doctor.language_table import LanguageRow, language_rows
+from fairseq_dro.doctor.run_settings import RunSettings
+from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.errors import UserError
+
+
+def planned_batches(
+    training: SplitSurvey, run: RunSettings, others: Sequence[Manifest]
+) -> tuple[list[Finding], list[LanguageRow]]:
+    """Findings about the batches of an epoch, and the table; without the corpora, no table.
+
+    Args:
+        others: the other splits, counted where they have languages.
+    """
+    manifest = training.manifest
+    seconds = manifest.n_samples / run.sample_rate
+    try:
+        groups = _groups(manifest, run)
+        counts = {
+            other.split: _counts(_groups(other, run)) for other in others if len(other.languages)
+        }
+    except UserError as error:
+        return [Finding("no_corpora", Severity.ERROR, str(error), "")], []
+    codes = groups.codes.astype(np.int64)
+
+    def planned(batch_seconds: float) -> tuple[np.ndarray, dict[str, float]]:
+        """[G] batches of an epoch, and how full they are by group."""
+        plan = dataclasses.replace(run, batch_seconds=batch_seconds).planner().plan(
+            manifest.n_samples, codes, epoch=1, multiple_of=run.multiple_of
+        )
+        if not plan.batches:  # all are longer than dataset.max_tokens
+            return np.zeros(len(groups.names), np.int64), {}
+        group_of_batch = codes[[batch[0] for batch in plan.batches]]
+        n_batches = np.bincount(group_of_batch, minlength=len(groups.names))
+        fill = plan.fill(manifest.n_samples, batch_seconds * run.sample_rate)
+        filled = np.bincount(group_of_batch, fill, len(groups.names)) / np.maximum(n_batches, 1)
+        return n_batches, {
+            name: float(x) for name, x, n in zip(groups.names, filled, n_batches) if n
+        }
+
+    n_batches, fills = planned(run.batch_seconds)
+    findings = length_checks.batches(
+        manifest, seconds, fills, lambda tried: planned(tried)[1], batch_seconds=run.batch_seconds
+    )
+    rows = language_rows(
+        training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts,
+        own_table=languages.own_table_of(manifest.folder),
+    )
+    return findings, rows
+
+
+def _groups(manifest: Manifest, run: RunSettings) -> Categories:
+    if run.group_by.value != "language":
+        manifest.require_corpora()
+    return group_names(manifest.languages, manifest.corpora, run.group_by)
+
+
+def _counts(groups: Categories) -> dict[str, int]:
+    counts = np.bincount(groups.codes, minlength=len(groups.names))
+    return dict(zip(groups.names, counts.tolist()))

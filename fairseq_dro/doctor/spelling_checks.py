@@ -1,0 +1,139 @@
+"""Findings about spelling: one word written with other units than elsewhere."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+
+from fairseq_dro.doctor.finding import (
+    SPOILS_FROM,
+    Finding,
+    Severity,
+    languages_of,
+    listed,
+    number_of,
+    places,
+)
+from fairseq_dro.doctor.scripts import alphabet_bits, is_in_disguise, strangers
+from fairseq_dro.doctor.split_survey import WORD_END, SplitSurvey, script_bits
+
+MOST_FOREIGN = 0.2
+"""Share of a language's words in another alphabet up to which it is written in its own."""
+EXAMPLES = 20  # findings whose details are worked out
+
+
+def normal_forms(survey: SplitSurvey) -> list[Finding]:
+    """Text that is not in Unicode's form NFC: one word, spelt with other units."""
+    rows = np.flatnonzero(~survey.is_composed)
+    if not len(rows):
+        return []
+    manifest = survey.manifest
+    details = [_first_decomposed(survey.text(row)) for row in rows[:EXAMPLES]]
+    return [
+        Finding(
+            "not_composed",
+            _by_share(survey, rows),
+            f"text that is not in Unicode form NFC: {number_of(len(rows), 'utterance')} of "
+            f"{manifest.split}{_mixed_with(survey, rows)}",
+            "write the labels again with unicodedata.normalize('NFC', text), as `fairseq-dro "
+            "prepare` does, and the dictionary from them",
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def look_alikes(survey: SplitSurvey) -> list[Finding]:
+    """Words with letters of two alphabets."""
+    rows = np.flatnonzero(survey.is_mixed)
+    if not len(rows):
+        return []
+    manifest = survey.manifest
+    details = [_first_mixed_word(survey.text(row)) for row in rows[:EXAMPLES]]
+    languages = languages_of(manifest, rows)
+    return [
+        Finding(
+            "look_alikes",
+            _by_share(survey, rows),
+            f"words with letters of two alphabets: {number_of(len(rows), 'utterance')} of "
+            f"{manifest.split}" + (f" ({listed(languages)})" if languages else ""),
+            "replace the stray letters by those of the language's alphabet, in all splits",
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def disguised_words(survey: SplitSurvey) -> list[Finding]:
+    """Whole words in look-alikes of another alphabet, in languages that are written in one."""
+    manifest, languages = survey.manifest, survey.manifest.languages
+    if not survey.has_foreign_word.any():
+        return []
+    scripts = script_bits(manifest)
+    is_of_one = survey.n_foreign_words <= MOST_FOREIGN * survey.n_words
+    rows, details = [], []
+    for row in np.flatnonzero(survey.has_foreign_word & is_of_one[languages.codes]).tolist():
+        script = int(scripts[languages.codes[row]])
+        words = [word for word in survey.text(row).split() if is_in_disguise(word, script)]
+        if words:
+            rows.append(row)
+            details.append(f"{words[0]!r} is {strangers(words[0])}")
+    if not rows:
+        return []
+    return [
+        Finding(
+            "disguised_word",
+            Severity.WARNING,
+            "words all in look-alikes of another alphabet than the language's: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split} "
+            f"({listed(languages_of(manifest, rows))})",
+            "replace their letters by those of the language's alphabet, in all splits",
+            len(rows),
+            places(manifest, rows, manifest.label_type, details),
+        )
+    ]
+
+
+def _by_share(survey: SplitSurvey, rows: np.ndarray) -> Severity:
+    """An error where a language has many of them, else a warning."""
+    languages = survey.manifest.languages
+    if not len(languages):
+        spoils = len(rows) >= SPOILS_FROM * len(survey.n_units)
+        return Severity.ERROR if spoils else Severity.WARNING
+    n_names = len(languages.names)
+    share = np.bincount(languages.codes[rows], minlength=n_names) / np.maximum(
+        np.bincount(languages.codes, minlength=n_names), 1
+    )
+    return Severity.ERROR if share.max() >= SPOILS_FROM else Severity.WARNING
+
+
+def _mixed_with(survey: SplitSurvey, rows: np.ndarray) -> str:
+    languages = survey.manifest.languages
+    if not len(languages):
+        return ""
+    counts = np.bincount(languages.codes[rows], minlength=len(languages.names))
+    totals = np.bincount(languages.codes, minlength=len(languages.names))
+    mixed = [
+        f"{languages.names[code]} {counts[code]} of {totals[code]}"
+        for code in np.argsort(-counts, kind="stable").tolist()
+        if counts[code]
+    ]
+    return f" ({listed(mixed)})"
+
+
+def _first_decomposed(text: str) -> str:
+    for word in text.split():
+        composed = unicodedata.normalize("NFC", word)
+        if composed != word:
+            codes = " ".join(f"U+{ord(letter):04X}" for letter in word)
+            return f"{word!r} is {codes}"
+    return repr(text)
+
+
+def _first_mixed_word(text: str) -> str:
+    for word in text.split():
+        bits = alphabet_bits(word)
+        if bits & (bits - 1):
+            return f"in {word!r}, {strangers(word)}"
+    return repr(text.replace(WORD_END, " "))
