@@ -71,6 +71,26 @@ def test_a_flac_that_does_not_say_how_long_it_is_is_rejected(tmp_path):
     assert (result.error, result.n_samples) == ("length unknown", 0)
 
 
+@pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
+def test_an_mp3_is_never_taken_for_shorter_than_it_is(tmp_path, mode):
+    path = tmp_path / "a.mp3"
+    loud = np.random.default_rng(1).standard_normal(32_000) / 5
+    samples = np.concatenate([loud, np.zeros(96_000)])  # decoders guess by the first bit rate
+    soundfile.write(path, samples, 32_000, format="MP3", bitrate_mode=mode, compression_level=0.5)
+    job = AudioJob(path, target=tmp_path / "a.flac")
+    (result,) = probe_all([job])
+    assert (result.error, result.seconds) == ("", 4.0)
+    whole = path.read_bytes()
+    tag = whole.index(b"Xing" if mode == "VARIABLE" else b"Info")
+    path.write_bytes(whole[whole.index(whole[:2], tag) :])  # as a program writes to a pipe
+    (result,) = probe_all([job])
+    if mode == "VARIABLE":
+        assert result.error == "length unknown" and "encode it again" in result.detail
+    else:
+        (done,) = convert_all([job])
+        assert done.error == "" and result.seconds == done.seconds == pytest.approx(4.0, abs=0.1)
+
+
 def test_a_file_that_was_cut_is_found_where_it_is_used_in_place(tmp_path):
     for name in ("a.flac", "b.wav"):
         path = write_audio(tmp_path / name, 3.0)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import soundfile
 
+from fairseq_dro.corpora.mp3 import has_unknown_length
 from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
@@ -32,7 +33,7 @@ CUT = "audio is shorter than its header says"
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
 _NO_ZIP_SLICES = (".wav", ".flac", ".ogg")  # else fairseq takes what follows a colon for a place
 _UNKNOWN_LENGTH = 2**40  # samples, two years; libsndfile gives 2**63 - 1 where a header has none
-_CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be an estimate
+_CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be off by some frames
 _WAV_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's log
 _UNKNOWN_BYTES = 0x7FFF0000  # and above: what programs write that stream a WAV
 
@@ -121,7 +122,13 @@ def _other_spelling(path: Path) -> str:
 def _open(audio: Path | ParquetAudio) -> soundfile.SoundFile:
     if isinstance(audio, Path):
         return soundfile.SoundFile(str(audio))
-    return soundfile.SoundFile(io.BytesIO(_row_group(audio.path, audio.row_group)[audio.row]))
+    return soundfile.SoundFile(io.BytesIO(_bytes_of(audio)))
+
+
+def _bytes_of(audio: Path | ParquetAudio) -> bytes:
+    if isinstance(audio, Path):
+        return audio.read_bytes()
+    return _row_group(audio.path, audio.row_group)[audio.row]
 
 
 @lru_cache(maxsize=1)
@@ -135,7 +142,9 @@ def _row_group(path: Path, group: int) -> list[bytes]:
 
 def _probe(job: AudioJob) -> AudioResult:
     with _open(job.audio) as file:
-        if file.frames >= _UNKNOWN_LENGTH:
+        if file.frames >= _UNKNOWN_LENGTH or (
+            file.format == "MP3" and has_unknown_length(_bytes_of(job.audio))
+        ):
             detail = f"{job.audio}: its header does not say how long it is; encode it again"
             return AudioResult(error=NO_LENGTH, detail=detail)
         seconds = file.frames / file.samplerate

@@ -1,6 +1,6 @@
 """Options that a recipe or a command line names and nothing knows.
 
-Names are those that are registered when it is asked: ``configuration`` registers this package first.
+Names are those that are registered by then: ``configuration`` registers this package before.
 """
 
 from __future__ import annotations
