@@ -45,7 +45,7 @@ def findings(capsys, clean, tiny_checkpoint):
     return examine
 
 
-@pytest.mark.parametrize("name", ["finetune_ctc_dro", "mms_group_dro"])
+@pytest.mark.parametrize("name", ["finetune_ctc_dro", "mms_group_dro.yaml"])
 def test_nothing_is_found_in_a_recipe(findings, name):
     assert findings(name=name) == (0, {})
 

@@ -159,6 +159,7 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
     name, *overrides = args.config_name
+    name = name.removesuffix(".yaml")  # as hydra
     found, findings = configuration.examine_configuration(
         folder, args.config_dir, name, overrides
     )
