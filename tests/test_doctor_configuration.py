@@ -50,6 +50,13 @@ def test_nothing_is_found_in_a_recipe(findings, name):
     assert findings(name=name) == (0, {})
 
 
+def test_a_launcher_is_chosen_as_for_training(findings):
+    assert findings("hydra/launcher=basic", "hydra.sweep.dir=runs") == (0, {})
+    status, found = findings("hydra/launcher=submitit_slum")
+    assert status == 1 and found["bad_configuration"]["what"].endswith("hydra/launcher/submitit_slum")
+    assert "install the plugin" in found["bad_configuration"]["mend"]
+
+
 def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
     text = (CONFIG / "finetune_ctc_dro.yaml").read_text()
     text = text.replace("  smoothing:", "  smothing:").replace("  num_workers:", "  n_workers:")

@@ -125,6 +125,8 @@ def _mend_of(what: str, key: str) -> str:
     group = re.match(r"Could not override '(\w+)'\. No match", what)
     if group:
         return f"write {group[1]}._name=NAME"
+    if what.startswith("Could not load hydra/"):
+        return "install the plugin that has it, or mend its name"
     if what.startswith("Could not append"):
         return "leave out the + before an option that is there already"
     if what.startswith("Could not override"):

@@ -49,7 +49,7 @@ def unknown_keys(
             found.append(_unknown(key, where, registered, f"{section}._name="))
     for key, where in keys:
         section, _, option = key.partition(".")
-        if section in NOT_OPTIONS or "@" in key:
+        if section.split("/")[0] in NOT_OPTIONS or "@" in key:  # hydra/launcher, too
             continue
         known = options_of(section, names.get(section, (None, ""))[0])
         if known is None and (section, where) not in told:
