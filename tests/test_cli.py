@@ -47,6 +47,9 @@ def test_a_random_checkpoint_is_a_function_of_its_seed_and_is_not_written_twice(
     written = paths[0].stat().st_mtime_ns
     assert main(["random-checkpoint", str(paths[0]), "--shape", "tiny"]) == 0
     assert "is there already" in capsys.readouterr().out
+    for other in (["--shape", "demo"], ["--shape", "tiny", "--seed", "2"]):
+        assert main(["random-checkpoint", str(paths[0]), *other]) == 2
+        assert "is there already and is not" in capsys.readouterr().err
     assert paths[0].stat().st_mtime_ns == written
     assert not list(tmp_path.glob("*.partial"))
 

@@ -9,6 +9,7 @@ carries the task keys that fairseq 0.12.2 does not know, so loading fails on it 
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -219,6 +220,15 @@ def write_random_checkpoint(
     }
     torch.save(state, os.fspath(path))
     return sum(weight.numel() for weight in network.parameters())
+
+
+def is_random_checkpoint(path: str | os.PathLike[str], *, shape: str, seed: int) -> bool:
+    """Whether the file was written with this shape and seed; False for whatever else it is."""
+    try:
+        cfg = torch.load(os.fspath(path), map_location="cpu", mmap=True, weights_only=True)["cfg"]
+        return (cfg["model"], cfg["common"]["seed"]) == (dict(SHAPES[shape]), seed)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+        return False
 
 
 def _with_defaults(dataclass_type: type, values: Mapping[str, Any]) -> Any:

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from fairseq_dro.errors import UserError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="file to write, such as random.pt")
@@ -18,10 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file unless it is there; the weights are a function of shape and seed."""
-    from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+    """Write the file unless it is there; the weights are a function of shape and seed.
+
+    Raises:
+        UserError: another file is there.
+    """
+    from fairseq_dro.models.random_checkpoint import is_random_checkpoint, write_random_checkpoint
 
     if args.out.exists():
+        if not is_random_checkpoint(args.out, shape=args.shape, seed=args.seed):
+            raise UserError(
+                f"{args.out} is there already and is not the random checkpoint of --shape "
+                f"{args.shape} --seed {args.seed}: name another file, or remove it."
+            )
         sys.stdout.write(f"{args.out} is there already.\n")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
