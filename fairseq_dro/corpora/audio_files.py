@@ -132,6 +132,12 @@ def _bytes_of(audio: Path | ParquetAudio) -> bytes:
 
 
 @lru_cache(maxsize=1)
+def _has_unknown_length(audio: Path | ParquetAudio) -> bool:
+    """One is kept: all parts of a long file are asked about in turn."""
+    return has_unknown_length(_bytes_of(audio))
+
+
+@lru_cache(maxsize=1)
 def _row_group(path: Path, group: int) -> list[bytes]:
     """The encoded audio of one row group; one is kept, so jobs come in the order of the file."""
     from fairseq_dro.corpora.ml_superb_parquet import open_parquet
@@ -143,7 +149,7 @@ def _row_group(path: Path, group: int) -> list[bytes]:
 def _probe(job: AudioJob) -> AudioResult:
     with _open(job.audio) as file:
         if file.frames >= _UNKNOWN_LENGTH or (
-            file.format == "MP3" and has_unknown_length(_bytes_of(job.audio))
+            file.format == "MP3" and _has_unknown_length(job.audio)
         ):
             detail = f"{job.audio}: its header does not say how long it is; encode it again"
             return AudioResult(error=NO_LENGTH, detail=detail)
