@@ -43,6 +43,8 @@ SPREADS = {
     "sd 0.10": lambda draw, n: np.clip(draw.normal(0.30, 0.10, n), 0.02, 1),
     "long tail": lambda draw, n: np.clip(draw.lognormal(np.log(0.2), 0.5, n), 0.01, 0.9),
     "one outlier": lambda draw, n: np.append(np.clip(draw.normal(0.15, 0.03, n - 1), 0.02, 1), 0.6),
+    "two levels": lambda draw, n: np.where(np.arange(n) < n // 2, 0.3, 0.1),
+    "levelled top": lambda draw, n: np.clip(draw.normal(0.25, 0.08, n), 0.02, 0.25),
 }
 
 

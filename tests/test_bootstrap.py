@@ -191,6 +191,22 @@ def test_a_long_tail_of_bad_languages_is_not_drawn_in() -> None:
     assert hits >= 52 and below <= 4, (hits, below)
 
 
+def test_languages_level_at_the_top_are_not_taken_for_one_that_is_worse() -> None:
+    """Equal languages at the top are what group DRO strives for.
+
+    The posterior of the true rates alone holds the worst and the gap in none of these data sets.
+    """
+    draw = np.random.default_rng(11)
+    true = np.repeat([0.1, 0.3], [20, 20])
+    n_data_sets, hits = 60, dict.fromkeys(("worst", "worst_15", "gap", "sd", "gini", "cvar_10"), 0)
+    for seed in range(n_data_sets):
+        blocks = _utterances(draw, true, 60)
+        results = disparity_intervals(blocks, sampling_noise(blocks, 300, seed), seed)
+        for name in hits:
+            hits[name] += results[name].low <= disparity.MEASURES[name](true) <= results[name].high
+    assert min(hits.values()) / n_data_sets >= 0.75, hits
+
+
 @pytest.mark.parametrize("n_languages", [2, 3, 17])
 def test_drawn_true_rates_lie_about_what_much_data_show(n_languages: int) -> None:
     true = np.linspace(0.1, 0.5, n_languages)
@@ -280,6 +296,17 @@ def test_where_no_difference_is_shown_no_interval_contradicts_that_of_the_mean()
     for name in ("worst", "cvar_10", "p90"):
         assert results[name].low <= mean.low and results[name].high >= mean.high, name
     assert all(results[name].low == 0 for name in ("gap", "sd", "gini"))
+
+
+def test_what_never_varies_has_the_noise_of_one_error() -> None:
+    """Nothing is written in a language: its CER is 1 in every utterance, and no luck."""
+    blocks = make_blocks(
+        ["a"] * 6 + ["b"] * 6 + ["c"] * 6, [9, 14, 20, 8, 9, 11] + [1, 5, 0, 4, 2, 3] * 2,
+        [9, 14, 20, 8, 9, 11] + [20] * 12,
+    )  # fmt: skip
+    noise = sampling_noise(blocks, 500)
+    deviations = 2 * noise.roots * np.sqrt(noise.variances)
+    assert deviations[0] == pytest.approx(1 / 71, rel=0.01) and deviations[1] > 2 / 120
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:

@@ -4,15 +4,24 @@ A percentile interval of replicates is wrong here, as disparity numbers are bias
 worst is the worst true rate plus luck, and a replicate adds luck once more. With 143 languages of
 60 utterances the percentile interval of the standard deviation covers the truth in 4 % of cases,
 where the true deviation is 0.05. The interval is therefore that of the true rates, see
-``true_rates``; the null band and the interval of the mean are of bootstrap replicates. In 672 cases
-that were simulated (``scripts/benchmark_intervals.py``) it covers the truth in 95.8 % of data sets
-at the median and in 93 % or more in 632 cases; the lowest, 87.5 %, is the gap of 143 languages that
-differ less than their noise.
+``true_rates``; the null band and the interval of the mean are of bootstrap replicates.
+
+Where many languages tie, as at the top of a run that group DRO has levelled, the true rates of one
+smooth distribution are not enough: the worst of 143 languages at two levels was held in no data
+set. So the lower end is never above what the largest possible luck leaves: the observed number less
+the bias that a bootstrap sees, times TIE_LIMIT (``paired``; once for the standard deviation, which
+is smooth), less its standard errors. This makes intervals by a quarter to a half longer than need
+be where languages lie apart.
+
+In 864 simulated cases (``scripts/benchmark_intervals.py --data-sets 100``) the interval covers the
+truth in 97 % of data sets on average and in 93 % or more in 784 cases; the lowest, 78 %, is the
+90th percentile of 143 languages that stand at two levels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +29,13 @@ import numpy as np
 from fairseq_dro.scoring.bootstrap import Blocks
 from fairseq_dro.scoring.disparity import MEASURES, WORST_K
 from fairseq_dro.scoring.intervals import LEVEL
+from fairseq_dro.scoring.paired import TIE_LIMIT
 from fairseq_dro.scoring.sampling_noise import Noise
 from fairseq_dro.scoring.true_rates import draw_true_rates
 
 _ROUNDING = 1e-12
 _SPREADS = ("gap", "sd", "gini")  # are 0 where all languages are alike
+_SMOOTH = ("sd",)  # also where rates tie
 
 
 class Disparity(NamedTuple):
@@ -64,8 +75,9 @@ def disparity_intervals(
     observed = blocks.rates
     truth = draw_true_rates(noise, len(noise.draws), seed)
     null = noise.rates(np.sqrt(_pooled_rate(blocks)) + noise.draws)
-    means = noise.rates(noise.roots + noise.draws, copies=2).mean(axis=-1)
-    lowest_mean, highest_mean = np.quantile(means, tails)
+    replicates = noise.rates(noise.roots + noise.draws, copies=2)
+    lowest_mean, highest_mean = np.quantile(replicates.mean(axis=-1), tails)
+    reach = NormalDist().inv_cdf(tails[1])
     results = {}
     for name, measure in measures.items():
         value = float(measure(observed))
@@ -75,11 +87,13 @@ def disparity_intervals(
             continue
         null_low, null_high = (float(end) for end in np.quantile(measure(null), tails))
         low, high = (float(end) for end in np.quantile(measure(truth), tails))
+        drawn = measure(replicates)
+        luck = float(drawn.mean() - value) * (1.0 if name in _SMOOTH else TIE_LIMIT)
+        lowest = 0.0 if name in _SPREADS else float(lowest_mean)  # no difference at all
+        low = min(low, max(lowest, value - luck - reach * float(drawn.std())))
         if value <= null_high + _ROUNDING:
-            if name in _SPREADS:
-                low = 0.0
-            else:
-                low, high = min(low, float(lowest_mean)), max(high, float(highest_mean))
+            low = min(low, lowest)
+            high = high if name in _SPREADS else max(high, float(highest_mean))
         results[name] = Disparity(value, low, high, null_low, null_high)
     return results
 

@@ -49,7 +49,7 @@ from fairseq_dro.scoring import student_t
 CONFIDENCE = 0.95
 N_REPLICATES = 2000
 MOST_BLOCKS = 256  # a language's blocks are pooled to so many before they are drawn: same variance
-_TIE_LIMIT = 1 / (np.sqrt(2) - 1)  # of all bias to the bias that the bootstrap sees
+TIE_LIMIT = 1 / (np.sqrt(2) - 1)  # of all bias to the bias that the bootstrap sees
 
 Functional = Callable[[np.ndarray], np.ndarray]  # rates [..., G] -> [...]
 
@@ -263,7 +263,7 @@ def _difference(
         degrees = np.where(np.isnan(sampling), np.nan, np.minimum(degrees, 1e6))
         standard_error = np.sqrt(variance)
         t = student_t.quantile(CONFIDENCE, degrees) * standard_error
-        corrected = estimate - _TIE_LIMIT * bias
+        corrected = estimate - TIE_LIMIT * bias
         nearest = np.minimum(np.abs(estimate), np.abs(corrected))
         nearest = np.where(estimate * corrected <= 0, 0.0, nearest)
         statistic = np.where(nearest == 0, 0.0, nearest / standard_error)
