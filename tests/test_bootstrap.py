@@ -298,7 +298,7 @@ def test_where_no_difference_is_shown_no_interval_contradicts_that_of_the_mean()
     assert all(results[name].low == 0 for name in ("gap", "sd", "gini"))
 
 
-def test_what_never_varies_has_the_noise_of_one_error() -> None:
+def test_what_never_varies_has_the_noise_of_one_error_at_most() -> None:
     """Nothing is written in a language: its CER is 1 in every utterance, and no luck."""
     blocks = make_blocks(
         ["a"] * 6 + ["b"] * 6 + ["c"] * 6, [9, 14, 20, 8, 9, 11] + [1, 5, 0, 4, 2, 3] * 2,

@@ -47,10 +47,10 @@ def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
     dispersion[known] = (variances * lengths)[known] / blocks.rates[known]
     common = np.average(dispersion, weights=own) if known.any() else blocks.one_error
     dispersion = (own * dispersion + SHRINKAGE_BLOCKS * common) / (own + SHRINKAGE_BLOCKS)
-    # what never varies lies at a bound, such as 1 where nothing is written: one error, then
+    # what never varies lies at a bound, such as 1 where nothing is written: one error at most
     constant = (variances == 0) & (blocks.rates > 0) & (blocks.n_blocks >= FEWEST_BLOCKS)
     one = blocks.one_error**2 / (lengths * np.where(constant, blocks.rates, 1.0))
-    dispersion = np.where(constant, one, dispersion)
+    dispersion = np.where(constant, np.minimum(one, dispersion), dispersion)
     variances = dispersion / (4 * lengths)
     replicates = np.nan_to_num(replicate_rates(blocks, n_replicates, seed), nan=0.0)
     draws = np.sqrt(replicates + variances)
