@@ -196,7 +196,7 @@ def test_a_run_that_still_goes_on_and_was_not_decoded_has_its_validation_numbers
         history.write('{"format": 1, "update": 1100, "langu')  # being written, or cut by a kill
     source, markdown = report(run)
     text = Page(source).says
-    assert "1,000 of 5,000 updates · still going" in text
+    assert "1,000 of 5,000 updates · going (last sign of life" in text
     assert "test split has not been decoded yet" in text and "| kat Georgian" in markdown
 
 

@@ -31,7 +31,7 @@ from fairseq_dro.report.training_log import read_training_log
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import SAME, verdicts
 from fairseq_dro.scoring.paired import difference_by_language
-from tests.planted_runs import many_languages, plant_decoding, plant_training, write_log
+from tests.planted_runs import many_languages, plant_decoding, write_log
 
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
 
@@ -118,15 +118,6 @@ def test_time_between_two_starts_is_no_training_time(tmp_path):
     log = read_training_log(tmp_path / "log")
     assert (log.wall_seconds, log.n_starts, log.last_update) == (900.0, 2, 15)
     assert not log.finished and log.validations == {}
-
-
-def test_a_run_is_still_going_until_its_files_are_silent(tmp_path):
-    run = read_training_run(plant_training(tmp_path / "run", ["deu", "kat"], updates=200))
-    assert run.state() == "finished"
-    run.log.finished, run.config["optimization"]["max_update"] = False, 400
-    written = (tmp_path / "run" / "history.jsonl").stat().st_mtime
-    assert run.state(written + 60) == "still going"
-    assert run.state(written + 3600) == "stopped"
 
 
 def test_a_fingerprint_knows_the_data_and_not_their_place(tmp_path):

@@ -3,7 +3,8 @@
     {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0,
      "command": ["/venv/bin/fairseq-hydra-train", "--config-dir", ...],
      "program": ["/venv/bin/python", "/venv/bin/fairseq-hydra-train"], "folder": "...",
-     "workers": 2, "environment": {"CUDA_VISIBLE_DEVICES": "0,1", ...},
+     "process": {"host": "node7", "pid": 4711, ...}, "workers": 2,
+     "environment": {"CUDA_VISIBLE_DEVICES": "0,1", ...},
      "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
      "git": {"commit": "44c01af...", "changed": false}, "devices": ["cpu"],
      "data": {"folder": "...", "splits": {"train": {"utterances": 1401, "sha256": "..."}, ...},
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.report.history import append_record
+from fairseq_dro.report.process import this_process
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ def collect(
         "command": list(sys.argv),
         "program": _program(),
         "folder": _typed_in(),
+        "process": this_process(),
         "workers": _n_workers(),
         "environment": {
             name: os.environ[name] for name in (*ENVIRONMENT, *LAUNCHER) if name in os.environ

@@ -15,6 +15,7 @@ from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.sections.checkpoints import checkpoints_section
 from fairseq_dro.report.sections.confounds import confounds_section
 from fairseq_dro.report.sections.cost import cost_section
@@ -126,7 +127,7 @@ def _subtitle(data: ReportData) -> str:
         parts.append(counted(len(data.codes), "language"))
     if run.updates:
         planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
-        parts += [f"{run.updates:,}{planned} updates", run.state()]
+        parts += [f"{run.updates:,}{planned} updates", state_of(run)]
     if data.baselines:
         parts.append("against " + ", ".join(other.name for other in data.baselines))
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

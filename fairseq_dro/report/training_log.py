@@ -19,15 +19,22 @@ from pathlib import Path
 _LINE = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+\]\[([^\]]+)\]\[\w+\] - (.*)")
 _TRAINING = ("train", "train_inner")
 _START = "{'_name': None, 'common':"  # fairseq_cli/train.py:58 logs the configuration first
+_BEGUN = "Start iterating over samples"
 _END = "done training in"
+_PLANNED = re.compile(r"'max_update': (\d+)")
+_STOPPED = re.compile(r"stopped as asked at update (\d+)[^;]*; (.+)")  # compat/preemption.py
 
 
 @dataclass
 class TrainingLog:
-    """What the log of one run says, over all its starts.
+    """What the log of one run says, over all its starts that trained.
 
     Attributes:
         n_starts: how often training was started; above 1 after a kill.
+        waits: whether the last start has made no update: it was refused, or has yet to begin.
+        planned_updates: ``optimization.max_update`` of the last start that trained, or 0.
+        stopped_at: the update at which the last start stopped as it was asked to.
+        how_to_go_on: what it said then.
         wall_seconds: between the first and the last line of each start, summed.
         last_update: highest update that any line tells of.
         finished: whether the last start came to its end.
@@ -38,6 +45,10 @@ class TrainingLog:
     wall_seconds: float = 0.0
     last_update: int = 0
     finished: bool = False
+    waits: bool = False
+    planned_updates: int = 0
+    stopped_at: int | None = None
+    how_to_go_on: str = ""
     first_time: str = ""
     last_time: str = ""
     validations: dict[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -47,24 +58,34 @@ def read_training_log(path: Path) -> TrainingLog:
     """Read a log of any length line by line; what cannot be read is passed over."""
     log = TrainingLog()
     start = latest = None
+    planned = 0
     with open(path, encoding="utf-8", errors="replace") as stream:
         for line in stream:
             match = _LINE.match(line)
             if match is None:
                 continue
-            time = datetime.fromisoformat(match[1])
-            if match[3].startswith(_START) and match[2] == "fairseq_cli.train":
-                log.wall_seconds += _between(start, latest)
-                log.n_starts += 1
-                log.finished = False
-                start = time
+            time, logger, message = datetime.fromisoformat(match[1]), match[2], match[3]
+            if message.startswith(_START) and logger == "fairseq_cli.train":
+                if not log.waits:
+                    log.wall_seconds += _between(start, latest)
+                log.waits, start = True, time
+                planned = int((_PLANNED.search(message) or (0, 0))[1])
             start = start or time
             latest = time
             log.first_time = log.first_time or match[1]
             log.last_time = match[1]
-            log.finished = log.finished or match[3].startswith(_END)
-            _take(log, match[2], match[3])
-    log.wall_seconds += _between(start, latest)
+            made_updates = _take(log, logger, message)
+            if log.waits and (made_updates or message.startswith(_BEGUN)):
+                log.waits, log.finished, log.stopped_at = False, False, None
+                log.planned_updates = planned
+                log.n_starts += 1
+            if message.startswith(_END):
+                log.finished, log.waits = True, False
+            stopped = _STOPPED.match(message)
+            if stopped:
+                log.stopped_at, log.how_to_go_on = int(stopped[1]), stopped[2]
+    if not log.waits:
+        log.wall_seconds += _between(start, latest)
     log.n_starts = max(log.n_starts, int(start is not None))
     return log
 
@@ -73,18 +94,20 @@ def _between(start: datetime | None, end: datetime | None) -> float:
     return (end - start).total_seconds() if start and end else 0.0
 
 
-def _take(log: TrainingLog, logger: str, message: str) -> None:
+def _take(log: TrainingLog, logger: str, message: str) -> bool:
+    """Keep what one line tells; whether it tells of updates."""
     numbers = _numbers(logger, message)
     update = int(numbers.get("num_updates", 0))
     log.last_update = max(log.last_update, update)
     if not update or logger in _TRAINING or "loss" not in numbers:
-        return
+        return update > 0
     row = {"update": float(update), "loss": numbers["loss"]}  # bits, as fairseq logs it
     row.update({key: numbers[key] / 100 for key in ("uer", "cer", "wer") if key in numbers})
     kept = log.validations.setdefault(logger, [])
     while kept and kept[-1]["update"] >= update:  # an earlier start's, which a later one repeats
         kept.pop()
     kept.append(row)
+    return True
 
 
 def _numbers(logger: str, message: str) -> dict[str, float]:

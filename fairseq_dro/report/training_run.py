@@ -8,7 +8,6 @@ whatever has been written so far.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +27,6 @@ from fairseq_dro.report.training_log import TrainingLog, read_training_log
 from fairseq_dro.scoring.records import Record
 
 LOG_FILE = "hydra_train.log"
-_SILENT_SECONDS = 900  # a log untouched for longer belongs to no run that is still going
 
 
 @dataclass
@@ -86,8 +84,15 @@ class TrainingRun:
 
     @property
     def planned_updates(self) -> int:
-        """``optimization.max_update``; 0 where it is not known."""
-        return int((self.config.get("optimization") or {}).get("max_update") or 0)
+        """``optimization.max_update`` of the last start that trained; 0 where it is not known."""
+        stored = (self.config.get("optimization") or {}).get("max_update")
+        return self.log.planned_updates or int(stored or 0)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run saved them."""
+        save_dir = (self.config.get("checkpoint") or {}).get("save_dir")
+        return self.folder / str(save_dir or "checkpoints")
 
     @property
     def final_q(self) -> dict[str, float]:
@@ -136,15 +141,6 @@ class TrainingRun:
             return read_manifest(self.data, split, labels, languages_required=False)
         except UserError:
             return None
-
-    def state(self, now: float | None = None) -> str:
-        """``finished``, ``still going`` or ``stopped``, as far as the files tell."""
-        if self.log.finished or 0 < self.planned_updates <= self.updates:
-            return "finished"
-        files = [self.folder / name for name in (LOG_FILE, HISTORY_FILE, GROUP_WEIGHTS_FILE)]
-        latest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
-        now = time.time() if now is None else now
-        return "still going" if now - latest < _SILENT_SECONDS else "stopped"
 
 
 def read_training_run(folder: str | Path, results: str = RESULTS) -> TrainingRun:

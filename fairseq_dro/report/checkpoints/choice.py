@@ -169,7 +169,7 @@ def _wobble(updates: Sequence[int], values: Sequence[float]) -> float:
 def _kept_file(
     run: TrainingRun, update: int, saved: Mapping[int, str], *, is_best: bool, is_last: bool
 ) -> Path | None:
-    folder = run.folder / str((run.config.get("checkpoint") or {}).get("save_dir") or "checkpoints")
+    folder = run.checkpoints
     places = sorted(folder.glob(f"checkpoint_*_{update}.pt"))
     if update in saved:
         name = saved[update]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, counted, duration
 from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.training_run import TrainingRun
 
 
@@ -11,7 +12,7 @@ def cost_section(data: ReportData) -> Section:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
-        ("state", [run.state() if run.updates else MISSING for run in data.runs]),
+        ("state", [state_of(run) if run.updates else MISSING for run in data.runs]),
         ("updates", [_updates(run) for run in data.runs]),
         ("epochs", [_epochs(run) for run in data.runs]),
         ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"

@@ -38,6 +38,14 @@ def reproduction_section(data: ReportData, recipe: Path | None = None) -> Sectio
             section.blocks.append(
                 Paragraph(f"Not recorded: {', '.join(command.unknown)}.", small=True)
             )
+    if run.log.waits and run.updates:
+        section.blocks.append(
+            Paragraph(
+                "The last start has made no update (refused, or not that far yet), and .hydra "
+                "holds its configuration: the settings below are its own, not those of the "
+                f"{counted(run.updates, 'update')} before."
+            )
+        )
     section.blocks += _settings(run, recipe)
     for baseline in data.baselines:
         section.blocks += _against(run, baseline)
