@@ -181,7 +181,8 @@ def test_language_and_corpus_make_a_group(
     assert state["task_state"]["groups"] == tuple(GROUPS)
     regrouped = train_command(two_corpora, tiny_checkpoint, optimization__max_update=8)
     done = command_server.run(regrouped, run, check=False)
-    assert done.returncode != 0 and "error: " in done.stdout and "ell/mls" in done.stdout
+    assert done.returncode == 2
+    assert "error: The checkpoint was trained with task.group_by=language_and_corpus" in done.stdout
 
 
 def test_a_language_scored_without_spaces_is_so_in_each_corpus(two_corpora):

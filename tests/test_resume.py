@@ -244,6 +244,59 @@ def test_an_erm_run_can_be_the_start_of_ctc_dro(
     assert saved["extra_state"]["train_iterator"]["group_dro"]["groups"] == ["deu", "ell", "fra"]
 
 
+@pytest.mark.parametrize("accept", ["false", "true"])
+def test_no_run_changes_its_objective_half_way(
+    tiny_data, tiny_checkpoint, tmp_path, command_server, accept
+):
+    """Nor what a group is; accepting other data does not accept another objective."""
+    options = {"optimization__max_update": 3, "criterion__objective": "erm"}
+    command_server.run(train_command(tiny_data, tiny_checkpoint, **options), tmp_path)
+    before = (tmp_path / LAST).read_bytes()
+    for option, then, now in (
+        ("criterion.objective", "erm", "ctc_dro"),
+        ("task.group_by", "language", "language_and_corpus"),
+    ):
+        data = tiny_data
+        if option == "task.group_by":
+            data = copy_of(tiny_data, tmp_path / "data")
+            for split in ("train", "valid", "test"):
+                n = len((data / f"{split}.lang").read_text().splitlines())
+                (data / f"{split}.corpus").write_text("one\n" * n)
+        changed = options | {
+            "optimization__max_update": 5, option.replace(".", "__"): now,
+            "task__accept_changed_data": accept,
+        }
+        again = command_server.run(
+            train_command(data, tiny_checkpoint, **changed), tmp_path, check=False
+        )
+        assert again.returncode == 2, again.stdout[-2000:]
+        *_, sentence = again.stdout.rstrip().splitlines()
+        assert sentence.startswith(f"error: The checkpoint was trained with {option}={then} ")
+        assert "checkpoint.finetune_from_model" in sentence and "hydra.run.dir" in sentence
+    assert (tmp_path / LAST).read_bytes() == before
+
+
+def test_another_objective_may_take_the_weights_with_everything_else_reset(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
+    """And the options of an update rule may change in a run."""
+    erm = {"optimization__max_update": 3, "criterion__objective": "erm"}
+    command_server.run(train_command(tiny_data, tiny_checkpoint, **erm), tmp_path / "erm")
+    reset = {f"checkpoint__reset_{part}": "true"
+             for part in ("optimizer", "lr_scheduler", "meters", "dataloader")}
+    dro = {"optimization__max_update": 2}
+    command_server.run(
+        train_command(
+            tiny_data, tiny_checkpoint, checkpoint__restore_file=tmp_path / "erm" / LAST,
+            **reset, **dro,
+        ),
+        tmp_path / "dro",
+    )
+    changed = {"criterion__step_size": 0.02, "optimization__max_update": 4}
+    command_server.run(train_command(tiny_data, tiny_checkpoint, **changed), tmp_path / "dro")
+    assert load(tmp_path / "dro" / LAST)["optimizer_history"][-1]["num_updates"] == 4
+
+
 def test_a_finished_run_started_again_stays_as_it_is(
     tiny_data, tiny_checkpoint, tmp_path, command_server
 ):

@@ -297,10 +297,14 @@ def test_losses_in_another_unit_are_dropped_and_q_is_kept(caplog):
 
 
 def test_a_state_of_the_first_version_is_read():
-    """Its checkpoints lack the seconds of audio."""
+    """Its checkpoints lack the seconds of audio, and what they were trained as."""
     saved = moved_state().state_dict() | {"version": 1}
-    del saved["audio_seconds"], saved["loss_unit"]
-    state = GroupDroState(["a", "b", "c"], CtcDro(1e-3, 0.5), "all_groups_seen")
+    del saved["audio_seconds"], saved["loss_unit"], saved["trained_as"]
+    state = GroupDroState(
+        ["a", "b", "c"], CtcDro(1e-3, 0.5), "all_groups_seen",
+        trained_as={"criterion.objective": "ctc_dro"},
+    )
+    state.require_trained_alike(saved)
     state.load_state_dict(saved)
     assert state.q.tolist() == saved["q"] and (state.audio_seconds == 0).all()
 

@@ -83,6 +83,10 @@ class GroupDroCtcCriterion(FairseqCriterion):
             str(cfg.update_when),
             newest_share=cfg.newest_share,
             loss_unit=loss_unit,
+            trained_as={
+                "criterion.objective": str(cfg.objective),
+                "task.group_by": str(task.cfg.group_by),
+            },
         )
         self._weights_of = None
         task.attach_group_state(self.state, cfg)

@@ -6,7 +6,7 @@ criterion's buffers are never saved, ``trainer.py:396``, and ``task.state`` is n
 
 What a resume finds changed
     - nothing: it goes on at the next batch, exactly;
-    - the dictionary: refused, always;
+    - the dictionary, the objective, what a group is: refused, always;
     - languages, their order, the manifest, the number of workers, or, inside an epoch, how its
       batches are planned: refused with the values then and now, unless
       ``task.accept_changed_data=true``. Then weights, optimizer and q stay; q is mapped by name; an
@@ -135,8 +135,8 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         """Continue at the saved batch, with the saved q; see the head of this file.
 
         Raises:
-            UserError: the dictionary changed, or something else and ``accept_changed_data`` is not
-                set.
+            UserError: the dictionary or the objective changed, or something else and
+                ``accept_changed_data`` is not set.
         """
         state = dict(state_dict)
         if state.get("units_checksum", self.units_checksum) != self.units_checksum:
@@ -145,6 +145,8 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
                 "order, than the checkpoint was trained with, so its outputs would change their "
                 "meaning: put the dictionary back that it was trained with."
             )
+        if self.group_state is not None:
+            self.group_state.require_trained_alike(state.get("group_dro", {}))
         changes = self._changes_since(state)
         if changes and not self.accept_changed_data:
             raise UserError(self._refusal(changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -15,7 +15,7 @@ from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 2  # version 1 lacked audio_seconds and loss_unit
+STATE_VERSION = 3  # version 1 lacked audio_seconds and loss_unit, version 2 trained_as
 _ARRAYS = ("q", "pending_loss", "pending_count", "last_loss", "audio_seconds")
 
 
@@ -40,6 +40,7 @@ class GroupDroState:
             gamma new, 0 < gamma <= 1; 1 is the last loss alone (DoReMi), 0.1 Sagawa's code.
         loss_unit: what the group losses are measured in, in words; losses in another unit are not
             taken over from a checkpoint.
+        trained_as: option -> value of what q is about, which no run may change half-way.
 
     Attributes:
         groups: G names, in the order of the dense group index.
@@ -63,12 +64,14 @@ class GroupDroState:
         *,
         newest_share: float = 0.1,
         loss_unit: str = "",
+        trained_as: Mapping[str, str] | None = None,
     ) -> None:
         self.groups = tuple(groups)
         self.rule = rule
         self.update_when = UpdateWhen(update_when)
         self.newest_share = newest_share
         self.loss_unit = loss_unit
+        self.trained_as = dict(trained_as or {})
         n_groups = len(self.groups)
         self.q = rule.start(n_groups)
         self.sampling_share = np.full(n_groups, 1 / n_groups)
@@ -136,7 +139,25 @@ class GroupDroState:
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
             "n_moves": self.n_moves,
             "loss_unit": self.loss_unit,
+            "trained_as": self.trained_as,
         }
+
+    def require_trained_alike(self, state: Mapping[str, Any]) -> None:
+        """Refuse a ``state_dict()`` of another objective, or of groups of another kind.
+
+        Raises:
+            UserError: the first option of ``trained_as`` that had another value; a state that lacks
+                it passes.
+        """
+        for option, value in self.trained_as.items():
+            then = state.get("trained_as", {}).get(option, value)
+            if then != value:
+                raise UserError(
+                    f"The checkpoint was trained with {option}={then} and this command says "
+                    f"{value}, which would be two runs in one history: type {option}={then} to go "
+                    "on, or name another hydra.run.dir, where "
+                    "checkpoint.finetune_from_model=CHECKPOINT starts from these weights."
+                )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()`` exactly.
