@@ -30,6 +30,12 @@ def find_records(path: str | Path, results: str = RESULTS) -> Path:
         for place in places:
             if place.is_file():
                 return place
+        found = decoded_folders(path)
+        if found:
+            raise UserError(
+                f"{places[1]} does not exist, but there are records in {', '.join(found)}: name "
+                f"one of these, as `--results {found[0]}` or `{path / found[0]}`."
+            )
         raise UserError(
             f"{path} holds no records: neither {places[0]} nor {places[1]} exists; decode with "
             f"`fairseq-dro-infer ... decoding.results_path={places[1].parent}`, or name the file."
@@ -39,6 +45,11 @@ def find_records(path: str | Path, results: str = RESULTS) -> Path:
             f"{path} does not exist: expected a file of records, a results folder or a run folder."
         )
     return path
+
+
+def decoded_folders(folder: str | Path) -> list[str]:
+    """Names of the folders below a run's that hold records."""
+    return sorted(path.parent.name for path in Path(folder).glob(f"*/{RECORDS_FILE}"))
 
 
 def iterate_lines(path: Path) -> Iterator[tuple[int, str]]:

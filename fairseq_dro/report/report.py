@@ -11,7 +11,7 @@ from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import Section, counted
 from fairseq_dro.report.constant_guess import constant_guesses
-from fairseq_dro.report.record_file import RECORDS_FILE
+from fairseq_dro.report.record_file import RECORDS_FILE, decoded_folders
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
@@ -52,15 +52,17 @@ def read_report_data(
         UserError: see ``read_training_run``; the folder of results that was asked for is not there;
             or a baseline was decoded on other utterances.
     """
-    run = read_training_run(folder, results)
+    run = _read(folder, results)
     if results != RESULTS and not run.utterances:
+        there = decoded_folders(folder)
         raise UserError(
             f"{folder / results / RECORDS_FILE} does not exist: name a folder below the run's that "
-            "fairseq-dro-infer wrote with decoding.results_path."
+            "fairseq-dro-infer wrote with decoding.results_path"
+            + (f" (there are records in {', '.join(there)})." if there else ".")
         )
-    others = [read_training_run(path, results) for path in baselines]
+    others = [_read(path, results, like=run.results) for path in baselines]
     _tell_apart([run, *others])
-    data = ReportData(run, others)
+    data = ReportData(run, others, results=results)
     by_corpus = data.group_by is GroupBy.LANGUAGE_AND_CORPUS
     scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
     for one, scored in zip(data.runs, scores):
@@ -105,6 +107,21 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
     )
 
 
+def _read(folder: Path, results: str, like: str = "") -> TrainingRun:
+    """A run; where it has no ``decode_test``, and no other was asked for, with records of another
+    choice of checkpoint: as `like`, else as the run chose ``checkpoint_best.pt``, else the first.
+    """
+    if results != RESULTS or (folder / results / RECORDS_FILE).exists():
+        return read_training_run(folder, results)
+    names = [name for name in decoded_folders(folder) if name.startswith(f"{RESULTS}_")]
+    if not names:
+        return read_training_run(folder, results)
+    run = read_training_run(folder, names[0])
+    metric = (run.config.get("checkpoint") or {}).get("best_checkpoint_metric") or "loss"
+    chosen = next((name for name in (like, f"{RESULTS}_{metric}") if name in names), names[0])
+    return run if chosen == names[0] else read_training_run(folder, chosen)
+
+
 def _constant_guess(data: ReportData) -> dict[str, float]:
     """See ``constant_guesses``; empty where the training texts are not at hand."""
     manifest = data.run.training_manifest
@@ -129,7 +146,11 @@ def _subtitle(data: ReportData) -> str:
         planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
         parts += [f"{run.updates:,}{planned} updates", state_of(run)]
     if data.baselines:
-        parts.append("against " + ", ".join(other.name for other in data.baselines))
+        names = [
+            other.name + (" (not decoded)" if data.scores and not scores else "")
+            for other, scores in zip(data.baselines, data.baseline_scores)
+        ]
+        parts.append("against " + ", ".join(names))
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return " · ".join([*parts, f"report of {made}"])
 

@@ -12,6 +12,7 @@ from typing import Any
 from fairseq_dro.data.groups import GroupBy, group_names, language_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.languages import known_languages, name_of
+from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.training_run import TrainingRun
 
@@ -33,6 +34,7 @@ class ReportData:
         scores: of the run; None before its test split was decoded.
         baseline_scores: of each baseline, likewise.
         verdicts: against each baseline by group (see ``verdicts``), empty where none was made.
+        results: the folder of records that was asked for; a run's own may be another.
         constant_guess: CER of the best constant string by group, empty where it is not known.
     """
 
@@ -42,6 +44,7 @@ class ReportData:
     baseline_scores: Sequence[RunScores | None] = field(default_factory=list)
     verdicts: Sequence[Mapping[str, str]] = field(default_factory=list)
     constant_guess: Mapping[str, float] = field(default_factory=dict)
+    results: str = RESULTS
 
     @property
     def runs(self) -> list[TrainingRun]:

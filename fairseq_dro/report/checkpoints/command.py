@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,6 +133,7 @@ def _commands(
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
     from fairseq_dro.report.checkpoints.decoded_choices import decoded_of
+    from fairseq_dro.report.decoding_command import infer_command
 
     by_update: dict[int, list[Choice]] = {}
     for one in found:
@@ -150,14 +150,7 @@ def _commands(
             )
         else:
             results = training_run.folder / f"{training_run.results}_{chosen[0].criterion}"
-            commands.append(
-                shlex.join(
-                    [
-                        "fairseq-dro-infer", f"common_eval.path={path}", "dataset.gen_subset=test",
-                        f"decoding.results_path={results}",
-                    ]
-                )
-            )  # fmt: skip
+            commands.append(infer_command(path, results))
     return commands
 
 

@@ -43,13 +43,19 @@ class DecodedChoice:
     differences: Mapping[str, paired.Difference]
 
 
-def decoded_choices(run: TrainingRun) -> list[DecodedChoice]:
+def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[DecodedChoice]:
     """Every decoded folder of a run; the run's own results folder first.
+
+    Args:
+        prefix: what the names begin with; by default that of the run's own.
 
     Raises:
         UserError: records cannot be read, or the folders hold other utterances or references.
     """
-    places = sorted(path.parent for path in run.folder.glob(f"{run.results}*/{RECORDS_FILE}"))
+    found = run.folder.glob(f"{prefix or run.results}*/{RECORDS_FILE}")
+    places = sorted(
+        (path.parent for path in found), key=lambda place: (place.name != run.results, place.name)
+    )
     if not places:
         return []
     arms = [[DecodedRun(str(place), read_records(place))] for place in places]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.record_file import RECORDS_FILE
+from fairseq_dro.report.decoding_command import decoding_command
+from fairseq_dro.report.record_file import decoded_folders
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 
 # Options that say where a run is and not what it is.
@@ -79,10 +80,10 @@ def read(folder: Path, results: str) -> TrainingRun:
     """
     run = read_training_run(folder, results)
     if not run.utterances:
-        others = sorted(path.parent.name for path in Path(folder).glob(f"*/{RECORDS_FILE}"))
+        others = decoded_folders(folder)
         raise UserError(
             f"{folder / results} holds no records: decode the test split of the run first, with "
-            f"`fairseq-dro-infer ... decoding.results_path={folder / results}`, or name another "
+            f"`{decoding_command(run, results)}`, or name another "
             "sub-folder with --results"
             + (f" (there are records in {', '.join(others)})." if others else ".")
         )

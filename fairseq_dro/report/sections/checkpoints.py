@@ -36,7 +36,7 @@ def checkpoints_section(data: ReportData) -> Section | None:
     found = choices(data.run) if len(data.run.validations) > 1 else []
     blocks: list = []
     try:
-        decoded = decoded_choices(data.run)
+        decoded = decoded_choices(data.run, data.results)
     except UserError as error:  # another split beside the test split, or no languages
         decoded = []
         if found:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
 from fairseq_dro.report.blocks import (
     MISSING,
     Beside,
@@ -15,6 +13,8 @@ from fairseq_dro.report.blocks import (
     per_cent,
     rate_cell,
 )
+from fairseq_dro.report.decoding_alarms import or_another_folder
+from fairseq_dro.report.decoding_command import decoding_command
 from fairseq_dro.report.report_data import ReportData, label_of
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
@@ -153,7 +153,7 @@ def _from_validation(data: ReportData) -> list:
     return [
         Paragraph(
             "The test split has not been decoded yet; intervals come with it. Decode with "
-            f"`fairseq-dro-infer ... decoding.results_path={quote(str(run.folder / run.results))}`."
+            f"`{decoding_command(run, run.results)}`{or_another_folder(run.folder)}."
         ),
         Table(columns, rows),
     ]

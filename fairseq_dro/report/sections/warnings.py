@@ -5,13 +5,14 @@ from __future__ import annotations
 from fairseq_dro.report import alarms
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import Notices, Section
+from fairseq_dro.report.decoding_alarms import another_folder, not_decoded
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.report.verdicts import WORSE
 
 
 def warnings_section(data: ReportData) -> Section:
     """What must be known before the numbers are read; says so if nothing was found."""
-    found = [*_of_scores(data), *_of_training(data)]
+    found = [*not_decoded(data), *another_folder(data), *_of_scores(data), *_of_training(data)]
     looked_at = []
     if data.run.moved_q:
         looked_at.append("q is not held by one language")
