@@ -263,6 +263,9 @@ PLANTED = {
     "phase_ratio": of_recipe(
         "error", "does not sum to 1", "warm up, hold, decay",
         "lr_scheduler.phase_ratio=[0.1,0.4,0.6]"),
+    "no_decay": of_recipe(
+        "error", "max_update=1 leaves the decay of the learning rate, 0.5 of it",
+        "set optimization.max_update=2 or more", "optimization.max_update=1"),
     "batch_exceeds_memory": of_recipe(
         "warning", "are 30 s, less than task.batch_seconds=50", "or set task.batch_seconds=30",
         "dataset.max_tokens=480000"),

@@ -41,6 +41,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "unmatched_weights",
     "relative_paths",
     "finished_run",
+    "no_decay",
     "crash_checkpoint",
     "atomic_saving",
     "damaged_checkpoints",

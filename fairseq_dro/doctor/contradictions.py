@@ -10,6 +10,7 @@ import torch
 from fairseq import checkpoint_utils
 from omegaconf import DictConfig, OmegaConf
 
+from fairseq_dro.compat.no_decay import require_decay
 from fairseq_dro.criterions import options as criterion_options
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.errors import UserError
@@ -187,6 +188,13 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
             _error("phase_ratio", f"lr_scheduler.phase_ratio={list(ratio)} does not sum to 1",
                    "mend it: warm up, hold, decay")
         )  # fmt: skip
+    steps = _get(cfg, "lr_scheduler.decay_steps")
+    if steps is not None and not isinstance(ratio, str) and last:  # of tri_stage alone
+        try:
+            require_decay(last, ratio, steps)
+        except UserError as error:
+            what, _, mend = str(error).rpartition(": ")
+            findings.append(_error("no_decay", what, mend.rstrip(".")))
     return findings
 
 

@@ -1,0 +1,58 @@
+"""What the first commands of a new user meet: one sentence, and what to type next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_dro.compat.no_decay import require_decay
+from fairseq_dro.errors import UserError
+from tests.stock_commands import run, train_command
+
+TRI_STAGE = {
+    "lr_scheduler___name": "tri_stage", "lr_scheduler__phase_ratio": "[0.1,0.5,0.4]",
+    "optimization__max_update": 2,
+}
+
+
+def short_run(data: Path, checkpoint: Path) -> list[str]:
+    command = train_command(data, checkpoint, **TRI_STAGE)
+    return [argument for argument in command if "warmup_updates" not in argument]
+
+
+def test_a_run_too_short_to_decay_says_how_long_it_must_be(
+    tiny_data, tiny_checkpoint, command_server, tmp_path
+):
+    command = short_run(tiny_data, tiny_checkpoint)
+    done = command_server.run(command, tmp_path / "two", check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stdout
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert sentence.startswith("error: optimization.max_update=2 leaves the decay")
+    assert sentence.endswith("set optimization.max_update=3 or more.")
+    longer = [argument.replace("max_update=2", "max_update=3") for argument in command]
+    command_server.run(longer, tmp_path / "three")
+
+
+def test_stock_fairseq_divides_by_zero_there(tiny_data, tiny_checkpoint, tmp_path):
+    """What compat/no_decay.py answers; red once it can be deleted."""
+    command = short_run(tiny_data, tiny_checkpoint)
+    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="-no_decay")
+    assert "ZeroDivisionError" in done.stdout
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.07, 0.3, 1 / 49])
+def test_the_length_that_is_named_is_the_shortest_that_decays(share):
+    ratio = [0.1, 0.9 - share, share]
+    shortest = next(n for n in range(1, 1000) if int(n * share) > 0)
+    require_decay(shortest, ratio, 0)
+    with pytest.raises(UserError, match=f"max_update={shortest} or more"):
+        require_decay(shortest - 1 or 0.5, ratio, 0)
+
+
+def test_a_schedule_by_steps_needs_one_to_decay():
+    require_decay(2, None, 1)
+    with pytest.raises(UserError, match="decay_steps=1 or more"):
+        require_decay(2, None, 0)
+    with pytest.raises(UserError, match="its last part"):
+        require_decay(100, [0.5, 0.5, 0.0], 0)
