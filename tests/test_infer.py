@@ -545,6 +545,25 @@ def test_a_results_folder_that_cannot_be_made_is_named(
     assert f"decoding.results_path={tmp_path / 'file'} cannot be written to" in sentence
 
 
+def test_records_of_another_split_are_not_replaced_and_those_of_the_same_are(
+    stock_model: Path, infer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "decode_test"
+    words = [f"common_eval.path={stock_model}", f"decoding.results_path={folder}"]
+    infer(*words, "dataset.gen_subset=test")
+    first = (folder / "utterances.jsonl").read_bytes()
+    sentence = _error(infer, *words, "dataset.gen_subset=valid")
+    assert "holds the records of the split test, which dataset.gen_subset=valid" in sentence
+    assert f"such as {tmp_path / 'decode_valid'}" in sentence
+    assert (folder / "utterances.jsonl").read_bytes() == first
+    (folder / "utterances.jsonl").write_text("cut", encoding="utf-8")
+    infer(*words, "dataset.gen_subset=test")
+    assert (folder / "utterances.jsonl").read_bytes() == first
+    (folder / "utterances.jsonl").unlink()
+    infer(*words, "dataset.gen_subset=valid")
+    assert (folder / "utterances.jsonl").read_bytes() != first
+
+
 def test_a_pretrained_model_cannot_be_decoded_with(tiny_checkpoint: Path, infer) -> None:
     sentence = _error(infer, f"common_eval.path={tiny_checkpoint}")
     assert "is a pre-trained model" in sentence and "fine-tune it first" in sentence

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.decoding.results import require_same_split
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     _make_paths_absolute(cfg)
     _require_decoder(cfg)
     _prepare_results_folder(cfg)
+    if cfg.decoding.results_path is not None:
+        require_same_split(Path(cfg.decoding.results_path), cfg.dataset.gen_subset)
     _choose_device(cfg)
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         cfg.dataset.max_tokens = _MEMORY_BOUND_SAMPLES

@@ -20,7 +20,27 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.decoding.decoded import Decoded
+from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.records import format_line
+
+
+def require_same_split(folder: Path, split: str) -> None:
+    """Refuse to replace records that say they are of another split.
+
+    Raises:
+        UserError: they do; the sentence names both.
+    """
+    try:
+        decoded = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["decoded"]
+        there = decoded["split"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if (folder / "utterances.jsonl").exists() and there != split:
+        raise UserError(
+            f"decoding.results_path={folder} holds the records of the split {there}, which "
+            f"dataset.gen_subset={split} would replace: name another folder, such as "
+            f"{folder.with_name(f'decode_{split}')}, or remove this one."
+        )
 
 
 def write_results(
