@@ -109,6 +109,14 @@ def test_a_worst_language_inside_the_null_band_is_not_to_be_called_worst():
     sentence = only(alarms.worst_within_null_band("kat", 0.289, 0.27, 0.31))
     assert "Georgian (kat) with 28.9 %, lies inside" in sentence and "27.0 to 31.0 %" in sentence
     assert alarms.worst_within_null_band("kat", 0.4, 0.27, 0.31) == []
+    below = only(alarms.worst_within_null_band("kat", 0.2, 0.27, 0.31))
+    assert "lies below the band" in below and "worse than this" in below
+
+
+def test_an_objective_that_changed_is_told_with_where():
+    assert alarms.objective_changed([("ctc_dro", 100)]) == alarms.objective_changed([]) == []
+    sentence = only(alarms.objective_changed([("erm", 1500), ("ctc_dro", 2000)]))
+    assert "erm to update 1,500, then ctc_dro to update 2,000: this run stands for none" in sentence
 
 
 def test_few_utterances_and_single_speakers_are_named():

@@ -241,6 +241,33 @@ def test_the_split_that_was_decoded_is_named_and_the_one_of_validation_is_a_caut
         assert ("by which its checkpoints were chosen" in said) is cautioned
 
 
+def test_a_run_that_changed_its_objective_is_a_caution(two_runs, capsys):
+    assert main(["compare", *map(str, two_runs)]) == 0
+    assert "then ctc_dro" not in capsys.readouterr().out
+    history = two_runs[1] / "history.jsonl"
+    first, second = map(json.loads, history.read_text(encoding="utf-8").splitlines())
+    first["objective"], second["objective"] = "erm", "ctc_dro"
+    history.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n", encoding="utf-8")
+    assert main(["compare", *map(str, two_runs)]) == 0
+    said = capsys.readouterr().out
+    assert f"**{two_runs[1]} (" in said
+    assert "trained with erm to update 100, then ctc_dro to update 200: this run stands" in said
+
+
+def test_words_of_statistics_are_explained_where_they_first_stand(two_runs, tmp_path, capsys):
+    data = plant_data(tmp_path / "data")
+    assert main(["compare", *map(str, two_runs), "--data", str(data)]) == 0
+    said = capsys.readouterr().out
+    for word, clause in (
+        ("constant guess", "Constant guess: one string a language, made of the training text"),
+        ("Holm", "by Holm's method for the number of languages"),
+        ("Gini", "Gini: from 0, all alike, to 1"),
+        ("block", "block bootstrap: blocks of test utterances are drawn anew as wholes"),
+    ):
+        between = said[said.index(word) : said.index(clause) + len(clause)]
+        assert between.count("\n\n") <= 1, word  # in the paragraph of the word, or the next
+
+
 def test_a_constant_guess_and_silence_are_named_as_such(two_runs, tmp_path, capsys):
     silent = {"deu": [(i, r, "") for i, r, _ in utterances("deu", 10, 0)]}
     silent["kat"] = [(i, r, r) for i, r, _ in utterances("kat", 10, 0)]

@@ -26,11 +26,16 @@ from fairseq_dro.report.figures.style import canvas, svg_of
 from fairseq_dro.report.markdown import escaped
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.rank_correlation import spearman
+from fairseq_dro.report.report import make_report, read_report_data
+from fairseq_dro.report.sections.headline import _band
+from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.start_command import start_command
 from fairseq_dro.report.training_log import read_training_log
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import SAME, verdicts
+from fairseq_dro.scoring.disparity_intervals import Disparity
 from fairseq_dro.scoring.paired import difference_by_language
+from tests.compared_runs import plant_history
 from tests.planted_runs import many_languages, plant_decoding, write_log
 
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
@@ -118,6 +123,27 @@ def test_time_between_two_starts_is_no_training_time(tmp_path):
     log = read_training_log(tmp_path / "log")
     assert (log.wall_seconds, log.n_starts, log.last_update) == (900.0, 2, 15)
     assert not log.finished and log.validations == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.0, "below"), (0.036, "inside"), (0.497, "inside"), (0.5, "")]
+)
+def test_a_number_below_the_band_of_chance_is_not_called_inside(value, told):
+    assert _band(Disparity(value, 0.0, 0.042, 0.036, 0.497)).note == told
+
+
+def test_a_run_that_changed_its_objective_is_called_so_on_page_and_in_its_title(tmp_path):
+    records = [
+        {"update": update, "objective": objective, "languages": {"deu": {"q": 1.0, "cer": 0.5}}}
+        for update, objective in ((100, "erm"), (200, "erm"), (300, "ctc_dro"))
+    ]
+    plant_history(tmp_path / "run", records)
+    data = read_report_data(tmp_path / "run")
+    sentences = warnings_section(data).blocks[0].sentences
+    assert [s for k, s in sentences if k == "objective changed"][0].startswith(
+        "Trained with erm to update 200, then ctc_dro to update 300"
+    )
+    assert make_report(data).subtitle.startswith("erm, then ctc_dro · ")
 
 
 def test_a_fingerprint_knows_the_data_and_not_their_place(tmp_path):

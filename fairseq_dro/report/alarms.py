@@ -103,6 +103,24 @@ def never_sampled(
     ]
 
 
+def objective_changed(objectives: Sequence[tuple[str, int]]) -> list[Alarm]:
+    """A run that changed what it trains for.
+
+    Args:
+        objectives: (name, last update under it) in order.
+    """
+    if len(objectives) < 2:
+        return []
+    told = ", then ".join(f"{name} to update {update:,}" for name, update in objectives)
+    return [
+        Alarm(
+            "objective changed",
+            f"Trained with {told}: this run stands for none of them. Train each objective from "
+            "the same start, in a run folder of its own.",
+        )
+    ]
+
+
 def levelling_down(
     cer: Mapping[str, float],
     baseline: Mapping[str, float],
@@ -206,13 +224,13 @@ def worst_within_null_band(code: str, worst: float, low: float, high: float) -> 
     """
     if worst > high:
         return []
+    where, bad = ("inside", "as bad as this") if worst >= low else ("below", "worse than this")
     return [
         Alarm(
             "worst within chance",
-            f"The worst language, {_named(code)} with {100 * worst:.1f} %, lies inside the band "
+            f"The worst language, {_named(code)} with {100 * worst:.1f} %, lies {where} the band "
             f"that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): if all "
-            "languages were equally hard, some language would look as bad as this. Do not call it "
-            "worst.",
+            f"languages were equally hard, some language would look {bad}. Do not call it worst.",
         )
     ]
 
@@ -293,8 +311,9 @@ def not_better_than_a_guess(cer: Mapping[str, float], guess: Mapping[str, float]
     return [
         Alarm(
             "no better than a guess",
-            f"{who}: the CER is no lower than that of one constant string that never hears the "
-            "audio.",
+            f"{who}: the CER is no lower than that of a constant guess, one string made of the "
+            "training text that never hears the audio (above 100 % where it is longer than what "
+            "is said).",
         )
     ]
 

@@ -136,7 +136,8 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
 
 def _subtitle(data: ReportData) -> str:
     run = data.run
-    parts = [run.objective] if run.objective not in ("", run.name) else []
+    objective = ", then ".join(name for name, _ in run.objectives) or run.objective
+    parts = [objective] if objective not in ("", run.name) else []
     if data.codes and data.group_by is GroupBy.LANGUAGE_AND_CORPUS:
         groups = counted(len(data.codes), "group")
         parts.append(f"{groups} of language and corpus, each called a language below")

@@ -18,7 +18,7 @@ _MEASURES = {
     "p90": "90th percentile",
     "gap": "gap, worst less best",
     "sd": "standard deviation (n - 1)",
-    "gini": "Gini coefficient",
+    "gini": "Gini coefficient (0: all alike, 1: one has all errors)",
 }
 
 

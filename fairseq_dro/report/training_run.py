@@ -76,6 +76,17 @@ class TrainingRun:
         return str(criterion.get("objective") or criterion.get("_name") or "")
 
     @property
+    def objectives(self) -> list[tuple[str, int]]:
+        """Each objective that the validations name, with the last update under it, in order."""
+        found: list[tuple[str, int]] = []
+        for record in self.validations:
+            name, update = str(record.get("objective", "")), int(record["update"])
+            if found and found[-1][0] == name:
+                found.pop()
+            found.append((name, update))
+        return found
+
+    @property
     def updates(self) -> int:
         """The highest update that any file tells of."""
         updates = [int(r["update"]) for records in self.history.values() for r in records[-1:]]

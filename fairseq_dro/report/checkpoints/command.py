@@ -77,7 +77,8 @@ def text_of(
     if len(decoded) > 1:
         parts.append(
             f"- Differences are from {decoded[0].folder}, with 95 % intervals of the choice of "
-            "test utterances (paired block bootstrap).\n"
+            "test utterances (paired bootstrap over speakers where they are known, else over "
+            "utterances).\n"
         )
     return "\n".join(parts)
 

@@ -34,7 +34,8 @@ _MOVED = (Verdict.BETTER, Verdict.WORSE)
 def measures_table(comparison: Comparison, one: ArmDifference) -> str:
     """Every number over languages: of both arms, the difference, its interval and p."""
     baseline = comparison.arms[0].name
-    header = ["CER, % (Gini: 0 to 1)", baseline, one.name, "difference", "95 % interval", "p"]
+    header = ["CER, % (Gini: from 0, all alike, to 1)", baseline, one.name, "difference"]
+    header += ["95 % interval", "p"]
     rows = []
     for name in [key for key in NAMES if key in one.measures]:
         if name in redundant(len(one.codes)):
@@ -69,7 +70,7 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> str:
         value, verdict = one.by_group.at(index), one.verdicts[code]
         utterances = f"{comparison.test.n_utterances[code]}"
         if code in comparison.test.by_speaker:
-            utterances += f" ({blocks.n_blocks[index]} blocks)"
+            utterances += f" ({blocks.n_blocks[index]} speakers)"
         known = verdict is not Verdict.NONE
         rows.append(
             [

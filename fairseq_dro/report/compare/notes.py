@@ -10,6 +10,11 @@ from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.difference_tables import NAMES, redundant
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 
+_BOOTSTRAP = (
+    "Paired block bootstrap: blocks of test utterances are drawn anew as wholes, the same for both "
+    "arms"
+)
+
 
 def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
     """What a reader must know to use the numbers, one sentence or two each."""
@@ -24,7 +29,7 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
     ]
     if test.by_speaker:
         said.append(
-            "Paired block bootstrap; blocks are the speakers"
+            f"{_BOOTSTRAP}; blocks are the speakers"
             + (
                 "."
                 if len(test.by_speaker) == len(one.codes)
@@ -34,7 +39,7 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         )
     else:
         said.append(
-            "Paired block bootstrap; each utterance is a block, as "
+            f"{_BOOTSTRAP}; each utterance is a block, as "
             + (
                 f"no language has {FEWEST_SPEAKERS} speakers."
                 if test.few_speakers

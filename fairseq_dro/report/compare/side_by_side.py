@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from fairseq_dro.report.alarms import objective_changed
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.decoding_source import decoding_source
@@ -31,12 +32,20 @@ def side_by_side(comparison: Comparison) -> str:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """What speaks against any comparison: silence, guesses, equal outputs, a validation split."""
+    """What speaks against any comparison: silence, guesses, equal outputs, a validation split,
+    an objective that changed.
+    """
     said = [
         f"{arm.name} was decoded on {split}, the split by which its checkpoints were chosen: its "
         "rates are lower here than on speech that nothing was chosen by."
         for arm in comparison.arms
         for split in sorted(set(map(_own_validation, arm.runs)) - {""})
+    ]
+    said += [
+        f"{run.folder} ({arm.name}): {alarm.sentence[0].lower()}{alarm.sentence[1:]}"
+        for arm in comparison.arms
+        for run in arm.runs
+        for alarm in objective_changed(run.objectives)
     ]
     for index, arm in enumerate(comparison.arms):
         empty = comparison.test.empty[index]

@@ -36,7 +36,7 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
     sentences = [
         f"Of {len(one.codes)} {plural('language', len(one.codes))}, {counts[Verdict.BETTER]} got "
         f"better, {counts[Verdict.WORSE]} got worse, {counts[Verdict.SAME]} showed no difference "
-        "(5 % level, Holm-corrected)"
+        "(5 % level, corrected by Holm's method for the number of languages)"
         + (f"; {none} had too few utterances for a verdict." if none else ".")
     ]
     names = (baseline, one.name)

@@ -85,8 +85,9 @@ def headline_section(data: ReportData) -> Section:
 def _band(one: Disparity) -> Cell:
     if one.null_low is None or one.null_high is None:
         return Cell("")
-    inside = "inside" if one.within_null else ""
-    return Cell(f"{per_cent(one.null_low)}–{per_cent(one.null_high)}", note=inside)
+    inside = "below" if one.value < one.null_low else "inside"  # else above, as it should be
+    note = inside if one.within_null else ""
+    return Cell(f"{per_cent(one.null_low)}–{per_cent(one.null_high)}", note=note)
 
 
 def _other_means(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
@@ -120,9 +121,9 @@ def _notes(n_languages: int) -> list[Paragraph]:
     text = (
         "The highest of many noisy numbers is too high by luck, and so are gap and spread: the "
         "intervals are those of the true numbers, with the luck taken out, so a number may lie "
-        "near or above the upper end of its interval. If it lies inside the last column, no "
-        "difference between languages has been shown. The split-half worst is free of such luck "
-        "(its range is that of the halves)."
+        "near or above the upper end of its interval. If it lies inside the last column, or "
+        "below, no difference between languages has been shown. The split-half worst is free of "
+        "such luck (its range is that of the halves)."
     )
     if n_languages <= 10:
         text += " With ten languages or fewer, CVaR 10 % is the worst and is left out."

@@ -23,8 +23,9 @@ from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
 from fairseq_dro.scoring.intervals import FEWEST_BLOCKS
 
 _ABOUT_BASELINES = (
-    " Against it: by a paired test on the same utterances, corrected for the number of languages "
-    "(Holm); same means that no difference is shown. Rank: 1 is the highest CER."
+    " Against it: by a paired test on the same utterances, corrected by Holm's method for the "
+    "number of languages, of which some would differ by luck; same means that no difference is "
+    "shown. Rank: 1 is the highest CER."
 )
 
 
@@ -91,7 +92,7 @@ def _table(data: ReportData) -> Table:
     ]  # fmt: skip
     for run, _, _ in ranked:
         columns.append(Column(f"CER % {run.name}"))
-        columns.append(Column("against it", "by a paired test, Holm-corrected", numeric=False))
+        columns.append(Column("against it", "by a paired test, see below", numeric=False))
         columns.append(Column("rank", f"rank in {run.name} and here; 1 is the highest CER"))
     estimates = scores.estimates
     ranks = _ranks(scores.cer)

@@ -34,7 +34,9 @@ def warnings_section(data: ReportData) -> Section:
 
 def _of_training(data: ReportData) -> list[Alarm]:
     run = data.run
-    found = alarms.q_collapsed(run.q_path(), run.updates) if run.moved_q else []
+    found = alarms.objective_changed(run.objectives)
+    if run.moved_q:
+        found += alarms.q_collapsed(run.q_path(), run.updates)
     if run.validations:
         rows = run.validations[-1]["languages"]
         losses = {group: row.get("train_loss_nats") for group, row in rows.items()}
