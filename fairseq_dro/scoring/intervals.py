@@ -6,7 +6,7 @@ were measured: studentising, that is resampling (rate - estimate) / standard err
 Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12), and Student's t on the logarithm of
 the rate. With ten utterances the first fails where errors are rare (85 % at a rate of 0.02), the
 second where nearly all is wrong (90 % at 0.9); below twenty each end is therefore taken from the
-one that reaches further. That covers 91 to 98 % with ten utterances or more, 90 to 97 % with fewer
+one that reaches further. That covers 90 to 99 % with ten utterances or more, 86 to 99 % with fewer
 (``scripts/benchmark_intervals.py``).
 """
 
