@@ -9,6 +9,8 @@ import sys
 
 from fairseq_dro.report import process
 from fairseq_dro.report.process import this_process
+from fairseq_dro.report.report import make_report
+from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.training_run import read_training_run
 from tests.planted_runs import plant_training, write_configuration
@@ -49,6 +51,17 @@ def test_a_start_that_trains_again_takes_its_own_plan_and_is_not_finished(tmp_pa
     run = read_training_run(folder)
     assert (run.planned_updates, run.log.n_starts) == (400, 2)
     assert state_of(run).startswith("going (last sign of life ")
+
+
+def test_a_first_start_that_has_made_no_update_yet_is_going_until_its_log_is_silent(tmp_path):
+    log = tmp_path / "hydra_train.log"
+    log.write_text("[2026-03-01 10:00:00,000][fairseq_cli.train][INFO] - {'_name': None, 'common'"
+                   ": {}, 'optimization': {'max_update': 400}}\n")  # fmt: skip
+    run, written = read_training_run(tmp_path), log.stat().st_mtime
+    assert state_of(run, written + 5) == "going (last sign of life 5 s ago)"
+    told = "stopped at update 0 (there is no checkpoint_last.pt to go on from)"
+    assert state_of(run, written + 3600) == told
+    assert f" · 0 updates · {state_of(run)[:5]}" in f" · {make_report(ReportData(run)).subtitle}"
 
 
 def test_a_run_that_was_asked_to_stop_says_so_at_once_and_how_it_goes_on(tmp_path):

@@ -143,7 +143,7 @@ def _subtitle(data: ReportData) -> str:
         parts.append(f"{groups} of language and corpus, each called a language below")
     elif data.codes:
         parts.append(counted(len(data.codes), "language"))
-    if run.updates:
+    if run.updates or run.log.n_starts:
         planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
         parts += [f"{run.updates:,}{planned} updates", state_of(run)]
     if data.baselines:

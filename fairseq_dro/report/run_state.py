@@ -39,7 +39,7 @@ def state_of(run: TrainingRun, now: float | None = None) -> str:
 def _last_sign(run: TrainingRun) -> float:
     """When a file of the run was last written, in seconds since the epoch."""
     names = [HISTORY_FILE, GROUP_WEIGHTS_FILE]
-    if not run.log.waits:
+    if not (run.log.waits and run.updates):
         names.append(LOG_FILE)
     files = [run.folder / name for name in names]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

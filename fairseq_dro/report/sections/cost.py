@@ -12,7 +12,7 @@ def cost_section(data: ReportData) -> Section:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
-        ("state", [state_of(run) if run.updates else MISSING for run in data.runs]),
+        ("state", [_state(run) for run in data.runs]),
         ("updates", [_updates(run) for run in data.runs]),
         ("epochs", [_epochs(run) for run in data.runs]),
         ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"
@@ -28,6 +28,10 @@ def cost_section(data: ReportData) -> Section:
         if any(value != MISSING for value in values)
     ]
     return Section("cost", "Cost", [Table(names, rows)])
+
+
+def _state(run: TrainingRun) -> str:
+    return state_of(run) if run.updates or run.log.n_starts else MISSING
 
 
 def _updates(run: TrainingRun) -> str:
