@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from fairseq_dro.cli import main
+from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
 from tests.doctor_folder import audio_of, copy_of, edit
-from tests.in_process import make_model, make_task
+from tests.in_process import group_dro_ctc, make_model, make_task
 from tests.stock_commands import run, train_command
 
 SENTENCE = re.compile(r"^[^\n]+[.?]$")
@@ -216,3 +218,48 @@ def test_the_training_command_ends_with_the_sentence_before_any_update(
     assert last.startswith("error: ") and "train.ltr:9" in last
     assert "Traceback" not in done.stdout
     assert "begin training epoch" not in done.stdout
+
+
+def pieces_of(data: Path) -> Path:
+    """The folder with its letters written as sentencepiece units, in ``.spm`` files."""
+    units = set()
+    for split in ("train", "valid", "test"):
+        path = data / f"{split}.ltr"
+        lines = [f"| {line}".split()[:-1] for line in path.read_text().splitlines()]
+        spelt = ["".join(line).replace("|", " \u2581") for line in lines]
+        pieces = [re.findall("\u2581.|.", line.replace(" ", "")) for line in spelt]
+        units |= {piece for line in pieces for piece in line}
+        (data / f"{split}.spm").write_text("".join(f"{' '.join(line)}\n" for line in pieces))
+        path.unlink()
+    (data / "dict.ltr.txt").unlink()
+    (data / "dict.spm.txt").write_text("".join(f"{unit} 1\n" for unit in sorted(units)))
+    return data
+
+
+def test_label_files_of_other_units_are_named(data, capsys):
+    def refused_by_all(labels: str, said: str) -> None:
+        assert said in refusal(data, labels=labels)
+        with pytest.raises(UserError, match=re.escape(said)):
+            read_manifest(data, "train", labels)
+        assert main(["doctor", str(data), "--labels", labels]) == 2
+        assert said in capsys.readouterr().err
+
+    refused_by_all(
+        "spm", "it holds .ltr files, with which training needs neither task.labels nor criterion"
+    )
+    pieces_of(data)
+    refused_by_all(
+        "ltr", "it holds .spm files, with which training needs +task.labels=spm "
+        "+criterion.post_process=sentencepiece"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", ["ltr", "spm"])
+@pytest.mark.parametrize("post_process", ["letter", "sentencepiece"])
+def test_units_joined_to_one_word_are_said_at_the_start(data, caplog, labels, post_process):
+    task = make_task(pieces_of(data) if labels == "spm" else data, labels=labels)
+    group_dro_ctc(task, post_process=post_process)
+    said = [one.getMessage() for one in caplog.records if "each text is one word" in one.message]
+    right = {"ltr": "letter", "spm": "sentencepiece"}[labels]
+    assert len(said) == (post_process != right)
+    assert all(f"set criterion.post_process={right}" in sentence for sentence in said)

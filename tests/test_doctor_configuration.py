@@ -303,8 +303,13 @@ def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):
     (tmp_path / "bad.yaml").write_text("task:\n  a: [1\n")
     (tmp_path / "flat.yaml").write_text("task: language_grouped_audio_finetuning\n")
     (tmp_path / "junk.yaml").write_bytes(bytes(range(128, 256)))
+    (tmp_path / "empty").mkdir()
+    arguments = ["doctor", str(clean), "--config-dir", str(tmp_path / "empty"), "--config-name"]
+    assert main([*arguments, "demo"]) == 2
+    assert f"{tmp_path}/empty holds no configuration; name" in capsys.readouterr().err
     for name, said in (
-        ("other", "configurations there: bad, demo, flat, junk"), ("bad", "bad.yaml:3 is no"),
+        ("other", f"{tmp_path} holds bad, demo, flat, junk; name another folder with --config-dir"),
+        ("bad", "bad.yaml:3 is no"),
         ("flat", "flat.yaml: task holds no options"), ("junk", "junk.yaml is not UTF-8"),
     ):  # fmt: skip
         arguments = ["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", name]

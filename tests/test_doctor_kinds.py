@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+from fairseq_dro.cli import main
 from fairseq_dro.doctor import audio_checks, copies
+from fairseq_dro.doctor.configuration import compose_configuration
+from fairseq_dro.doctor.option_names import leaves
+from fairseq_dro.doctor.typed_options import NAMED_BY_EVERY_RECIPE, SECTIONS
 from tests.doctor_folder import (
     audio_of,
     copy_of,
@@ -146,7 +151,7 @@ PLANTED = {
         "error", "train.ltr:6 (wav/deu_train_5)", "of all utterances with it, or of none",
         lambda f: tokens(f, but=6)),
     "token_twice": Planted(
-        "error", "train.ltr:1 (wav/deu_train_0)", "set task.language_token=false", tokens,
+        "error", "train.ltr:1 (wav/deu_train_0)", "set +task.language_token=false in place", tokens,
         ("+task.language_token=true",)),
     "token_not_in_dictionary": of_recipe(
         "error", "[deu], [ell], [rus]", "--language-tokens", "+task.language_token=true"),
@@ -168,7 +173,7 @@ PLANTED = {
     "no_corpora": of_recipe(
         "error", "train.corpus does not exist", "", "+task.group_by=language_and_corpus"),
     "target_too_long": Planted(
-        "error", "train.ltr:9 (wav/deu_train_8): needs 160 frames", "task.skip_infeasible=true",
+        "error", "train.ltr:9 (wav/deu_train_8): needs 160 frames", "+task.skip_infeasible=true",
         change("train.ltr", 9, lambda t: "a " * 80 + "|")),
     "duration_outlier": Planted(
         "warning", "train.tsv:12 (wav/deu_train_10): 37.5 s", "listen", lasts(12, 600_000)),
@@ -189,7 +194,8 @@ PLANTED = {
         "warning", "train.tsv:12 (wav/deu_train_10)", "lower task.min_sample_size",
         lasts(12, 20_000), ("+task.min_sample_size=20001",)),
     "batch_not_filled": Planted(
-        "warning", "1 language (rus 20 s)", "set task.batch_seconds=27, or", third_of_russian, ()),
+        "warning", "1 language (rus 20 s)", "set task.batch_seconds=27, or +criterion.count_par",
+        third_of_russian, ()),
     "language_not_trained": Planted(
         "error", "valid.lang:2 (wav/deu_valid_1)", "add training data",
         change("valid.lang", 2, lambda t: "fra")),
@@ -247,7 +253,7 @@ PLANTED = {
         "error", "skip_remainder_batch=true", "leave it false",
         "optimization.skip_remainder_batch=true"),
     "post_process": of_recipe(
-        "warning", "task.labels=ltr is scored with", "set criterion.post_process=letter",
+        "warning", "task.labels=ltr is scored with", "set +criterion.post_process=letter",
         "+criterion.post_process=sentencepiece"),
     "no_end": of_recipe(
         "warning", "ends the run", "set optimization.max_update", "optimization.max_update=0"),
@@ -314,12 +320,88 @@ def test_a_planted_defect_is_found_at_its_place(clean, tmp_path, found, monkeypa
         assert planted.where in finding["what"]
     assert planted.mend in finding["mend"] and bool(planted.mend) == bool(finding["mend"])
     assert status == any(one["severity"] == "error" for one in findings.values())
-    for option in re.findall(r"\bset ([\w.]+=[a-z\d._]+)", finding["mend"]):
-        mended = found(folder, (*planted.overrides, option))[1]
-        if "bad_configuration" in mended:  # the recipe does not name it
-            mended = found(folder, (*planted.overrides, f"+{option}"))[1]
-        assert "bad_configuration" not in mended
-        assert mended.get(kind, {}).get("severity") != planted.severity, option
+    for options in ways_of(finding["mend"]):
+        mended = found(folder, with_options(planted.overrides or (), options))[1]
+        assert "bad_configuration" not in mended, options
+        assert mended.get(kind, {}).get("severity") != planted.severity, options
+
+
+def ways_of(mend: str) -> list[list[str]]:
+    """The options of each way that a mend names, as they are printed; none where it has a blank."""
+    mend = re.sub(r" in place of \S+", "", mend)
+    found = [re.findall(r"\+?\b[a-z_]+\.\w+=[^\s,;?)`]+", way) for way in mend.split(", or ")]
+    return [way for way in found if way and not re.search("VALUE|NAME", " ".join(way))]
+
+
+def with_options(overrides: tuple[str, ...], options: list[str]) -> tuple[str, ...]:
+    """A command line on which some options replace those of the same names."""
+    names = {option.lstrip("+").partition("=")[0] for option in options}
+    kept = (one for one in overrides if one.lstrip("+~").partition("=")[0] not in names)
+    return (*kept, *options)
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in CONFIG.glob("*.yaml")))
+def test_a_mend_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe):
+    """For each recipe, with what its options allow to go wrong in a folder without tokens."""
+    typed = (f"model.w2v_path={tiny_checkpoint}", f"task.data={clean}", "task.batch_seconds=200",
+             "task.normalize=false", "dataset.max_tokens=480000",
+             "+criterion.post_process=sentencepiece")  # fmt: skip
+    _, findings = doctor(
+        capsys, clean, "--audio-per-language", "0", "--config-dir", str(CONFIG),
+        "--config-name", recipe, *typed,
+    )  # fmt: skip
+    ways = {kind: ways_of(one["mend"]) for kind, one in findings.items()}
+    for options in (options for kind in ways for options in ways[kind]):
+        compose_configuration(CONFIG, recipe, with_options(typed, options))
+    assert {"normalize_differs", "batch_exceeds_memory"} <= set(ways)
+    assert ways["post_process"] == [["+criterion.post_process=letter"]]
+    counted = ["+criterion.count_partial_batches=true"] in ways["batch_not_filled"]
+    assert counted == (recipe == "demo" or recipe.endswith("ctc_dro"))
+
+
+def test_without_a_configuration_the_shipped_recipes_are_taken(clean, tmp_path, found):
+    folder = copy_of(clean, tmp_path / "data")
+    third_of_russian(folder)
+    mend = found(folder, None)[1]["batch_not_filled"]["mend"]
+    assert "or +criterion.count_partial_batches=true (with the shipped recipes; " in mend
+    recipes = [set(leaves(yaml.safe_load(path.read_text()))) for path in CONFIG.glob("*.yaml")]
+    of_all = {key for key in set.intersection(*recipes) if key.partition(".")[0] in SECTIONS}
+    assert of_all == NAMED_BY_EVERY_RECIPE
+
+
+def test_an_update_that_asks_for_more_than_training_has(clean, tmp_path, found):
+    folder = copy_of(clean, tmp_path / "data")
+    remove(folder, "train", lambda i, _: i % 24 > 14)
+    for overrides in (
+        ("optimization.update_freq=[16]",),
+        ("optimization.update_freq=[4]", "distributed_training.distributed_world_size=2"),
+    ):
+        finding = found(folder, overrides)[1]["batch_not_filled"]
+        n = 16 if len(overrides) == 1 else 8
+        assert f"an update asks for {n} x 50 s = {n * 50} s, and train has 113 s" in finding["what"]
+        lower, shorter, counted = ways_of(finding["mend"])
+        assert lower[0] == f"optimization.update_freq=[{2 if n == 16 else 1}]"
+        assert [way.partition("=")[0] for way in shorter] == ["task.batch_seconds"]
+        for way in (lower, shorter):
+            assert "batch_not_filled" not in found(folder, with_options(overrides, way))[1]
+        assert counted == ["+criterion.count_partial_batches=true"]
+
+
+def test_without_ctc_dro_batches_that_are_not_filled_are_a_note(clean, tmp_path, found):
+    folder = copy_of(clean, tmp_path / "data")
+    third_of_russian(folder)
+    finding = found(folder, ("criterion.objective=erm",))[1]["batch_not_filled"]
+    assert finding["severity"] == "note" and "ctc_dro" not in finding["what"]
+    assert "count_partial_batches" not in finding["mend"]
+
+
+def test_options_that_make_no_configuration_plan_no_batches(clean, tmp_path, found, capsys):
+    folder = copy_of(clean, tmp_path / "data")
+    third_of_russian(folder)
+    assert "batch_not_filled" in found(folder, ())[1]
+    assert set(found(folder, ("task.language_token=true",))[1]) == {"bad_configuration"}
+    main(["doctor", str(folder), "--config-dir", str(CONFIG), "--config-name", "demo", "a=1"])
+    assert "batches" not in capsys.readouterr().out
 
 
 def kinds_of(path: Path) -> set[str]:

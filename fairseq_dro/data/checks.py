@@ -98,6 +98,21 @@ def check_labels(
         )
 
 
+def post_process_mismatch(symbols: Collection[str], post_process: str) -> str | None:
+    """What is wrong with how units become text: the sentence would be one word.
+
+    Args:
+        symbols: units of the dictionary.
+        post_process: ``letter``, ``sentencepiece``; nothing is said of others.
+    """
+    has_pieces = any(symbol.startswith("\u2581") for symbol in symbols)
+    if has_pieces and post_process == "letter":
+        return "sentencepiece units are joined by post_process=letter, and each text is one word"
+    if not has_pieces and "|" in symbols and post_process == "sentencepiece":
+        return "letters are joined by post_process=sentencepiece, and each text is one word"
+    return None
+
+
 def frames_needed(manifest: Manifest, *, language_token: bool = False) -> np.ndarray:
     """[N] frames that CTC needs at least: one a unit, and one more between two that are equal.
 

@@ -21,6 +21,11 @@ from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.errors import UserError
 
 SIDE_FILES = ("utt", "corpus", "speaker")
+LABEL_TYPES = {
+    "ltr": "neither task.labels nor criterion.post_process",
+    "spm": "+task.labels=spm +criterion.post_process=sentencepiece",
+}
+"""Suffixes of the label files that ``fairseq-dro prepare`` writes, and what training needs."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,21 @@ def read_manifest(
     )
 
 
+def other_label_files(folder: Path, split: str, label_type: str) -> str:
+    """Words about label files of other units than those asked for; empty where there are none.
+
+    Args:
+        split: its name, or ``*`` for any.
+    """
+    for other, how in LABEL_TYPES.items():
+        if label_type in LABEL_TYPES and other != label_type:
+            if any(folder.glob(f"{split}.{other}")) and not any(
+                folder.glob(f"{split}.{label_type}")
+            ):
+                return f"; it holds .{other} files, with which training needs {how}"
+    return ""
+
+
 def without_byte_order_mark(path: Path) -> str:
     """The command that removes it from a file."""
     return rf"sed -i '1s/^\xEF\xBB\xBF//' {shlex.quote(str(path))}"
@@ -140,7 +160,8 @@ def _lines(path: Path, folder: Path, split: str) -> TextLines:
         splits = ", ".join(sorted(p.stem for p in folder.glob("*.lang"))) or "none"
         raise UserError(
             f"{path} does not exist: a split named {split} needs it beside the other files "
-            f"of the folder; splits found there: {splits}."
+            f"of the folder; splits found there: {splits}"
+            f"{other_label_files(folder, split, path.suffix[1:])}."
         ) from None
     if data.startswith(codecs.BOM_UTF8):
         raise UserError(

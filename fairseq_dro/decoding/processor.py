@@ -16,6 +16,7 @@ from fairseq.data.data_utils import post_process
 from fairseq.logging import progress_bar
 from omegaconf import DictConfig
 
+from fairseq_dro.data.checks import post_process_mismatch
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.decoding.decoded import Decoded
@@ -42,6 +43,11 @@ class CollectingProcessor(InferenceProcessor):
         self.decoded: list[Decoded] = []
         self._too_large = math.inf
         super().__init__(cfg)
+        how = str(cfg.common_eval.post_process)
+        mismatch = post_process_mismatch(self.tgt_dict.symbols, how)
+        if mismatch:
+            right = {"letter": "sentencepiece", "sentencepiece": "letter"}[how]
+            logger.warning("%s: type common_eval.post_process=%s", mismatch, right)
         if str(cfg.decoding.type) == "viterbi":
             self.generator = GreedyDecoder(self.tgt_dict)
 

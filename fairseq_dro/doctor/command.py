@@ -8,6 +8,7 @@ would stop or spoil training.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from fairseq_dro.doctor.examination import Examination, examine
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
 from fairseq_dro.doctor.run_settings import RunSettings
+from fairseq_dro.doctor.typed_options import as_typed
 from fairseq_dro.errors import UserError
 
 
@@ -74,13 +76,14 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"{folder} does not exist: name a data folder made by `fairseq-dro prepare`."
         )
-    settings, findings = _settings(args, folder)
+    settings, findings, named = _settings(args, folder)
     result = examine(
         folder, settings, all_audio=args.all, audio_per_language=args.audio_per_language,
         workers=args.workers,
     )  # fmt: skip
     result.findings = sorted(
-        [*findings, *result.findings], key=lambda found: list(Severity).index(found.severity)
+        (as_typed(one, named, args.config_name[1:]) for one in [*findings, *result.findings]),
+        key=lambda found: list(Severity).index(found.severity),
     )
     if args.json:
         is_utf8 = str(sys.stdout.encoding).lower().startswith("utf")
@@ -146,7 +149,10 @@ def _label_type(folder: Path) -> str:
     return found[0] if len(found) == 1 else "ltr"
 
 
-def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list[Finding]]:
+def _settings(
+    args: argparse.Namespace, folder: Path
+) -> tuple[RunSettings, list[Finding], frozenset[str] | None]:
+    """What a run would do, what is wrong with its configuration, and the options that names."""
     has_dev = (folder / "dev.tsv").exists() and not (folder / "valid.tsv").exists()
     valid = args.valid or ("dev" if has_dev else "valid")
     plain = RunSettings(
@@ -155,7 +161,7 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
         label_type=args.labels or _label_type(folder),
     )
     if not args.config_name:
-        return plain, []
+        return plain, [], None
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
     name, *overrides = args.config_name
@@ -163,4 +169,5 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     found, findings = configuration.examine_configuration(
         folder, args.config_dir, name, overrides
     )
-    return found or plain, findings
+    settings = found or dataclasses.replace(plain, plans_batches=False)
+    return settings, findings, configuration.named_options(args.config_dir, name)

@@ -76,19 +76,32 @@ def examine_configuration(
     return settings, findings
 
 
+def named_options(config_dir: Path, config_name: str) -> frozenset[str]:
+    """Options that a configuration names by itself, and that hydra takes without a +."""
+    try:
+        cfg = _composed(config_dir.resolve(), config_name, [])
+        return frozenset(leaves(OmegaConf.to_container(cfg, resolve=False)))
+    except Exception:  # a value that does not compose: what its file names
+        return frozenset(leaves(_read_yaml(config_dir / f"{config_name}.yaml")))
+
+
 def compose_configuration(
     config_dir: Path, config_name: str, overrides: Sequence[str]
 ) -> DictConfig:
     """As ``fairseq_cli/hydra_train.py`` does, its defaults filled in."""
+    cfg = _composed(config_dir, config_name, overrides)
+    add_defaults(cfg)
+    return cfg
+
+
+def _composed(config_dir: Path, config_name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     hydra_init(config_name)
     try:
         with initialize_config_dir(config_dir=str(config_dir)):
-            cfg = compose(config_name, overrides=list(overrides))
+            return compose(config_name, overrides=list(overrides))
     finally:
         GlobalHydra.instance().clear()
-    add_defaults(cfg)
-    return cfg
 
 
 def _data_of(overrides: Sequence[str]) -> str | None:
@@ -172,7 +185,10 @@ def _settings(cfg: DictConfig) -> RunSettings:
         temperature=float(option(task, "sampling_temperature", defaults.temperature)),
         length_noise=float(option(task, "length_noise", defaults.length_noise)),
         seed=int(cfg.common.seed),
-        multiple_of=int(micro_batches) * max(int(workers), 1),
+        workers=max(int(workers), 1),
+        micro_batches=int(micro_batches),
+        compares_sums=str(option(cfg.criterion, "objective", "")) == "ctc_dro"
+        and not option(cfg.criterion, "count_partial_batches", False),
     )
 
 
@@ -182,8 +198,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         beside = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise UserError(
-            f"{path} does not exist: name the folder with --config-dir; configurations there: "
-            f"{', '.join(beside) or 'none'}."
+            f"{path} does not exist: {path.parent.resolve()} "
+            f"{'holds ' + ', '.join(beside) if beside else 'holds no configuration'}; name another "
+            "folder with --config-dir."
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairseq_dro import languages
 from fairseq_dro.data.checks import sample_per_language
-from fairseq_dro.data.manifest import Manifest, read_manifest
+from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
 from fairseq_dro.doctor import (
     audio_checks,
     copies,
@@ -102,10 +102,11 @@ def examine(
             result.findings += split_checks.languages_of_splits(
                 training.manifest, [manifests[split] for split in valid], tested
             )
-            findings, result.rows = planned_batches(
-                training, run, [one.manifest for one in others]
-            )
-            result.findings += findings
+            if run.plans_batches:
+                findings, result.rows = planned_batches(
+                    training, run, [one.manifest for one in others]
+                )
+                result.findings += findings
             if result.rows:
                 counted = result.rows[0].utterances_of_others
                 result.other_splits = [one for one in result.other_splits if one in counted]
@@ -136,7 +137,8 @@ def _manifests(folder: Path, run: RunSettings, result: Examination) -> dict[str,
     if not present:
         raise UserError(
             f"{folder} holds no split: expected {run.train_subset}.tsv and {run.train_subset}."
-            f"{run.label_type}, as `fairseq-dro prepare` writes them."
+            f"{run.label_type}, as `fairseq-dro prepare` writes them"
+            f"{other_label_files(folder, '*', run.label_type)}."
         )
     found: dict[str, Manifest] = {}
     for split in (*wanted, *sorted(present - set(wanted))):

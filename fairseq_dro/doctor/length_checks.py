@@ -74,60 +74,23 @@ def rate_outliers(survey: SplitSurvey, seconds: np.ndarray) -> list[Finding]:
     )
 
 
-def batches(
-    manifest: Manifest,
-    seconds: np.ndarray,
-    fills: dict[str, float],
-    fills_of: Callable[[float], dict[str, float]],
-    *,
-    batch_seconds: float,
+def longer_than_batch(
+    manifest: Manifest, seconds: np.ndarray, batch_seconds: float
 ) -> list[Finding]:
-    """Languages that cannot fill a batch, and utterances that exceed one.
-
-    Args:
-        fills: mean seconds of the planned batches by group, over ``batch_seconds``.
-        fills_of: the same for another ``batch_seconds``.
-    """
-    findings = []
-    least, most = EVEN_FILL
-    total = {name: share * batch_seconds for name, share in fills.items()}
-    short = sorted((name for name in fills if fills[name] < least), key=fills.get)
-    if short:
-        told = listed([f"{name} {total[name]:.0f} s" for name in short])
-        findings.append(
-            Finding(
-                "batch_not_filled", Severity.WARNING,
-                f"batches that hold much less than task.batch_seconds={batch_seconds:g}, whose "
-                f"summed losses ctc_dro takes for ease: {number_of(len(short), 'language')} "
-                f"({told})",
-                _filled_by(fills_of, min(total.values()))
-                + "criterion.count_partial_batches=true",
-                len(short),
-            )
-        )  # fmt: skip
+    """Utterances that exceed a batch."""
+    most = EVEN_FILL[1]
     rows = np.flatnonzero(seconds > most * batch_seconds)
-    if len(rows):
-        findings.append(
-            Finding(
-                "longer_than_batch", Severity.WARNING,
-                f"longer than task.batch_seconds={batch_seconds:g}, each a batch of its own with a "
-                f"larger loss: {number_of(len(rows), 'utterance')} of {manifest.split}",
-                f"set task.batch_seconds={np.ceil(seconds.max() / most):.0f} or more, or cut them",
-                len(rows), places(manifest, rows, "tsv", [f"{seconds[r]:.1f} s" for r in rows]),
-            )
-        )  # fmt: skip
-    return findings
-
-
-def _filled_by(fills_of: Callable[[float], dict[str, float]], seconds: float) -> str:
-    """The largest of some ``batch_seconds`` that all languages fill, as the start of a mend.
-
-    Planned, for a language of few utterances fills batches of half the size no better.
-    """
-    for tried in np.floor(seconds * np.array([1.4, 1, 0.7, 0.5])):
-        if tried >= 1 and min(fills_of(tried).values()) >= EVEN_FILL[0]:
-            return f"set task.batch_seconds={tried:.0f}, or "
-    return "set "
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            "longer_than_batch", Severity.WARNING,
+            f"longer than task.batch_seconds={batch_seconds:g}, each a batch of its own with a "
+            f"larger loss: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"set task.batch_seconds={np.ceil(seconds.max() / most):.0f} or more, or cut them",
+            len(rows), places(manifest, rows, "tsv", [f"{seconds[r]:.1f} s" for r in rows]),
+        )
+    ]  # fmt: skip
 
 
 def shorter_than_least(manifest: Manifest, min_samples: int) -> list[Finding]:

@@ -19,6 +19,7 @@ from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.doctor.unfilled_batches import unfilled
 from fairseq_dro.errors import UserError
 
 
@@ -41,11 +42,15 @@ def planned_batches(
         return [Finding("no_corpora", Severity.ERROR, str(error), "")], []
     codes = groups.codes.astype(np.int64)
 
-    def planned(batch_seconds: float) -> tuple[np.ndarray, dict[str, float]]:
+    def planned(
+        batch_seconds: float, micro_batches: int
+    ) -> tuple[np.ndarray, dict[str, float]]:
         """[G] batches of an epoch, and how full they are by group."""
-        plan = dataclasses.replace(run, batch_seconds=batch_seconds).planner().plan(
-            manifest.n_samples, codes, epoch=1, multiple_of=run.multiple_of
-        )
+        planner = dataclasses.replace(run, batch_seconds=batch_seconds).planner()
+        for multiple_of in (run.workers * micro_batches, run.workers):  # as TrainingPlan
+            plan = planner.plan(manifest.n_samples, codes, epoch=1, multiple_of=multiple_of)
+            if len(plan.batches) % multiple_of == 0:
+                break
         if not plan.batches:  # all are longer than dataset.max_tokens
             return np.zeros(len(groups.names), np.int64), {}
         group_of_batch = codes[[batch[0] for batch in plan.batches]]
@@ -56,10 +61,13 @@ def planned_batches(
             name: float(x) for name, x, n in zip(groups.names, filled, n_batches) if n
         }
 
-    n_batches, fills = planned(run.batch_seconds)
-    findings = length_checks.batches(
-        manifest, seconds, fills, lambda tried: planned(tried)[1], batch_seconds=run.batch_seconds
-    )
+    n_batches, fills = planned(run.batch_seconds, run.micro_batches)
+    findings = [
+        *unfilled(
+            manifest.split, float(seconds.sum()), fills, lambda *tried: planned(*tried)[1], run
+        ),
+        *length_checks.longer_than_batch(manifest, seconds, run.batch_seconds),
+    ]
     rows = language_rows(
         training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts,
         own_table=languages.own_table_of(manifest.folder),

@@ -18,7 +18,9 @@ class RunSettings:
         layers: (channels, kernel, stride) of the model's extractor.
         min_samples: ``task.min_sample_size``.
         max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
-        multiple_of: workers x micro-batches of the first update.
+        micro_batches: ``optimization.update_freq`` of the first epoch.
+        compares_sums: q moves by the sums of batches, whatever they hold.
+        plans_batches: False where a configuration was named and there is none to plan by.
     """
 
     is_of_config: bool = False
@@ -39,8 +41,16 @@ class RunSettings:
     temperature: float = 2.0
     length_noise: float = 0.02
     seed: int = 1
-    multiple_of: int = 1
+    workers: int = 1
+    micro_batches: int = 1
+    compares_sums: bool = True
+    plans_batches: bool = True
     layers: tuple[tuple[int, int, int], ...] = WAV2VEC2_LAYERS
+
+    @property
+    def multiple_of(self) -> int:
+        """Batches of an update."""
+        return self.workers * self.micro_batches
 
     def planner(self) -> BatchPlanner:
         """The one that training would use."""

@@ -8,6 +8,7 @@ their dense group indices, checks of the data, single-language batches of about
 import logging
 import random
 import sys
+from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.groups import GroupBy, group_names
 from fairseq_dro.data.lines import Categories
-from fairseq_dro.data.manifest import Manifest, read_manifest
+from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
 from fairseq_dro.data.manifest_dataset import (
     ManifestAudioDataset,
     TargetLines,
@@ -110,6 +111,15 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         Args:
             criterion: its ``GroupDroCtcConfig``.
         """
+        mismatch = checks.post_process_mismatch(
+            self.target_dictionary.symbols, str(criterion.post_process)
+        )
+        if mismatch:
+            right = {"letter": "sentencepiece", "sentencepiece": "letter"}
+            logger.warning(
+                "%s: set criterion.post_process=%s, with a + in front where the configuration "
+                "does not name it", mismatch, right[str(criterion.post_process)],
+            )
         workers.require_ddp_backend(
             str(self.cfg.ddp_backend), find_unused_parameters=self.cfg.find_unused_parameters
         )
@@ -141,6 +151,21 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         return model
 
     # --- data ---
+
+    def load_target_dictionary(self):
+        """As the parent's.
+
+        Raises:
+            UserError: the folder has none for these labels.
+        """
+        folder, labels = Path(self.cfg.data), self.cfg.labels
+        if folder.is_dir() and not (folder / f"dict.{labels}.txt").exists():
+            raise UserError(
+                f"{folder}/dict.{labels}.txt does not exist: expected one line `unit count` for "
+                f"each unit of the .{labels} files, as `fairseq-dro prepare` writes it"
+                f"{other_label_files(folder, '*', labels)}."
+            )
+        return super().load_target_dictionary()
 
     def load_dataset(self, split: str, task_cfg=None, **kwargs) -> None:
         """Load a split and check it.
