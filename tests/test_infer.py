@@ -248,6 +248,19 @@ def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_l
     assert "LID %" in (results / "scores.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("post_process", ["letter", "sentencepiece"])
+def test_pieces_that_are_joined_to_one_word_are_said(
+    piece_run: Path, infer, tmp_path: Path, caplog, post_process: str
+) -> None:
+    infer(
+        f"common_eval.path={piece_run / 'checkpoints' / 'checkpoint_last.pt'}",
+        f"common_eval.post_process={post_process}", f"decoding.results_path={tmp_path}",
+    )
+    said = [one.message for one in caplog.records if "each text is one word" in one.message]
+    assert len(said) == (post_process == "letter")
+    assert all("type common_eval.post_process=sentencepiece" in sentence for sentence in said)
+
+
 def test_skipped_utterances_shift_no_name(
     stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
 ) -> None:
