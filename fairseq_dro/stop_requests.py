@@ -21,6 +21,9 @@ EXIT_STATUS = 143
 that SIGTERM ended, so that schedulers and scripts take it for a preemption: neither done (0) nor
 failed (1, 2)."""
 
+INTERRUPTED_STATUS = 130
+"""Of a run that Ctrl-C ended: 128 + SIGINT."""
+
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 _requested = False

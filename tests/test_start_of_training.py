@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from fairseq_dro.compat.no_decay import require_decay
 from fairseq_dro.errors import UserError
-from tests.stock_commands import run, train_command
+from tests.checkpoints import load
+from tests.killed_commands import at
+from tests.stock_commands import BIN, REPOSITORY, run, train_command
 
 TRI_STAGE = {
     "lr_scheduler___name": "tri_stage", "lr_scheduler__phase_ratio": "[0.1,0.5,0.4]",
@@ -56,3 +59,50 @@ def test_a_schedule_by_steps_needs_one_to_decay():
         require_decay(2, None, 0)
     with pytest.raises(UserError, match="its last part"):
         require_decay(100, [0.5, 0.5, 0.0], 0)
+
+
+RECIPE = [
+    str(BIN / "fairseq-hydra-train"), "--config-dir", str(REPOSITORY / "examples/xlsr_dro/config"),
+    "--config-name", "demo", "hydra.run.dir=.", "hydra.output_subdir=null",
+]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [
+        ("+criterion.step_sise=0.1", "did you mean criterion.step_size?"),
+        ("dataset.max_token=3", "did you mean dataset.max_tokens or dataset.max_tokens_valid?"),
+        ("criterion.update_when=every_update", "+criterion.update_when="),
+    ],
+)
+def test_a_mistaken_option_is_one_sentence_with_what_to_type(
+    tiny_data, tiny_checkpoint, tmp_path, mistake, says
+):
+    data = [f"task.data={tiny_data}", f"model.w2v_path={tiny_checkpoint}"]
+    done = run([*RECIPE, *data, mistake], tmp_path, check=False)
+    *before, sentence = done.stdout.rstrip().splitlines()
+    assert done.returncode == 2 and sentence.startswith("error: ") and says in sentence
+    assert mistake.lstrip("+").partition("=")[0] in sentence
+    assert "Traceback" not in done.stdout and "full_key" not in done.stdout
+    assert "tensorboardX" not in done.stdout  # tensorboard is installed
+
+
+def test_stock_fairseq_asks_for_tensorboardx_beside_tensorboard(tmp_path):
+    """What compat/tensorboard_hint.py answers; red once it can be deleted."""
+    command = [sys.executable, "-c", "import fairseq"]
+    assert "tensorboardX" not in run(command, tmp_path).stdout
+    assert "tensorboardX" in run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-tensorboard_hint").stdout
+
+
+@pytest.mark.parametrize(("update", "says"), [(2, "begins anew"), (5, "goes on from update 3")])
+def test_ctrl_c_says_where_the_same_command_goes_on(
+    tiny_data, tiny_checkpoint, command_server, tmp_path, update, says
+):
+    command = train_command(tiny_data, tiny_checkpoint, checkpoint__save_interval_updates=3)
+    done = command_server.run(command, tmp_path, die=at("update_ends", update, action="SIGINT"))
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert done.returncode == 130 and "Traceback" not in done.stdout
+    assert sentence.startswith(f"interrupted at update {update}") and says in sentence
+    command_server.run(command, tmp_path)
+    last = load(tmp_path / "checkpoints/checkpoint_last.pt")
+    assert last["optimizer_history"][-1]["num_updates"] == 6

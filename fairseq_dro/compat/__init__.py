@@ -25,6 +25,7 @@ STARTUP = (
     ("dataclass_defaults", "start"),
     ("plugin_scan", "start"),
     ("typing_io", "start"),
+    ("tensorboard_hint", "start"),
     ("error_traceback", "hydra._internal.utils"),
     ("user_dir", "fairseq"),
 )

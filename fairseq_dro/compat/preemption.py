@@ -13,7 +13,8 @@ fairseq handles no signal: it dies where it stands, and the updates since the la
 - Where fairseq starts the workers itself (distributed/utils.py:344), the process that only waits
   for them passes the signal on.
 
-Until training begins the signals kill, as they always did.
+Until training begins the signals kill, as they always did. Ctrl-C (SIGINT) ends a run at once, with
+one sentence and status 130 in the place of a traceback.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import sys
 from typing import Any
@@ -29,7 +31,7 @@ import torch
 import torch.multiprocessing
 
 from fairseq_dro import stop_requests
-from fairseq_dro.compat.checkpoint_files import LAST
+from fairseq_dro.compat.checkpoint_files import LAST, updates_of
 from fairseq_dro.compat.saved_position import SavedPosition
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ def apply() -> None:
         if command is None:  # a program of its own
             return load(cfg, trainer, **kwargs)
         if not hasattr(command.validate_and_save, "stops_on_request"):
+            command.train = _saying_where_it_goes_on(command.train)
             command.validate = _validate_unless_stopping(command.validate)
             command.validate_and_save = _save_and_stop_on_request(command.validate_and_save)
         stop_requests.listen()
@@ -174,6 +177,31 @@ def _how_to_go_on(checkpoint: Any) -> str:
             f"{checkpoint.restore_file}, goes on from here"
         )
     return "the same command goes on from here"
+
+
+def _saying_where_it_goes_on(train: Any) -> Any:
+    @functools.wraps(train)
+    def train_until_interrupted(cfg: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return train(cfg, trainer, *args, **kwargs)
+        except KeyboardInterrupt:
+            if trainer.data_parallel_rank == 0:
+                sys.stderr.write(f"\n{_interrupted(cfg.checkpoint, trainer.get_num_updates())}\n")
+            sys.exit(stop_requests.INTERRUPTED_STATUS)
+
+    return train_until_interrupted
+
+
+def _interrupted(checkpoint: Any, update: int) -> str:
+    done = f"interrupted at update {update}"
+    path = os.path.join(checkpoint.save_dir, LAST)
+    if checkpoint.no_save or not os.path.exists(path):
+        return f"{done}, and nothing is saved yet: the same command begins anew."
+    saved = updates_of(path)
+    where = f"update {saved}" if saved < math.inf else "the last whole checkpoint"
+    if checkpoint.restore_file != LAST:
+        return f"{done}: the same command without checkpoint.restore_file goes on from {where}."
+    return f"{done}: the same command goes on from {where} (`kill -TERM` saves before it stops)."
 
 
 def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{args.out} is there already.\n")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    # an old call inside fairseq, about which the user can do nothing
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     partial = args.out.with_name(args.out.name + ".partial")
     n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
     os.replace(partial, args.out)

@@ -1,0 +1,51 @@
+"""What was wrong with the options of a ``fairseq-hydra-train`` command, in the doctor's words.
+
+hydra and omegaconf name a key and a class of fairseq, the latter under a traceback of 45 lines.
+``fairseq-dro doctor`` compares all options with those that there are; here it is asked once a
+command has failed for one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+
+KINDS = ("unknown_option", "bad_configuration")
+"""Of the doctor's findings, those that are about options alone."""
+
+
+def sentences_for(error: Exception) -> list[str]:
+    """A sentence for each mistaken option; none where the error is not about one.
+
+    Args:
+        error: raised by hydra, by omegaconf, or with the text of such an error by the parent of
+            fairseq's worker processes.
+    """
+    from hydra._internal.utils import get_args
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    about_options = isinstance(error, (HydraException, OmegaConfBaseException))
+    if not about_options and "\nomegaconf.errors." not in str(error):
+        return []
+    args = get_args()
+    is_training = "fairseq_cli.hydra_train" in sys.modules
+    if not is_training or not args.config_dir or not args.config_name or args.multirun:
+        return []
+    data = ("task.data=", "+task.data=")  # what lies there is not asked for
+    overrides = [one for one in args.overrides if not one.startswith(data)]
+    try:
+        from fairseq_dro.doctor.configuration import examine_configuration, named_options
+        from fairseq_dro.doctor.typed_options import as_typed
+
+        config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
+        _, findings = examine_configuration(Path(), *config, overrides)
+        findings = [as_typed(one, named_options(*config), overrides) for one in findings]
+    except UserError as mistake:
+        return [str(mistake)]
+    except Exception:  # the error that is there says more than one of its explanation
+        return []
+    found = [": ".join(filter(None, (f.what, f.mend))) for f in findings if f.kind in KINDS]
+    return [one if one.endswith(("?", ".")) else f"{one}." for one in found]
