@@ -184,7 +184,7 @@ def test_a_long_tail_of_bad_languages_is_not_drawn_in() -> None:
     for seed in range(n_data_sets):
         true = np.clip(draw.lognormal(np.log(0.2), 0.5, 100), 0.01, 0.9)
         blocks = _utterances(draw, true, 8)
-        drawn = disparity.worst_k(draw_true_rates(sampling_noise(blocks, 300, seed), 300, seed))
+        drawn = disparity.worst_k(draw_true_rates(sampling_noise(blocks, 300, seed), seed))
         low, high = np.quantile(drawn, [0.025, 0.975])
         hits += low <= disparity.worst_k(true) <= high
         below += high < disparity.worst_k(true)
@@ -211,7 +211,7 @@ def test_languages_level_at_the_top_are_not_taken_for_one_that_is_worse() -> Non
 def test_drawn_true_rates_lie_about_what_much_data_show(n_languages: int) -> None:
     true = np.linspace(0.1, 0.5, n_languages)
     blocks = _utterances(np.random.default_rng(6), true, 400)
-    drawn = draw_true_rates(sampling_noise(blocks, 1_000), 1_000)
+    drawn = draw_true_rates(sampling_noise(blocks, 1_000))
     assert drawn.shape == (1_000, n_languages)
     deviations = np.sqrt([jackknife_variance(block) for block in blocks.sums])
     assert (np.abs(drawn.mean(axis=0) - blocks.rates) < 0.5 * deviations).all()

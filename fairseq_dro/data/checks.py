@@ -98,8 +98,10 @@ def check_labels(
         )
 
 
-def post_process_mismatch(symbols: Collection[str], post_process: str) -> str | None:
-    """What is wrong with how units become text: the sentence would be one word.
+def post_process_mismatch(
+    symbols: Collection[str], post_process: str
+) -> tuple[str, str] | None:
+    """What is wrong with how units become text, by which each is one word, and the right way.
 
     Args:
         symbols: units of the dictionary.
@@ -107,10 +109,12 @@ def post_process_mismatch(symbols: Collection[str], post_process: str) -> str | 
     """
     has_pieces = any(symbol.startswith("\u2581") for symbol in symbols)
     if has_pieces and post_process == "letter":
-        return "sentencepiece units are joined by post_process=letter, and each text is one word"
-    if not has_pieces and "|" in symbols and post_process == "sentencepiece":
-        return "letters are joined by post_process=sentencepiece, and each text is one word"
-    return None
+        units, right = "sentencepiece units", "sentencepiece"
+    elif not has_pieces and "|" in symbols and post_process == "sentencepiece":
+        units, right = "letters", "letter"
+    else:
+        return None
+    return f"{units} are joined by post_process={post_process}, and each text is one word", right
 
 
 def frames_needed(manifest: Manifest, *, language_token: bool = False) -> np.ndarray:

@@ -43,11 +43,11 @@ class CollectingProcessor(InferenceProcessor):
         self.decoded: list[Decoded] = []
         self._too_large = math.inf
         super().__init__(cfg)
-        how = str(cfg.common_eval.post_process)
-        mismatch = post_process_mismatch(self.tgt_dict.symbols, how)
+        mismatch = post_process_mismatch(
+            self.tgt_dict.symbols, str(cfg.common_eval.post_process)
+        )
         if mismatch:
-            right = {"letter": "sentencepiece", "sentencepiece": "letter"}[how]
-            logger.warning("%s: type common_eval.post_process=%s", mismatch, right)
+            logger.warning("%s: type common_eval.post_process=%s", *mismatch)
         if str(cfg.decoding.type) == "viterbi":
             self.generator = GreedyDecoder(self.tgt_dict)
 

@@ -12,10 +12,13 @@ from functools import cached_property
 
 from fairseq_dro.data.groups import group_of
 from fairseq_dro.report.figures.forest import Estimate
-from fairseq_dro.scoring import disparity
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
 from fairseq_dro.scoring.convention import Convention
-from fairseq_dro.scoring.disparity_intervals import Disparity, disparity_intervals
+from fairseq_dro.scoring.disparity_intervals import (
+    Disparity,
+    disparity_intervals,
+    mean_interval,
+)
 from fairseq_dro.scoring.intervals import Interval, language_intervals
 from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.records import Record
@@ -119,9 +122,7 @@ class RunScores:
         if not blocks.languages:
             return Estimate(_NAN, _NAN, _NAN)
         noise = sampling_noise(blocks, N_REPLICATES, 0)
-        measures = {"mean": disparity.MEASURES["mean"]}
-        mean = disparity_intervals(blocks, noise, measures=measures)["mean"]
-        return _estimate(Interval(mean.value, mean.low, mean.high))
+        return _estimate(mean_interval(blocks.rates, noise.replicates()))
 
     @cached_property
     def null_band(self) -> tuple[float, float] | None:

@@ -55,6 +55,11 @@ class Blocks(NamedTuple):
         """[G] int64."""
         return np.array([len(block.errors) for block in self.sums], dtype=np.int64)
 
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Errors and reference units of all languages."""
+        return tuple(sum(int(x.sum()) for x in sums) for sums in zip(*self.sums))
+
     def rated(self) -> Blocks:
         """Only the languages that have a rate."""
         return self.only(

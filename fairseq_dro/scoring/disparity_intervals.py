@@ -20,7 +20,6 @@ numbers of 143 languages that stand at two levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -28,7 +27,7 @@ import numpy as np
 
 from fairseq_dro.scoring.bootstrap import Blocks
 from fairseq_dro.scoring.disparity import MEASURES, WORST_K
-from fairseq_dro.scoring.intervals import LEVEL
+from fairseq_dro.scoring.intervals import LEVEL, Interval
 from fairseq_dro.scoring.paired import TIE_LIMIT
 from fairseq_dro.scoring.sampling_noise import Noise
 from fairseq_dro.scoring.true_rates import draw_true_rates
@@ -53,12 +52,16 @@ class Disparity(NamedTuple):
         return None if self.null_high is None else self.value <= self.null_high + _ROUNDING
 
 
+def mean_interval(
+    observed: np.ndarray, replicates: np.ndarray, level: float = LEVEL
+) -> Interval:
+    """Mean over languages, from observed rates [G] and their replicates [R, G]."""
+    low, high = np.quantile(replicates.mean(axis=-1), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(observed.mean()), float(low), float(high))
+
+
 def disparity_intervals(
-    blocks: Blocks,
-    noise: Noise,
-    seed: int = 0,
-    level: float = LEVEL,
-    measures: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MEASURES,
+    blocks: Blocks, noise: Noise, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Disparity]:
     """Disparity numbers with intervals of the true ones; ``value`` is the observed one.
 
@@ -73,31 +76,27 @@ def disparity_intervals(
     """
     tails = [(1 - level) / 2, (1 + level) / 2]
     observed = blocks.rates
-    truth = draw_true_rates(noise, len(noise.draws), seed)
-    null = noise.rates(np.sqrt(_pooled_rate(blocks)) + noise.draws)
-    replicates = noise.rates(noise.roots + noise.draws, copies=2)
-    lowest_mean, highest_mean = np.quantile(replicates.mean(axis=-1), tails)
+    truth = draw_true_rates(noise, seed)
+    errors, lengths = blocks.totals
+    null = noise.rates(np.sqrt(errors / lengths) + noise.draws)
+    replicates = noise.replicates()
+    mean = mean_interval(observed, replicates, level)
     reach = NormalDist().inv_cdf(tails[1])
     results = {}
-    for name, measure in measures.items():
+    for name, measure in MEASURES.items():
         value = float(measure(observed))
         if name == "mean" or (name == "worst_15" and len(observed) <= WORST_K):
             # no measure of difference: it has no null band
-            results[name] = Disparity(value, float(lowest_mean), float(highest_mean), None, None)
+            results[name] = Disparity(value, mean.low, mean.high, None, None)
             continue
         null_low, null_high = (float(end) for end in np.quantile(measure(null), tails))
         low, high = (float(end) for end in np.quantile(measure(truth), tails))
         drawn = measure(replicates)
         luck = float(drawn.mean() - value) * (1.0 if name in _SMOOTH else TIE_LIMIT)
-        lowest = 0.0 if name in _SPREADS else float(lowest_mean)  # no difference at all
+        lowest = 0.0 if name in _SPREADS else mean.low  # no difference at all
         low = min(low, max(lowest, value - luck - reach * float(drawn.std())))
         if value <= null_high + _ROUNDING:
             low = min(low, lowest)
-            high = high if name in _SPREADS else max(high, float(highest_mean))
+            high = high if name in _SPREADS else max(high, mean.high)
         results[name] = Disparity(value, low, high, null_low, null_high)
     return results
-
-
-def _pooled_rate(blocks: Blocks) -> float:
-    errors, lengths = (sum(float(x.sum()) for x in sums) for sums in zip(*blocks.sums))
-    return errors / lengths

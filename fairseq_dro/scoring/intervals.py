@@ -58,9 +58,9 @@ def _studentised(
     n, rate, total = len(errors), block.rate, float(lengths.sum())
     if n < FEWEST_BLOCKS:
         return Interval(rate, None, None)
-    tail = (1 - level) / 2
     if not errors.any():
-        return Interval(0.0, 0.0, min(1.0, float(-np.log(tail)) * one_error / total))
+        return interval_without_errors(total, one_error, level)
+    tail = (1 - level) / 2
     drawn = generator.integers(0, n, size=(n, n_replicates))
     moments = (errors, lengths, errors**2, errors * lengths, lengths**2)
     # their sums over the n drawn blocks: [R] each
@@ -74,6 +74,11 @@ def _studentised(
     residuals = errors - rate * lengths
     deviation = np.sqrt((residuals**2).sum() * n / (n - 1) + one_error**2) / total
     return interval_about(rate, (low, high), deviation, n, level)
+
+
+def interval_without_errors(length: float, one_error: float, level: float) -> Interval:
+    """Up to the rate that would give none in ``length`` with probability (1 - level) / 2."""
+    return Interval(0.0, 0.0, min(1.0, float(-np.log((1 - level) / 2)) * one_error / length))
 
 
 def interval_about(

@@ -11,6 +11,7 @@ from fairseq_dro.scoring.intervals import (
     N_STUDENTISED,
     Interval,
     interval_about,
+    interval_without_errors,
 )
 
 # Shapes: R replicates, n blocks of a language.
@@ -36,16 +37,16 @@ def micro_interval(
     Raises:
         ValueError: there is no reference unit.
     """
-    errors, lengths = (sum(int(x.sum()) for x in sums) for sums in zip(*blocks.sums))
+    errors, lengths = blocks.totals
     if not lengths:
         raise ValueError("there is no reference unit")
     rate = errors / lengths
     n_blocks = int((blocks.n_blocks - 1).sum()) + 1  # as many as one language would need
     if n_blocks < FEWEST_BLOCKS:
         return Interval(rate, None, None)
-    tail = (1 - level) / 2
     if not errors:
-        return Interval(0.0, 0.0, min(1.0, float(-np.log(tail)) * blocks.one_error / lengths))
+        return interval_without_errors(lengths, blocks.one_error, level)
+    tail = (1 - level) / 2
     most = min(MOST_BLOCKS, max(_FEWEST_IN_A_BUNDLE, _BLOCKS // len(blocks.sums)))
     drawn_sums, drawn_spread = np.zeros((2, n_replicates)), np.zeros((3, n_replicates))
     spread = np.zeros(3)

@@ -31,6 +31,10 @@ class Noise(NamedTuple):
         """[..., G] squares without the bias of ``copies`` variances that are in ``roots``."""
         return np.maximum(np.maximum(roots, 0.0) ** 2 - copies * self.variances, 0.0)
 
+    def replicates(self) -> np.ndarray:
+        """[R, G] rates about the observed ones: noise is in a replicate twice."""
+        return self.rates(self.roots + self.draws, copies=2)
+
 
 def sampling_noise(blocks: Blocks, n_replicates: int, seed: int = 0) -> Noise:
     """Bootstrap replicates less their mean, scaled to a variance that languages share in part.

@@ -28,13 +28,13 @@ _N_POINTS = (150, 1_500)
 _MOST_PRIORS = 200  # that draws are made from
 
 
-def draw_true_rates(noise: Noise, n_replicates: int, seed: int = 0) -> np.ndarray:
+def draw_true_rates(noise: Noise, seed: int = 0) -> np.ndarray:
     """[R, G] draws from the posterior; fewer than three languages learn nothing from each other."""
     roots, deviations = noise.roots, np.sqrt(noise.variances)
-    n_languages = len(roots)
+    n_replicates, n_languages = noise.draws.shape
     generator = np.random.default_rng([seed, n_languages, 2])
     if n_languages < _FEWEST_LANGUAGES:
-        return noise.rates(roots + noise.draws[:n_replicates], copies=2)
+        return noise.replicates()
     low = max(1e-4, float((roots - 4 * deviations).min()))
     high = float((roots + 4 * deviations).max())
     n_points = int(np.clip(2 * (high - low) / deviations.min(), *_N_POINTS))

@@ -115,10 +115,9 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
             self.target_dictionary.symbols, str(criterion.post_process)
         )
         if mismatch:
-            right = {"letter": "sentencepiece", "sentencepiece": "letter"}
             logger.warning(
                 "%s: set criterion.post_process=%s, with a + in front where the configuration "
-                "does not name it", mismatch, right[str(criterion.post_process)],
+                "does not name it", *mismatch,
             )
         workers.require_ddp_backend(
             str(self.cfg.ddp_backend), find_unused_parameters=self.cfg.find_unused_parameters
