@@ -42,7 +42,8 @@ def sentences_for(error: Exception) -> list[str]:
 
         config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
         _, findings = examine_configuration(Path(), *config, overrides)
-        findings = [as_typed(one, named_options(*config), overrides) for one in findings]
+        named = named_options(*config)
+        findings = [as_typed(one, named, overrides) for one in findings]
     except UserError as mistake:
         return [str(mistake)]
     except Exception:  # the error that is there says more than one of its explanation
