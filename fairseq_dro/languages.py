@@ -66,6 +66,12 @@ def name_of(code: str, own_table: str | Path | None = None) -> str:
     return f"{name} ({corpus})" if corpus else name
 
 
+def label_of(code: str) -> str:
+    """``kat Georgian``; the code alone where its name is not known."""
+    name = name_of(code)
+    return code if name == code else f"{code} {name}"
+
+
 def scored_without_spaces(code: str, own_table: str | Path | None = None) -> bool:
     """Whether spaces are removed before CER is counted (ML-SUPERB: cmn, jpn, tha and yue).
 

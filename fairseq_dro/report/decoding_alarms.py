@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairseq_dro.report.alarms import Alarm
-from fairseq_dro.report.compare.decoding_source import decoding_source
 from fairseq_dro.report.decoding_command import decoding_command
 from fairseq_dro.report.record_file import decoded_folders
 from fairseq_dro.report.report_data import ReportData
@@ -14,9 +15,7 @@ def not_decoded(data: ReportData) -> list[Alarm]:
     scores = [data.scores, *data.baseline_scores]
     if not any(scores):
         return []
-    split = next(
-        (decoding_source(run).split for run, one in zip(data.runs, scores) if one), None
-    )
+    split = next((run.decoded_from.split for run, one in zip(data.runs, scores) if one), None)
     found = []
     for run, one in zip(data.runs, scores):
         if one is None:
@@ -52,7 +51,7 @@ def another_folder(data: ReportData) -> list[Alarm]:
     return found
 
 
-def or_another_folder(folder) -> str:
+def or_another_folder(folder: Path) -> str:
     """`` (it has records in decode_dev: ...)``; empty where it has none at all."""
     names = decoded_folders(folder)
     if not names:

@@ -52,6 +52,12 @@ def decoded_folders(folder: str | Path) -> list[str]:
     return sorted(path.parent.name for path in Path(folder).glob(f"*/{RECORDS_FILE}"))
 
 
+def said_to_be_in(folder: str | Path) -> str:
+    """`` (there are records in decode_valid)``; empty where no folder holds any."""
+    names = decoded_folders(folder)
+    return f" (there are records in {', '.join(names)})" if names else ""
+
+
 def iterate_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text of each line with something on it.
 

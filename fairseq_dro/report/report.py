@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import Section, counted
 from fairseq_dro.report.constant_guess import constant_guesses
-from fairseq_dro.report.record_file import RECORDS_FILE, decoded_folders
+from fairseq_dro.report.record_file import RECORDS_FILE, decoded_folders, said_to_be_in
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
@@ -54,16 +53,14 @@ def read_report_data(
     """
     run = _read(folder, results)
     if results != RESULTS and not run.utterances:
-        there = decoded_folders(folder)
         raise UserError(
             f"{folder / results / RECORDS_FILE} does not exist: name a folder below the run's that "
-            "fairseq-dro-infer wrote with decoding.results_path"
-            + (f" (there are records in {', '.join(there)})." if there else ".")
+            f"fairseq-dro-infer wrote with decoding.results_path{said_to_be_in(folder)}."
         )
     others = [_read(path, results, like=run.results) for path in baselines]
     _tell_apart([run, *others])
     data = ReportData(run, others, results=results)
-    by_corpus = data.group_by is GroupBy.LANGUAGE_AND_CORPUS
+    by_corpus = run.by_corpus
     scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
     for one, scored in zip(data.runs, scores):
         if scored is not None:
@@ -138,7 +135,7 @@ def _subtitle(data: ReportData) -> str:
     run = data.run
     objective = ", then ".join(name for name, _ in run.objectives) or run.objective
     parts = [objective] if objective not in ("", run.name) else []
-    if data.codes and data.group_by is GroupBy.LANGUAGE_AND_CORPUS:
+    if data.codes and run.by_corpus:
         groups = counted(len(data.codes), "group")
         parts.append(f"{groups} of language and corpus, each called a language below")
     elif data.codes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fairseq_dro.data.groups import GroupBy, group_names, language_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
-from fairseq_dro.languages import known_languages, name_of
+from fairseq_dro.languages import known_languages, label_of
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.training_run import TrainingRun
@@ -77,19 +77,13 @@ class ReportData:
         """CER of the last validation by group; empty for a run without history."""
         return validation_rates(self.run.validations[-1]) if self.run.validations else {}
 
-    @property
-    def group_by(self) -> GroupBy:
-        """What a group of this run is."""
-        last = self.run.validations[-1] if self.run.validations else {}
-        return GroupBy(last.get("group_by", GroupBy.LANGUAGE))
-
     @cached_property
     def training_groups(self) -> Sequence[str]:
         """Group of each utterance of the training split; empty where it is not at hand."""
         manifest = self.run.training_manifest
         if manifest is None or not manifest.languages:
             return []
-        by_corpus = self.group_by is GroupBy.LANGUAGE_AND_CORPUS and manifest.corpora
+        by_corpus = self.run.by_corpus and manifest.corpora
         grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
         return group_names(manifest.languages, manifest.corpora, grouping)
 
@@ -128,12 +122,6 @@ def validation_rates(record: Mapping[str, Any], rate: str = "cer") -> dict[str, 
     """A number of one history line by group, without the groups that lack it."""
     rows = record["languages"]
     return {group: row[rate] for group, row in rows.items() if row.get(rate) is not None}
-
-
-def label_of(code: str) -> str:
-    """``kat Georgian``; the code alone where its name is not known."""
-    name = name_of(code)
-    return code if name == code else f"{code} {name}"
 
 
 def shortened(label: str, length: int = 22) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from fairseq_dro.languages import name_of
+from fairseq_dro.languages import label_of
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
 
@@ -49,7 +49,7 @@ def scores_table(scores: dict[str, Any], title: str) -> str:
 def _languages(scores: dict[str, Any]) -> str:
     languages = scores["languages"]
     rows = [
-        (_label(code), languages[code])
+        (label_of(code), languages[code])
         for code in sorted(languages, key=lambda code: (-(languages[code]["cer"] or 0), code))
     ]
     if scores["mean"]:
@@ -192,7 +192,7 @@ def _confusion(confusion: dict[str, dict[str, int]]) -> str:
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     rows = [
         (
-            _label(spoken), "no token" if recognised == NO_LANGUAGE else _label(recognised),
+            label_of(spoken), "no token" if recognised == NO_LANGUAGE else label_of(recognised),
             f"{count:,}", f"{totals[spoken]:,}",
         )
         for count, spoken, recognised in pairs[:MOST_ROWS]
@@ -218,11 +218,6 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int =
         for column, width in enumerate(widths)
     )
     return "\n".join([line(header), "|" + "|".join(rules) + "|", *map(line, rows)])
-
-
-def _label(code: str) -> str:
-    name = name_of(code)
-    return code if name == code else f"{code} {name}"
 
 
 def _count(record: dict[str, Any], key: str) -> str:

@@ -73,9 +73,8 @@ def _put_together(run: TrainingRun) -> StartCommand:
     words = ["fairseq-hydra-train", *(["--config-name", str(name)] if name else [])]
     hydra = ((run.hydra.get("overrides") or {}).get("hydra")) or []
     words += [*run.overrides, *map(str, hydra)]
-    folder = str((run.hydra.get("runtime") or {}).get("cwd") or "")
     unknown = ("--config-dir", "launcher and number of workers")
-    return StartCommand(_lines(folder, words), False, unknown)
+    return StartCommand(_lines(folder_of(run, {}), words), False, unknown)
 
 
 def _lines(folder: str, words: list[str]) -> str:

@@ -49,8 +49,6 @@ class TrainingLog:
     planned_updates: int = 0
     stopped_at: int | None = None
     how_to_go_on: str = ""
-    first_time: str = ""
-    last_time: str = ""
     validations: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
@@ -72,8 +70,6 @@ def read_training_log(path: Path) -> TrainingLog:
                 planned = int((_PLANNED.search(message) or (0, 0))[1])
             start = start or time
             latest = time
-            log.first_time = log.first_time or match[1]
-            log.last_time = match[1]
             made_updates = _take(log, logger, message)
             if log.waits and (made_updates or message.startswith(_BEGUN)):
                 log.waits, log.finished, log.stopped_at = False, False, None

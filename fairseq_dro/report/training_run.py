@@ -16,8 +16,10 @@ from typing import Any
 
 import yaml
 
+from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.report.decoding_source import DecodingSource, decoding_source
 from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
 from fairseq_dro.report.provenance import RUN_FILE
 from fairseq_dro.report.record_file import RECORDS_FILE
@@ -87,6 +89,12 @@ class TrainingRun:
         return found
 
     @property
+    def by_corpus(self) -> bool:
+        """Whether groups are of language and corpus, as the last validation has it."""
+        last = self.validations[-1] if self.validations else {}
+        return last.get("group_by") == GroupBy.LANGUAGE_AND_CORPUS.value
+
+    @property
     def updates(self) -> int:
         """The highest update that any file tells of."""
         updates = [int(r["update"]) for records in self.history.values() for r in records[-1:]]
@@ -140,6 +148,11 @@ class TrainingRun:
             if place and (base / str(place)).is_dir():
                 return base / str(place)
         return None
+
+    @cached_property
+    def decoded_from(self) -> DecodingSource:
+        """What its records were decoded from."""
+        return decoding_source(self.folder / self.results)
 
     @cached_property
     def training_manifest(self) -> Manifest | None:

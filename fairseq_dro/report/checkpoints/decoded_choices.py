@@ -7,14 +7,13 @@ folder ``decode_test*`` with records is taken.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from fairseq_dro.report.checkpoints.choice import CRITERIA, Choice
+from fairseq_dro.report.decoding_source import decoding_source
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.record_file import RECORDS_FILE, read_records
 from fairseq_dro.report.training_run import TrainingRun
@@ -59,10 +58,7 @@ def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[Decoded
     if not places:
         return []
     arms = [[DecodedRun(str(place), read_records(place))] for place in places]
-    by_corpus = bool(run.validations) and (
-        run.validations[-1].get("group_by") == "language_and_corpus"
-    )
-    blocks = pair(arms, by_corpus).characters
+    blocks = pair(arms, run.by_corpus).characters
     replicates = paired.resample(blocks) if len(places) > 1 else None
     decoded = []
     for index, place in enumerate(places):
@@ -77,7 +73,7 @@ def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[Decoded
         worst = blocks.languages[int(np.argmax(rates))]
         decoded.append(
             DecodedChoice(
-                place.name, _criterion(place.name), _update(place / "scores.json"), numbers, worst,
+                place.name, _criterion(place.name), decoding_source(place).update, numbers, worst,
                 differences,
             )
         )  # fmt: skip
@@ -101,14 +97,6 @@ def test_value(decoded: Sequence[DecodedChoice], choice: Choice) -> float | None
     one = decoded_of(decoded, choice)
     name = _NUMBER_OF.get(choice.criterion)
     return None if one is None or name is None else one.numbers[name]
-
-
-def _update(scores: Path) -> int | None:
-    try:
-        update = json.loads(scores.read_text(encoding="utf-8"))["decoded"]["update"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return update if isinstance(update, int) else None
 
 
 def _criterion(folder: str) -> str:

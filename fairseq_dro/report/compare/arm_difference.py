@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class ArmDifference:
     holm_p: np.ndarray
     measures: Mapping[str, paired.Difference]
 
-    @property
+    @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """By group."""
         judged = map(verdict_of, self.by_group.estimate, self.holm_p)

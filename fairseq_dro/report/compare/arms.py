@@ -9,10 +9,9 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.decoding_command import decoding_command
-from fairseq_dro.report.record_file import decoded_folders
+from fairseq_dro.report.record_file import said_to_be_in
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 
 # Options that say where a run is and not what it is.
@@ -80,23 +79,18 @@ def read(folder: Path, results: str) -> TrainingRun:
     """
     run = read_training_run(folder, results)
     if not run.utterances:
-        others = decoded_folders(folder)
         raise UserError(
             f"{folder / results} holds no records: decode the test split of the run first, with "
             f"`{decoding_command(run, results)}`, or name another "
-            "sub-folder with --results"
-            + (f" (there are records in {', '.join(others)})." if others else ".")
+            f"sub-folder with --results{said_to_be_in(folder)}."
         )
     return run
 
 
 def grouped_by_corpus(arms: Sequence[Arm]) -> bool:
     """Whether the first run that has a history had groups of language and corpus."""
-    for arm in arms:
-        for run in arm.runs:
-            if run.validations:
-                return run.validations[-1].get("group_by") == GroupBy.LANGUAGE_AND_CORPUS.value
-    return False
+    runs = (run for arm in arms for run in arm.runs if run.validations)
+    return next((run.by_corpus for run in runs), False)
 
 
 def _configuration(run: TrainingRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
@@ -11,7 +12,6 @@ from fairseq_dro.report.compare.number_text import (
     signed,
     signed_fraction,
 )
-from fairseq_dro.report.report_data import label_of
 from fairseq_dro.report.text_table import layout
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity

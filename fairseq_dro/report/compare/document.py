@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.arms import Arm
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.decoding_source import decoding_source
 from fairseq_dro.report.compare.difference_tables import groups_table, measures_table
 from fairseq_dro.report.compare.notes import notes
 from fairseq_dro.report.compare.side_by_side import cautions, side_by_side
@@ -56,13 +55,13 @@ def difference_section(comparison: Comparison, one: ArmDifference) -> str:
 
 def _decoded(comparison: Comparison) -> str:
     runs = [run for arm in comparison.arms for run in arm.runs]
-    splits = sorted({decoding_source(run).split or "" for run in runs} - {""})
+    splits = sorted({run.decoded_from.split or "" for run in runs} - {""})
     return f"Split {' and '.join(splits)}" if splits else f"Records of {runs[0].results}"
 
 
 def _updates(arm: Arm) -> str:
     told = _range([run.updates for run in arm.runs])
-    decoded = [decoding_source(run).update for run in arm.runs]
+    decoded = [run.decoded_from.update for run in arm.runs]
     if None not in decoded and decoded != [run.updates for run in arm.runs]:
         told += f" (decoded: {_range(decoded)})"
     return told if len(arm.runs) == 1 else f"{told} ({len(arm.runs)} runs)"

@@ -28,7 +28,3 @@ def _with_sign(value: float, digits: int) -> str:
 def p_value(value: float) -> str:
     """Three digits; empty where it is not known."""
     return "" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def plural(noun: str, n: int) -> str:
-    return noun if n == 1 else f"{noun}s"

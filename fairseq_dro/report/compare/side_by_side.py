@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.alarms import objective_changed
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.decoding_source import decoding_source
-from fairseq_dro.report.report_data import label_of
 from fairseq_dro.report.text_table import layout
 from fairseq_dro.report.training_run import TrainingRun
 
@@ -73,7 +72,7 @@ def cautions(comparison: Comparison) -> list[str]:
 
 def _own_validation(run: TrainingRun) -> str:
     """The decoded split if the run was validated on it, else empty."""
-    split = decoding_source(run).split or ""
+    split = run.decoded_from.split or ""
     subsets = str((run.config.get("dataset") or {}).get("valid_subset") or "").split(",")
     return split if split in subsets else ""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairseq_dro.report.blocks import per_cent
+from fairseq_dro.report.blocks import counted, per_cent
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.number_text import plural, signed
+from fairseq_dro.report.compare.number_text import signed
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring.levelling import GapVerdict
 
@@ -34,8 +34,8 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
     counts = one.count()
     none = counts[Verdict.NONE]
     sentences = [
-        f"Of {len(one.codes)} {plural('language', len(one.codes))}, {counts[Verdict.BETTER]} got "
-        f"better, {counts[Verdict.WORSE]} got worse, {counts[Verdict.SAME]} showed no difference "
+        f"Of {counted(len(one.codes), 'language')}, {counts[Verdict.BETTER]} got better, "
+        f"{counts[Verdict.WORSE]} got worse, {counts[Verdict.SAME]} showed no difference "
         "(5 % level, corrected by Holm's method for the number of languages)"
         + (f"; {none} had too few utterances for a verdict." if none else ".")
     ]

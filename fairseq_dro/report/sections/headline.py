@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import (
     MISSING,
     Beside,
@@ -15,7 +16,7 @@ from fairseq_dro.report.blocks import (
 )
 from fairseq_dro.report.decoding_alarms import or_another_folder
 from fairseq_dro.report.decoding_command import decoding_command
-from fairseq_dro.report.report_data import ReportData, label_of
+from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
 from fairseq_dro.scoring.disparity import WORST_K

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import Cell, Column, Paragraph, Section, Table, per_cent
-from fairseq_dro.report.report_data import ReportData, label_of
+from fairseq_dro.report.report_data import ReportData
 
 _MOST_ROWS = 25
 _MATRIX_UP_TO = 12  # languages

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import ComparedText, Examples, Folded, Paragraph, Section, per_cent
-from fairseq_dro.report.report_data import ReportData, label_of
+from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.scoring.records import Record
 
 _SHOWN = 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, counted
 from fairseq_dro.report.figures.group_weights import (
     coloured_languages,
@@ -11,7 +12,7 @@ from fairseq_dro.report.figures.group_weights import (
     draw_weights,
     entropy_nats,
 )
-from fairseq_dro.report.report_data import ReportData, label_of
+from fairseq_dro.report.report_data import ReportData
 
 _MOST_ROWS = 6
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NamedTuple
-
-from fairseq_dro.report.training_run import TrainingRun
 
 
 class DecodingSource(NamedTuple):
@@ -15,10 +14,10 @@ class DecodingSource(NamedTuple):
     update: int | None
 
 
-def decoding_source(run: TrainingRun) -> DecodingSource:
-    """What a run's records were decoded from; a file that cannot be read says nothing."""
+def decoding_source(folder: Path) -> DecodingSource:
+    """What the records of a folder were decoded from; a file that cannot be read says nothing."""
     try:
-        text = (run.folder / run.results / "scores.json").read_text(encoding="utf-8")
+        text = (folder / "scores.json").read_text(encoding="utf-8")
         decoded = json.loads(text)["decoded"]
         split, update = decoded.get("split"), decoded.get("update")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
