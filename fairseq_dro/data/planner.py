@@ -33,6 +33,9 @@ from fairseq_dro.data.batch_order import spread_turns, take_turns, turns_in_roun
 from fairseq_dro.data.full_batches import ENOUGH_BATCHES, full_batches
 from fairseq_dro.data.partition import SortedGroups
 
+EVEN_FILL = (0.7, 1.4)
+"""Mean fill of a language's batches beyond which their sums no longer compare with others'."""
+
 
 class GroupSampling(str, Enum):
     """How often each group is drawn in an epoch."""
@@ -234,6 +237,22 @@ class Plan:
     def fill(self, n_samples: np.ndarray, batch_samples: float) -> np.ndarray:
         """[B] sum of audio of each batch over the aimed sum, 1 is exactly full."""
         return self._over_batches(np.add, n_samples) / batch_samples
+
+    def group_of_batch(self, groups: np.ndarray) -> np.ndarray:
+        """[B] group of each batch, from the [N] groups of the utterances."""
+        return groups[[batch[0] for batch in self.batches]]
+
+    def mean_fills(
+        self, n_samples: np.ndarray, groups: np.ndarray, batch_samples: float
+    ) -> dict[int, float]:
+        """Mean `fill` of the batches of each group that has any."""
+        group_of_batch = self.group_of_batch(groups)
+        n_batches = np.bincount(group_of_batch)
+        sums = np.bincount(group_of_batch, self.fill(n_samples, batch_samples))
+        return {
+            group: float(sums[group] / n_batches[group])
+            for group in np.flatnonzero(n_batches).tolist()
+        }
 
     def padding(self, n_samples: np.ndarray) -> float:
         """Share of padded samples over all batches, 0 to 1."""

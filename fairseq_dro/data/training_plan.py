@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
-from fairseq_dro.data.planner import BatchPlanner, Plan
+from fairseq_dro.data.planner import EVEN_FILL, BatchPlanner, Plan
 from fairseq_dro.errors import UserError
 
 # Shapes: N items of the data set, B batches.
-
-EVEN_FILL = (0.7, 1.4)
-"""Mean fill of a language's batches beyond which their sums no longer compare with others'."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,9 @@ class TrainingPlan:
             of: ``batches``, where each batch weighs the same in the gradient, or ``utterances``.
         """
         weights = [len(batch) if of == "utterances" else 1 for batch in self.batches]
-        counts = np.bincount(self._group_of_batch(), weights=weights, minlength=n_groups)
+        counts = np.bincount(
+            self.plan.group_of_batch(self.dataset.groups), weights=weights, minlength=n_groups
+        )
         counts = np.maximum(counts, 1)
         return counts / counts.sum()
 
@@ -134,15 +133,11 @@ class TrainingPlan:
 
         A group with little audio has batches with small sums, which CTC-DRO takes for ease.
         """
-        group_of_batch = self._group_of_batch()
-        n_batches = np.bincount(group_of_batch, minlength=len(groups))
-        means = np.bincount(group_of_batch, self._fills(), len(groups)) / np.maximum(n_batches, 1)
+        means = self.plan.mean_fills(
+            np.asarray(self.dataset.sizes), self.dataset.groups, self.planner.batch_samples
+        )
         least, most = EVEN_FILL
-        return {
-            name: float(mean)
-            for name, mean, n in zip(groups, means, n_batches)
-            if n and not least <= mean <= most
-        }
+        return {groups[group]: x for group, x in means.items() if not least <= x <= most}
 
     def names_of_too_long(self) -> list[str]:
         """Utterance ids of what the memory bound leaves out."""
@@ -164,6 +159,3 @@ class TrainingPlan:
 
     def _fills(self) -> np.ndarray:
         return self.plan.fill(np.asarray(self.dataset.sizes), self.planner.batch_samples)
-
-    def _group_of_batch(self) -> np.ndarray:
-        return self.dataset.groups[[batch[0] for batch in self.batches]]

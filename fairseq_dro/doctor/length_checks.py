@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.data.planner import EVEN_FILL
 from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.split_survey import SplitSurvey
 
 WAV2VEC2_LAYERS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 """(channels, kernel, stride) of wav2vec 2.0's extractor (``wav2vec2.py``, conv_feature_layers)."""
-EVEN_FILL = (0.7, 1.4)  # as training warns (`data.training_plan.EVEN_FILL`)
 MADS = 8.0
 """Median absolute deviations of the logarithm from which a value is an outlier, if it also is
 ``TIMES`` the median or the median is ``TIMES`` it: with normal logarithms, 1 in 10^7."""

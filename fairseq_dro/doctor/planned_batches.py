@@ -53,13 +53,9 @@ def planned_batches(
                 break
         if not plan.batches:  # all are longer than dataset.max_tokens
             return np.zeros(len(groups.names), np.int64), {}
-        group_of_batch = codes[[batch[0] for batch in plan.batches]]
-        n_batches = np.bincount(group_of_batch, minlength=len(groups.names))
-        fill = plan.fill(manifest.n_samples, batch_seconds * run.sample_rate)
-        filled = np.bincount(group_of_batch, fill, len(groups.names)) / np.maximum(n_batches, 1)
-        return n_batches, {
-            name: float(x) for name, x, n in zip(groups.names, filled, n_batches) if n
-        }
+        n_batches = np.bincount(plan.group_of_batch(codes), minlength=len(groups.names))
+        filled = plan.mean_fills(manifest.n_samples, codes, planner.batch_samples)
+        return n_batches, {groups.names[group]: x for group, x in filled.items()}
 
     n_batches, fills = planned(run.batch_seconds, run.micro_batches)
     findings = [

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fairseq_dro.data.planner import EVEN_FILL
 from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of
-from fairseq_dro.doctor.length_checks import EVEN_FILL
 from fairseq_dro.doctor.run_settings import RunSettings
 
 Fills = dict[str, float]
