@@ -51,6 +51,11 @@ class AudioJob:
     duration_seconds: float | None = None
     target: Path | None = None
 
+    @property
+    def is_segment(self) -> bool:
+        """Whether a part of the file is meant."""
+        return bool(self.start_seconds) or self.duration_seconds is not None
+
 
 @dataclass(frozen=True, slots=True)
 class AudioResult:
@@ -155,13 +160,14 @@ def _probe(job: AudioJob) -> AudioResult:
             return AudioResult(error=NO_LENGTH, detail=detail)
         seconds = file.frames / file.samplerate
         n_samples = file.frames if _is_used_in_place(file, job) else 0
-        is_segment = bool(job.start_seconds) or job.duration_seconds is not None
-        cut = "" if is_segment or not file.frames else _cut_short(file, is_decoded=not n_samples)
+        cut = ""
+        if file.frames and not job.is_segment:
+            cut = _cut_short(file, is_decoded=not n_samples)
     if seconds == 0:
         return AudioResult(error=EMPTY, detail=str(job.audio))
     if cut:
         return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
-    if is_segment:
+    if job.is_segment:
         to_the_end = job.duration_seconds is None
         end = seconds if to_the_end else job.start_seconds + job.duration_seconds
         # Half a sample of the lowest rate is rounding, not a mistake
@@ -199,7 +205,7 @@ def _cut_short(file: soundfile.SoundFile, is_decoded: bool) -> str:
 
 
 def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
-    if not isinstance(job.audio, Path) or job.start_seconds or job.duration_seconds is not None:
+    if not isinstance(job.audio, Path) or job.is_segment:
         return False
     if file.samplerate != SAMPLE_RATE or file.channels != 1:
         return False

@@ -47,11 +47,6 @@ class Recording:
     start_seconds: float = 0.0
     duration_seconds: float | None = None
 
-    @property
-    def is_segment(self) -> bool:
-        """Whether it is a part of its file."""
-        return self.start_seconds > 0 or self.duration_seconds is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -20,8 +20,8 @@ from fairseq_dro.doctor.finding import (
     SPOILS_FROM,
     Finding,
     Severity,
-    languages_of,
-    listed,
+    counts_by_language,
+    in_languages,
     places,
 )
 
@@ -86,12 +86,12 @@ def audio_findings(
         for kind, detail in defects:
             found.setdefault(kind, []).append((job.row, detail))
     findings = []
-    n_read = _by_language(manifest, [job.row for job in jobs])
+    n_read = counts_by_language(manifest, [job.row for job in jobs])
     for kind in WHATS:
         if kind in found:
             bad = found[kind]
-            languages = languages_of(manifest, [row for row, _ in bad])
-            n_bad = _by_language(manifest, [row for row, _ in bad])
+            bad_rows = [row for row, _ in bad]
+            n_bad = counts_by_language(manifest, bad_rows)
             is_error = kind in STOPS_TRAINING
             if kind in SPOILS:
                 is_error = (n_bad >= np.maximum(LEAST_SPOILT, SPOILS[kind] * n_read)).any()
@@ -100,21 +100,13 @@ def audio_findings(
                     kind,
                     Severity.ERROR if is_error else Severity.WARNING,
                     f"{WHATS[kind].format(rate=sample_rate)}: {len(bad)} of {len(jobs)} files read "
-                    f"of {manifest.split}" + (f" ({listed(languages)})" if languages else ""),
+                    f"of {manifest.split}{in_languages(manifest, bad_rows)}",
                     MENDS[kind].format(rate=sample_rate),
                     len(bad),
-                    places(manifest, [row for row, _ in bad], "tsv", [d for _, d in bad]),
+                    places(manifest, bad_rows, "tsv", [d for _, d in bad]),
                 )
             )
     return findings
-
-
-def _by_language(manifest: Manifest, rows: Sequence[int]) -> np.ndarray:
-    """How many of the rows each language has; one number where the split has no languages."""
-    if not len(manifest.languages):
-        return np.array([len(rows)])
-    names = manifest.languages.names
-    return np.bincount(manifest.languages.codes[np.asarray(rows, int)], minlength=len(names))
 
 
 def examine(job: AudioJob) -> list[tuple[str, str]]:

@@ -193,8 +193,7 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
         try:
             require_decay(last, ratio, steps)
         except UserError as error:
-            what, _, mend = str(error).rpartition(": ")
-            findings.append(_error("no_decay", what, mend.rstrip(".")))
+            findings.append(_error("no_decay", *_with_mend(error)))
     return findings
 
 
@@ -227,8 +226,7 @@ def _masks(cfg: DictConfig, width: int | None) -> list[Finding]:
     try:
         require_drawable_masks(cfg.model, width)
     except UserError as error:
-        what, _, mend = str(error).rpartition(": ")
-        return [_error("mask_not_drawable", what, mend.rstrip("."))]
+        return [_error("mask_not_drawable", *_with_mend(error))]
     return []
 
 
@@ -247,6 +245,12 @@ def _is_missing(cfg: DictConfig, key: str) -> bool:
 
 def _error(kind: str, what: str, mend: str = "") -> Finding:
     return Finding(kind, Severity.ERROR, what.rstrip("."), mend)
+
+
+def _with_mend(error: UserError) -> tuple[str, str]:
+    """What is wrong, and what to set, which such a sentence says after its last colon."""
+    what, _, mend = str(error).rpartition(": ")
+    return what, mend.rstrip(".")
 
 
 def _warning(kind: str, what: str, mend: str) -> Finding:

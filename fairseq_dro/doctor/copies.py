@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 
@@ -16,10 +16,17 @@ from fairseq_dro.doctor.split_survey import SplitSurvey
 MOST_PAIRS = 1000  # likely copies whose files are compared without --all
 
 
-def copies(first: SplitSurvey, other: SplitSurvey, all_audio: bool) -> list[Finding]:
-    """Audio that two splits have under two names; of one text only, without ``all_audio``."""
+def copies(
+    first: SplitSurvey, other: SplitSurvey, all_audio: bool, digests: MutableMapping[str, bytes]
+) -> list[Finding]:
+    """Audio that two splits have under two names; of one text only, without ``all_audio``.
+
+    Args:
+        digests: of the files read so far, by path, for a split is compared with several others;
+            what is read with ``all_audio`` is added.
+    """
     if all_audio:
-        rows = _copies_of_any_text(first.manifest, other.manifest)
+        rows = _copies_of_any_text(first.manifest, other.manifest, digests)
         return _copied_audio(first.manifest, other.manifest, rows)
     pairs = _likely_copies(first, other)
     pairs = [pair for pair in pairs if not _is_same_path(first, other, *pair)]
@@ -66,7 +73,9 @@ def _same_content(first: Manifest, other: Manifest, pairs: Sequence[tuple[int, i
     return copies
 
 
-def _copies_of_any_text(first: Manifest, other: Manifest) -> list[int]:
+def _copies_of_any_text(
+    first: Manifest, other: Manifest, digests: MutableMapping[str, bytes]
+) -> list[int]:
     """Rows of ``other`` whose file has the bytes of some file of ``first``, whatever they say.
 
     Only files as long as one of the other split are read.
@@ -74,13 +83,13 @@ def _copies_of_any_text(first: Manifest, other: Manifest) -> list[int]:
     lengths = np.intersect1d(first.n_samples, other.n_samples)
     names: dict[bytes, str] = {}
     for row in np.flatnonzero(np.isin(first.n_samples, lengths)).tolist():
-        path = first.audio_path(row)
-        names.setdefault(_digest_or_nothing(path), str(path))
+        path = str(first.audio_path(row))
+        names.setdefault(_digest_or_nothing(path, digests), path)
     names.pop(b"", None)
     found = []
     for row in np.flatnonzero(np.isin(other.n_samples, lengths)).tolist():
-        path = other.audio_path(row)
-        if names.get(_digest_or_nothing(path), str(path)) != str(path):
+        path = str(other.audio_path(row))
+        if names.get(_digest_or_nothing(path, digests), path) != path:
             found.append(row)
     return found
 
@@ -92,13 +101,15 @@ def _copied_audio(first: Manifest, other: Manifest, rows: Sequence[int]) -> list
     return [in_two_splits(first, other, np.asarray(rows), "copied under another name")]
 
 
-def _digest_or_nothing(path: os.PathLike) -> bytes:
-    try:
-        return _digest(path)
-    except OSError:  # reported as missing or unreadable
-        return b""
+def _digest_or_nothing(path: str, digests: MutableMapping[str, bytes]) -> bytes:
+    if path not in digests:
+        try:
+            digests[path] = _digest(path)
+        except OSError:  # reported as missing or unreadable
+            digests[path] = b""
+    return digests[path]
 
 
-def _digest(path: os.PathLike) -> bytes:
+def _digest(path: str | os.PathLike) -> bytes:
     with open(path, "rb") as file:
         return hashlib.blake2b(file.read()).digest()

@@ -9,6 +9,7 @@ import numpy as np
 
 from fairseq_dro.data.manifest import Manifest, without_byte_order_mark
 from fairseq_dro.doctor.finding import (
+    EXAMPLES,
     MOST_PLACES,
     Finding,
     Severity,
@@ -21,7 +22,6 @@ from fairseq_dro.doctor.split_survey import SplitSurvey
 
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's own (dictionary.py:37)
 OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)
-EXAMPLES = 20  # findings whose details are worked out
 
 
 def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:

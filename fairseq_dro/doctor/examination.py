@@ -36,7 +36,7 @@ class Examination:
     """What was found in a folder.
 
     Attributes:
-        findings: errors first.
+        findings: in the order of the checks.
         rows: one a language of the training split; empty where it cannot be read.
     """
 
@@ -68,7 +68,7 @@ def examine(
         workers: processes that read audio.
 
     Raises:
-        UserError: the folder does not exist or holds no split.
+        UserError: the folder holds no split.
     """
     result = Examination(folder)
     manifests = _manifests(folder, run, result)
@@ -87,9 +87,10 @@ def examine(
     result.findings += split_checks.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
     result.other_splits = [one.manifest.split for one in others]
+    digests: dict[str, bytes] = {}
     for first, other in itertools.combinations(surveys.values(), 2):  # training comes first
         result.findings += split_checks.shared_text(first, other, is_trained=first is training)
-        result.findings += copies.copies(first, other, all_audio)
+        result.findings += copies.copies(first, other, all_audio, digests)
     if training is not None:
         if symbols is not None and others:
             result.findings += dictionary_checks.never_learnt(training, others, symbols)
@@ -115,15 +116,10 @@ def examine(
         result.audio_files_read += len(rows)
         result.audio_files += len(manifest)
         result.findings += audio_checks.audio_findings(manifest, rows, run.sample_rate, workers)
-    _sort(result.findings)
     return result
 
 
 def _manifests(folder: Path, run: RunSettings, result: Examination) -> dict[str, Manifest]:
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder} does not exist: name a data folder made by `fairseq-dro prepare`."
-        )
     present = {path.stem for path in folder.glob("*.tsv")}
     present = {split for split in present if (folder / f"{split}.{run.label_type}").exists()}
     known = [split for split in run.valid_subsets if split in present]
@@ -224,8 +220,3 @@ def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Seq
         return np.unique(steps.astype(int)).tolist()
     per_language = min(per_language, max(MOST_FILES // len(manifest.languages.names), 1))
     return sample_per_language(manifest, per_language)
-
-
-def _sort(findings: list[Finding]) -> None:
-    order = list(Severity)
-    findings.sort(key=lambda finding: order.index(finding.severity))

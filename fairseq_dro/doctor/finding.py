@@ -1,4 +1,7 @@
-"""One thing that is wrong, all its places together."""
+"""One thing that is wrong, all its places together.
+
+Shapes: G languages.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from fairseq_dro.data.manifest import Manifest
 
 MOST_PLACES = 1000
 """Places kept of a finding; its count says how many there are."""
+EXAMPLES = 20
+"""Places of a finding whose details are worked out, where that takes time."""
 SPOILS_FROM = 0.01
 """Share of a language's utterances from which a defect of text or audio is an error: below, it
 costs those utterances; above, it can be what the language's error rate is made of."""
@@ -96,11 +101,32 @@ def listed(names: Sequence[str], at_most: int = 8) -> str:
     return ", ".join(names[:at_most]) + more
 
 
-def languages_of(manifest: Manifest, rows: Sequence[int]) -> list[str]:
-    """``rus 12``: the languages of some rows with counts, the most first."""
+def counts_by_language(manifest: Manifest, rows: Sequence[int]) -> np.ndarray:
+    """[G] how many of the rows each language has; one number where the split has no languages."""
     languages = manifest.languages
     if not len(languages):
-        return []
-    counts = np.bincount(languages.codes[np.asarray(rows)], minlength=len(languages.names))
-    order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
-    return [f"{languages.names[code]} {counts[code]}" for code in order]
+        return np.array([len(rows)])
+    return np.bincount(languages.codes[np.asarray(rows, int)], minlength=len(languages.names))
+
+
+def totals_by_language(manifest: Manifest) -> np.ndarray:
+    """[G] utterances of each language; one number where the split has no languages."""
+    return counts_by_language(manifest, np.arange(len(manifest)))
+
+
+def in_languages(manifest: Manifest, rows: Sequence[int], *, of_all: bool = False) -> str:
+    """`` (rus 12, deu 3)``: the languages of some rows, the most first; empty without languages.
+
+    Args:
+        of_all: ``rus 12 of 24``, beside all that the language has.
+    """
+    if not len(manifest.languages):
+        return ""
+    counts, totals = counts_by_language(manifest, rows), totals_by_language(manifest)
+    told = [
+        f"{manifest.languages.names[code]} {counts[code]}"
+        + (f" of {totals[code]}" if of_all else "")
+        for code in np.argsort(-counts, kind="stable").tolist()
+        if counts[code]
+    ]
+    return f" ({listed(told)})"

@@ -7,20 +7,21 @@ import unicodedata
 import numpy as np
 
 from fairseq_dro.doctor.finding import (
+    EXAMPLES,
     SPOILS_FROM,
     Finding,
     Severity,
-    languages_of,
-    listed,
+    counts_by_language,
+    in_languages,
     number_of,
     places,
+    totals_by_language,
 )
 from fairseq_dro.doctor.scripts import alphabet_bits, is_in_disguise, strangers
 from fairseq_dro.doctor.split_survey import WORD_END, SplitSurvey, script_bits
 
 MOST_FOREIGN = 0.2
 """Share of a language's words in another alphabet up to which it is written in its own."""
-EXAMPLES = 20  # findings whose details are worked out
 
 
 def normal_forms(survey: SplitSurvey) -> list[Finding]:
@@ -35,7 +36,7 @@ def normal_forms(survey: SplitSurvey) -> list[Finding]:
             "not_composed",
             _by_share(survey, rows),
             f"text that is not in Unicode form NFC: {number_of(len(rows), 'utterance')} of "
-            f"{manifest.split}{_mixed_with(survey, rows)}",
+            f"{manifest.split}{in_languages(manifest, rows, of_all=True)}",
             "write the labels again with unicodedata.normalize('NFC', text), as `fairseq-dro "
             "prepare` does, and the dictionary from them",
             len(rows),
@@ -51,13 +52,12 @@ def look_alikes(survey: SplitSurvey) -> list[Finding]:
         return []
     manifest = survey.manifest
     details = [_first_mixed_word(survey.text(row)) for row in rows[:EXAMPLES]]
-    languages = languages_of(manifest, rows)
     return [
         Finding(
             "look_alikes",
             _by_share(survey, rows),
             f"words with letters of two alphabets: {number_of(len(rows), 'utterance')} of "
-            f"{manifest.split}" + (f" ({listed(languages)})" if languages else ""),
+            f"{manifest.split}{in_languages(manifest, rows)}",
             "replace the stray letters by those of the language's alphabet, in all splits",
             len(rows),
             places(manifest, rows, manifest.label_type, details),
@@ -86,8 +86,8 @@ def disguised_words(survey: SplitSurvey) -> list[Finding]:
             "disguised_word",
             Severity.WARNING,
             "words all in look-alikes of another alphabet than the language's: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split} "
-            f"({listed(languages_of(manifest, rows))})",
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}"
+            f"{in_languages(manifest, rows)}",
             "replace their letters by those of the language's alphabet, in all splits",
             len(rows),
             places(manifest, rows, manifest.label_type, details),
@@ -97,29 +97,9 @@ def disguised_words(survey: SplitSurvey) -> list[Finding]:
 
 def _by_share(survey: SplitSurvey, rows: np.ndarray) -> Severity:
     """An error where a language has many of them, else a warning."""
-    languages = survey.manifest.languages
-    if not len(languages):
-        spoils = len(rows) >= SPOILS_FROM * len(survey.n_units)
-        return Severity.ERROR if spoils else Severity.WARNING
-    n_names = len(languages.names)
-    share = np.bincount(languages.codes[rows], minlength=n_names) / np.maximum(
-        np.bincount(languages.codes, minlength=n_names), 1
-    )
+    totals = totals_by_language(survey.manifest)
+    share = counts_by_language(survey.manifest, rows) / np.maximum(totals, 1)
     return Severity.ERROR if share.max() >= SPOILS_FROM else Severity.WARNING
-
-
-def _mixed_with(survey: SplitSurvey, rows: np.ndarray) -> str:
-    languages = survey.manifest.languages
-    if not len(languages):
-        return ""
-    counts = np.bincount(languages.codes[rows], minlength=len(languages.names))
-    totals = np.bincount(languages.codes, minlength=len(languages.names))
-    mixed = [
-        f"{languages.names[code]} {counts[code]} of {totals[code]}"
-        for code in np.argsort(-counts, kind="stable").tolist()
-        if counts[code]
-    ]
-    return f" ({listed(mixed)})"
 
 
 def _first_decomposed(text: str) -> str:

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import MOST_PLACES, Finding, Severity, listed, number_of, places
+from fairseq_dro.doctor.finding import (
+    MOST_PLACES,
+    Finding,
+    Severity,
+    counts_by_language,
+    listed,
+    number_of,
+    places,
+    totals_by_language,
+)
 from fairseq_dro.doctor.split_survey import SplitSurvey
 
 MUCH_TEXT = 0.5
@@ -29,19 +38,14 @@ def shared_text(
     if not len(rows):
         return []
     manifest = other.manifest
-    shares = []
-    if len(manifest.languages):
-        codes, n_names = manifest.languages.codes, len(manifest.languages.names)
-        total = np.maximum(np.bincount(codes, minlength=n_names), 1)
-        share = np.bincount(codes[rows], minlength=n_names) / total
-        shares = [(share[code], manifest.languages.names[code]) for code in range(n_names)]
-    shares = sorted(((s, name) for s, name in shares if s), key=lambda pair: (-pair[0], pair[1]))
-    most = max((s for s, _ in shares), default=len(rows) / len(is_shared))
+    share = counts_by_language(manifest, rows) / np.maximum(totals_by_language(manifest), 1)
+    named = zip(share.tolist(), manifest.languages.names)
+    shares = sorted(((s, name) for s, name in named if s), key=lambda pair: (-pair[0], pair[1]))
     told = listed([f"{name} {100 * s:.0f} %" for s, name in shares], 6)
     return [
         Finding(
             "shared_text",
-            Severity.WARNING if is_trained and most >= MUCH_TEXT else Severity.NOTE,
+            Severity.WARNING if is_trained and share.max() >= MUCH_TEXT else Severity.NOTE,
             f"references of {manifest.split} that are sentences of {first.manifest.split}: "
             f"{len(rows)} of {len(is_shared)}" + (f" ({told})" if told else ""),
             "split by text as well as by speaker (`fairseq-dro prepare`), or say so beside the "
@@ -116,7 +120,7 @@ def languages_of_splits(
                     len(lacking),
                 )
             )  # fmt: skip
-    counts = np.bincount(training.languages.codes, minlength=len(training.languages.names))
+    counts = totals_by_language(training)
     single = [training.languages.names[code] for code in np.flatnonzero(counts == 1)]
     if single:
         rows = [training.languages.index(name) for name in sorted(single)]

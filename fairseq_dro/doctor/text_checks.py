@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fairseq_dro.doctor.finding import (
+    EXAMPLES,
     Finding,
     Severity,
     number_of,
@@ -15,7 +16,6 @@ from fairseq_dro.languages import known_languages, own_table_of
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
-EXAMPLES = 20  # findings whose details are worked out
 
 
 def references(survey: SplitSurvey, *, stops_training: bool) -> list[Finding]:
