@@ -114,8 +114,8 @@ def _read(folder: Path, results: str, like: str = "") -> TrainingRun:
     if not names:
         return read_training_run(folder, results)
     run = read_training_run(folder, names[0])
-    metric = (run.config.get("checkpoint") or {}).get("best_checkpoint_metric") or "loss"
-    chosen = next((name for name in (like, f"{RESULTS}_{metric}") if name in names), names[0])
+    wanted = (like, f"{RESULTS}_{run.best_checkpoint_metric}")
+    chosen = next((name for name in wanted if name in names), names[0])
     return run if chosen == names[0] else read_training_run(folder, chosen)
 
 
@@ -127,8 +127,9 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
     references: dict[str, list[str]] = {}
     for record in data.scores.records:
         references.setdefault(data.scores.group_of(record), []).append(record.reference)
-    post_process = (data.run.config.get("criterion") or {}).get("post_process") or "letter"
-    return constant_guesses(data.training_groups, manifest.labels, references, post_process)
+    return constant_guesses(
+        data.training_groups, manifest.labels, references, data.run.post_process
+    )
 
 
 def _subtitle(data: ReportData) -> str:

@@ -59,6 +59,10 @@ class TrainingRun:
     utterances: list[Record] = field(default_factory=list)
     results: str = RESULTS
 
+    def option(self, section: str, name: str, default: Any = None) -> Any:
+        """As the stored configuration has it; the default where it is null, 0, empty or absent."""
+        return (self.config.get(section) or {}).get(name) or default
+
     @property
     def subset(self) -> str:
         """Name of the primary validation split, by which fairseq chooses checkpoints."""
@@ -74,8 +78,7 @@ class TrainingRun:
         """``erm``, ``ctc_dro`` ...; for a run of fairseq's own criterion, the criterion's name."""
         if self.validations:
             return str(self.validations[-1].get("objective", ""))
-        criterion = self.config.get("criterion") or {}
-        return str(criterion.get("objective") or criterion.get("_name") or "")
+        return str(self.option("criterion", "objective") or self.option("criterion", "_name", ""))
 
     @property
     def objectives(self) -> list[tuple[str, int]]:
@@ -104,14 +107,12 @@ class TrainingRun:
     @property
     def planned_updates(self) -> int:
         """``optimization.max_update`` of the last start that trained; 0 where it is not known."""
-        stored = (self.config.get("optimization") or {}).get("max_update")
-        return self.log.planned_updates or int(stored or 0)
+        return self.log.planned_updates or int(self.option("optimization", "max_update", 0))
 
     @property
     def checkpoints(self) -> Path:
         """Where the run saved them."""
-        save_dir = (self.config.get("checkpoint") or {}).get("save_dir")
-        return self.folder / str(save_dir or "checkpoints")
+        return self.folder / str(self.option("checkpoint", "save_dir", "checkpoints"))
 
     @property
     def final_q(self) -> dict[str, float]:
@@ -141,13 +142,33 @@ class TrainingRun:
     @property
     def data(self) -> Path | None:
         """The data folder as the run named it, if it is (still) there."""
-        named = (self.config.get("task") or {}).get("data")
+        named = self.option("task", "data")
         recorded = (self.starts[-1].get("data") or {}).get("folder") if self.starts else None
         base = Path((self.hydra.get("runtime") or {}).get("cwd") or ".")
         for place in (recorded, named):
             if place and (base / str(place)).is_dir():
                 return base / str(place)
         return None
+
+    @property
+    def training_subset(self) -> str:
+        """Name of the split that it trains on."""
+        return str(self.option("dataset", "train_subset", "train"))
+
+    @property
+    def label_type(self) -> str:
+        """Suffix of the label files."""
+        return str(self.option("task", "labels", "ltr"))
+
+    @property
+    def post_process(self) -> str:
+        """How units become text, that of decoding too."""
+        return str(self.option("criterion", "post_process", "letter"))
+
+    @property
+    def best_checkpoint_metric(self) -> str:
+        """By which ``checkpoint_best.pt`` is chosen."""
+        return str(self.option("checkpoint", "best_checkpoint_metric", "loss"))
 
     @cached_property
     def decoded_from(self) -> DecodingSource:
@@ -159,10 +180,10 @@ class TrainingRun:
         """The training split; None where its folder is gone or cannot be read."""
         if self.data is None:
             return None
-        split = (self.config.get("dataset") or {}).get("train_subset") or "train"
-        labels = (self.config.get("task") or {}).get("labels") or "ltr"
         try:
-            return read_manifest(self.data, split, labels, languages_required=False)
+            return read_manifest(
+                self.data, self.training_subset, self.label_type, languages_required=False
+            )
         except UserError:
             return None
 

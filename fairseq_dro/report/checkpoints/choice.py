@@ -74,7 +74,7 @@ def choices(run: TrainingRun) -> list[Choice]:
         if known:
             lowest = min(_logged(name, values[index]) for index in known)
             found[name] = max(i for i in known if _logged(name, values[i]) == lowest)
-    best = (run.config.get("checkpoint") or {}).get("best_checkpoint_metric", "loss")
+    best = run.best_checkpoint_metric
     return [
         Choice(
             criterion=name,

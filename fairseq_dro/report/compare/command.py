@@ -131,7 +131,7 @@ def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None
     try:
         if run.data is not None:
             return guess_and_seconds(run.data, run, by_corpus)
-        named = (run.config.get("task") or {}).get("data")
+        named = run.option("task", "data")
         reason = (
             f"{run.folder} does not say where its data are" if named is None
             else f"the data folder of {run.folder}, {named}, is no longer there"

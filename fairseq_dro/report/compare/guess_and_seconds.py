@@ -37,8 +37,8 @@ def guess_and_seconds(data: Path, run: TrainingRun, by_corpus: bool) -> GuessAnd
     Raises:
         UserError: the split cannot be read, or has none of the groups that were decoded.
     """
-    split = _option(run, "dataset", "train_subset", "train")
-    manifest = read_manifest(data, split, _option(run, "task", "labels", "ltr"))
+    split = run.training_subset
+    manifest = read_manifest(data, split, run.label_type)
     if by_corpus:
         manifest.require_corpora()
     grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
@@ -57,11 +57,5 @@ def guess_and_seconds(data: Path, run: TrainingRun, by_corpus: bool) -> GuessAnd
             f"{data}/{split}.lang has none of the languages that {run.folder} was decoded on: name "
             "the data folder of the run with --data."
         )
-    post_process = _option(run, "criterion", "post_process", "letter")
-    guesses = constant_guesses(groups, manifest.labels, references, post_process)
+    guesses = constant_guesses(groups, manifest.labels, references, run.post_process)
     return GuessAndSeconds(guesses, seconds)
-
-
-def _option(run: TrainingRun, section: str, name: str, default: str) -> str:
-    """As the run's stored configuration has it; the default where it is null or absent."""
-    return str((run.config.get(section) or {}).get(name) or default)

@@ -73,7 +73,7 @@ def cautions(comparison: Comparison) -> list[str]:
 def _own_validation(run: TrainingRun) -> str:
     """The decoded split if the run was validated on it, else empty."""
     split = run.decoded_from.split or ""
-    subsets = str((run.config.get("dataset") or {}).get("valid_subset") or "").split(",")
+    subsets = str(run.option("dataset", "valid_subset", "")).split(",")
     return split if split in subsets else ""
 
 

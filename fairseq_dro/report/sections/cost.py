@@ -63,4 +63,4 @@ def _split(data: ReportData, run: TrainingRun) -> str:
 def _devices(run: TrainingRun) -> str:
     if run.starts and run.starts[-1].get("devices"):
         return ", ".join(run.starts[-1]["devices"])
-    return "cpu" if (run.config.get("common") or {}).get("cpu") else MISSING
+    return "cpu" if run.option("common", "cpu") else MISSING
