@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fairseq_dro.report.aligned_text import Piece
 from fairseq_dro.report.blocks import Block, Cell, ComparedText, Section, Table
+from fairseq_dro.report.text_table import padded
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|<>~])")
 
@@ -58,22 +59,8 @@ def _table(table: Table) -> list[str]:
         [_cell(cell, column.numeric) for cell, column in zip(row, table.columns)]
         for row in [heading, *table.rows, *table.foot]
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = [
-            cell.rjust(width) if column.numeric else cell.ljust(width)
-            for cell, width, column in zip(row, widths, table.columns)
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-        if number == 0:
-            rules = [
-                "-" * (width + 1) + ":" if column.numeric else "-" * (width + 2)
-                for width, column in zip(widths, table.columns)
-            ]
-            lines.append("|" + "|".join(rules) + "|")
     caption = [f"{escaped(table.caption)}:", ""] if table.caption else []
-    return [*caption, *lines]
+    return [*caption, *padded(rows, [column.numeric for column in table.columns])]
 
 
 def _cell(cell: Cell, numeric: bool) -> str:

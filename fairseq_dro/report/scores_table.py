@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fairseq_dro.languages import label_of
+from fairseq_dro.report.text_table import padded
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
 
@@ -204,20 +205,8 @@ def _confusion(confusion: dict[str, dict[str, int]]) -> str:
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
     """A padded Markdown table; the first ``n_left`` columns are aligned left, the others right."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if column < n_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths))
-        )
-        return "| " + " | ".join(padded) + " |"
-
-    rules = (
-        "-" * (width + 2) if column < n_left else "-" * (width + 1) + ":"
-        for column, width in enumerate(widths)
-    )
-    return "\n".join([line(header), "|" + "|".join(rules) + "|", *map(line, rows)])
+    numeric = [column >= n_left for column in range(len(header))]
+    return "\n".join(padded([header, *rows], numeric))
 
 
 def _count(record: dict[str, Any], key: str) -> str:

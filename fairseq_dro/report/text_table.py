@@ -1,4 +1,4 @@
-"""A Markdown table that can also be read in a terminal."""
+"""Markdown tables that can also be read in a terminal."""
 
 from __future__ import annotations
 
@@ -17,3 +17,24 @@ def layout(rows: Sequence[Sequence[str]]) -> str:
             rules = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
             lines.append("| " + " | ".join(rules) + " |")
     return "\n".join(lines) + "\n"
+
+
+def padded(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    """Lines of a Markdown table, the heading first.
+
+    Args:
+        numeric: by column, whether its cells stand to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    rules = [
+        "-" * (width + 1) + ":" if right else "-" * (width + 2)
+        for width, right in zip(widths, numeric)
+    ]
+    return [lines[0], "|" + "|".join(rules) + "|", *lines[1:]]
