@@ -13,6 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.compare.arms import group_runs, read_arms
 from fairseq_dro.report.compare.comparison import Comparison, compare_arms
 from fairseq_dro.report.compare.curves_figure import draw_comparison, highlighted, spread_apart
@@ -583,17 +584,17 @@ def test_report_and_compare_name_the_group_of_a_record_without_corpus_alike(tmp_
         for name, errors in (("erm", 50), ("ctc_dro", 10))
     ]
     run, baseline = (read_training_run(folder) for folder in runs[::-1])
-    found = verdicts(run, baseline, by_corpus=True)
+    found = verdicts(run, baseline, GroupBy.parse("language+corpus"))
     assert found == {"deu": "better", "deu/mls": "better"}
-    assert set(found) == set(RunScores(run.utterances, by_corpus=True).groups)
+    assert set(found) == set(RunScores(run.utterances, GroupBy.parse("language+corpus")).groups)
 
 
 def test_a_corpus_that_only_one_run_knows_matters_for_groups_of_corpora_alone(two_runs):
     with_corpora(two_runs[0], {"deu_003": "mls"})
     first, second = (read_training_run(folder) for folder in two_runs)
-    assert set(verdicts(first, second, by_corpus=False)) == {"deu", "kat"}
+    assert set(verdicts(first, second, BY_LANGUAGE)) == {"deu", "kat"}
     with pytest.raises(UserError, match="deu_003 in different groups: deu and deu/mls"):
-        verdicts(first, second, by_corpus=True)
+        verdicts(first, second, GroupBy.parse("language+corpus"))
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,11 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
         (
             ["criterion.dro_start_update=0", "model.freeze_finetune_updates=20000",
              "model.w2v_path=nowhere.pt", "dataset.valid_subset=dev",
-             "+task.group_by=language_and_corpus"],
+             "+task.group_by=language+corpus"],
             {"q_moves_on_the_head": "frozen until update 20000", "encoder_never_trained": "20000",
              "wrong_checkpoint": "nowhere.pt is no file",
              "unreadable_split": "dev.tsv does not exist",
-             "no_corpora": "train.corpus does not exist"},
+             "no_column": "train.corpus does not exist"},
         ),
         (
             ["dataset.max_tokens=30000", "task.batch_seconds=1"],
@@ -173,7 +173,7 @@ def test_contradictions_are_all_found_at_once(findings, overrides, said_by_kind)
     assert status == 1
     for kind, said in said_by_kind.items():
         assert said in found[kind]["what"], kind
-    sentences = {"out_of_range", "wrong_checkpoint", "unreadable_split", "no_corpora"}
+    sentences = {"out_of_range", "wrong_checkpoint", "unreadable_split", "no_column"}
     assert {kind for kind, one in found.items() if not one["mend"]} <= sentences
 
 

@@ -170,8 +170,8 @@ PLANTED = {
     "bad_dictionary": Planted(
         "error", "dict.ltr.txt:2: 'a'", "remove or mend the lines",
         change("dict.ltr.txt", 2, lambda t: "a")),
-    "no_corpora": of_recipe(
-        "error", "train.corpus does not exist", "", "+task.group_by=language_and_corpus"),
+    "no_column": of_recipe(
+        "error", "train.corpus does not exist", "", "+task.group_by=language+corpus"),
     "target_too_long": Planted(
         "error", "train.ltr:9 (wav/deu_train_8): needs 160 frames", "+task.skip_infeasible=true",
         change("train.ltr", 9, lambda t: "a " * 80 + "|")),

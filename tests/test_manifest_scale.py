@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from fairseq_dro.data import checks
-from fairseq_dro.data.groups import GroupBy, group_names
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.units import UnitNumbers
@@ -76,11 +75,6 @@ def test_categories_are_the_strings_they_were_made_of(strings):
         assert all(categories.index(name) == expected.index(name) for name in expected)
     with pytest.raises(ValueError):
         categories.index("fra")
-
-
-def test_groups_of_language_and_corpus_are_pairs_line_for_line():
-    groups = group_names(list("aabba"), list("xyyxx"), GroupBy.LANGUAGE_AND_CORPUS)
-    assert list(groups) == ["a/x", "a/y", "b/y", "b/x", "a/x"]
 
 
 @pytest.mark.parametrize("min_sample_size", [None, 15_000])

@@ -9,11 +9,7 @@ import pytest
 import torch
 
 from fairseq_dro.criterions.group_sums import COLUMNS, GROUP_SUMS
-from fairseq_dro.errors import UserError
-from fairseq_dro.report.history import read_records
-from tests.checkpoints import load
 from tests.in_process import batch_of, group_dro_ctc, make_model, make_task
-from tests.stock_commands import train_command
 from tests.tiny_corpus import write_tiny_corpus
 
 LETTERS = {"deu": "abcd", "ell": "αβγδ", "fra": "abcé"}
@@ -140,78 +136,3 @@ def test_the_seconds_of_a_batch_are_those_of_its_utterances(uneven, tiny_checkpo
     task.group_log.reduce([log], training=True)
     samples = task.dataset("train").sizes[batches[0]].sum()
     assert criterion.state.audio_seconds.sum() == pytest.approx(samples / 16_000)
-
-
-# --- groups of language and corpus ---
-
-
-@pytest.fixture
-def two_corpora(uneven, tmp_path) -> Path:
-    """The uneven data, ``ell`` from two corpora, the others from one."""
-    for path in uneven.glob("*.*"):
-        (tmp_path / path.name).write_text(path.read_text())
-    for split in ("train", "valid"):
-        languages = (uneven / f"{split}.lang").read_text().split()
-        corpora = [
-            ("mls" if i % 2 and language == "ell" else "cv") for i, language in enumerate(languages)
-        ]
-        (tmp_path / f"{split}.corpus").write_text("".join(f"{c}\n" for c in corpora))
-    return tmp_path
-
-
-GROUPS = ["deu/cv", "ell/cv", "ell/mls", "fra/cv"]
-
-
-def test_language_and_corpus_make_a_group(
-    command_server, two_corpora, tiny_checkpoint, tmp_path_factory
-):
-    run = tmp_path_factory.mktemp("run")
-    command = train_command(
-        two_corpora, tiny_checkpoint, task__group_by="language_and_corpus",
-        dataset__disable_validation="false", dataset__validate_interval_updates=3,
-        criterion__update_when="every_update", optimization__update_freq="[4]",
-    )
-    command_server.run(command, run)
-    last = read_records(run / "history.jsonl")[-1]
-    assert list(last["languages"]) == GROUPS and last["group_by"] == "language_and_corpus"
-    assert last["worst_language"] in GROUPS
-    assert list(read_records(run / "group_weights.jsonl")[-1]["q"]) == GROUPS
-    state = load(run / "checkpoints/checkpoint_last.pt")
-    assert state["extra_state"]["train_iterator"]["group_dro"]["groups"] == GROUPS
-    assert state["task_state"]["groups"] == tuple(GROUPS)
-    regrouped = train_command(two_corpora, tiny_checkpoint, optimization__max_update=8)
-    done = command_server.run(regrouped, run, check=False)
-    assert done.returncode == 2
-    assert "error: The checkpoint was trained with task.group_by=language_and_corpus" in done.stdout
-
-
-def test_a_language_scored_without_spaces_is_so_in_each_corpus(two_corpora):
-    for split in ("train", "valid"):
-        path = two_corpora / f"{split}.lang"
-        path.write_text(path.read_text().replace("ell", "jpn"))
-    task = make_task(two_corpora, group_by="language_and_corpus")
-    assert group_dro_ctc(task).languages == ["deu", "fra", "jpn", "jpn"]
-
-
-@pytest.mark.parametrize(
-    ("break_it", "said"),
-    [
-        (lambda path: path.unlink(), r"train\.corpus does not exist"),
-        (lambda path: path.write_text("cv\n"), r"train\.tsv:3 has no counterpart"),
-        (
-            lambda path: path.write_text(path.read_text().replace("mls", "a/b")),
-            r"train\.corpus:\d+ .*'a/b' is no name of a corpus",
-        ),
-    ],
-)
-def test_a_wrong_corpus_file_is_named(two_corpora, break_it, said):
-    break_it(two_corpora / "train.corpus")
-    with pytest.raises(UserError, match=said):
-        make_task(two_corpora, group_by="language_and_corpus").groups  # noqa: B018
-
-
-def test_a_validation_corpus_that_training_lacks_is_named(two_corpora):
-    path = two_corpora / "valid.corpus"
-    path.write_text(path.read_text().replace("cv", "fleurs"))
-    with pytest.raises(UserError, match=r"valid\.corpus:\d+ .*fleurs does not occur in the train"):
-        make_task(two_corpora, group_by="language_and_corpus").load_dataset("valid")

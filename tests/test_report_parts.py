@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report import configuration, provenance
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import per_cent
@@ -305,7 +306,7 @@ def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
     decoded = [[DecodedRun(run.name, run.utterances)] for run in runs]
     p = difference_by_language(pair(decoded).characters, 0, 1).p
     assert (p < 0.05).any()  # without a correction some would be called so
-    assert set(verdicts(runs[1], runs[0], by_corpus=False).values()) == {SAME}
+    assert set(verdicts(runs[1], runs[0], BY_LANGUAGE).values()) == {SAME}
 
 
 def test_entropy_of_equal_weights_counts_the_languages():

@@ -254,7 +254,7 @@ def test_no_run_changes_its_objective_half_way(
     before = (tmp_path / LAST).read_bytes()
     for option, then, now in (
         ("criterion.objective", "erm", "ctc_dro"),
-        ("task.group_by", "language", "language_and_corpus"),
+        ("task.group_by", "language", "language+corpus"),
     ):
         data = tiny_data
         if option == "task.group_by":

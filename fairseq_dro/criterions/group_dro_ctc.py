@@ -19,7 +19,6 @@ from fairseq.logging import metrics
 from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
 from fairseq_dro.criterions.group_sums import GROUP_SUMS, sum_by_group
 from fairseq_dro.criterions.options import GroupDroCtcConfig, require_ranges
-from fairseq_dro.data.groups import language_of
 from fairseq_dro.dro.rules import RuleOptions, make_rule
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
@@ -62,7 +61,7 @@ class GroupDroCtcCriterion(FairseqCriterion):
         self.blank_index = task.target_dictionary.index(task.blank_symbol)
         self.pad_index = task.target_dictionary.pad()
         self.eos_index = task.target_dictionary.eos()
-        self.languages = [language_of(group) for group in task.groups]
+        self.languages = [task.group_by.language_of(group) for group in task.groups]
         options = RuleOptions(
             step_size=cfg.step_size,
             smoothing=cfg.smoothing,

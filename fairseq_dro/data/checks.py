@@ -13,6 +13,7 @@ from fairseq_dro.data.lines import Categories, split_zip_slice
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import UnitNumbers
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import GroupBy, suffix_of
 
 
 def check_language_codes(manifest: Manifest) -> None:
@@ -28,20 +29,24 @@ def check_language_codes(manifest: Manifest) -> None:
 
 
 def check_groups_in_training(
-    manifest: Manifest, groups: Categories, trained: Collection[str]
+    manifest: Manifest, groups: Categories, trained: Collection[str], by: GroupBy
 ) -> None:
     """The group of every utterance of the split is one that training knows.
 
     Args:
         groups: N names, one an utterance.
+        by: what a group is.
 
     Raises:
         UserError: with the line of its first use.
     """
     unseen = sorted(set(groups.names) - set(trained))
     if unseen:
-        suffix = "corpus" if unseen[0] not in manifest.languages else "lang"
-        where = manifest.where(groups.index(unseen[0]), suffix)
+        known = map(set, zip(*map(by.values_of, trained)))
+        values = zip(by.columns, by.values_of(unseen[0]), known)
+        new = [column for column, value, seen in values if value not in seen]
+        column = new[0] if new else by.columns[-1]
+        where = manifest.where(groups.index(unseen[0]), suffix_of(column))
         raise UserError(
             f"{where}: {unseen[0]} does not occur in the training split, so it has no "
             f"group ({len(unseen)} such: {', '.join(unseen)}): add training data for it, remove "

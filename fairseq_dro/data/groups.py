@@ -1,62 +1,47 @@
-"""What a group is: a language, or a language in one corpus.
-
-With several corpora a language can be easy in one and hard in another (read speech, telephone
-speech); grouped together, the easy one hides the hard one.
-"""
+"""The group of each utterance of a split, from the columns of the data folder."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from enum import Enum
 
 import numpy as np
 
 from fairseq_dro.data.lines import Categories
-
-SEPARATOR = "/"
-
-
-class GroupBy(str, Enum):
-    """What utterances of one group have in common."""
-
-    LANGUAGE = "language"
-    LANGUAGE_AND_CORPUS = "language_and_corpus"
-    """The corpus of each utterance is a line of ``{split}.corpus``."""
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import LANGUAGE, SEPARATOR, GroupBy
 
 
-def group_names(
-    languages: Sequence[str], corpora: Sequence[str], group_by: GroupBy
-) -> Categories:
-    """The group of each utterance: ``deu``, or ``deu/mls`` by language and corpus.
+def groups_of(manifest: Manifest, by: GroupBy) -> Categories:
+    """N names, one an utterance: ``deu`` by language, ``deu/mls`` by language and corpus.
 
-    Args:
-        languages: N ISO 639-3 codes.
-        corpora: N corpus names; not read when grouping by language.
+    Raises:
+        UserError: a column is missing, or one of its lines is empty or holds a slash.
     """
-    languages = languages if isinstance(languages, Categories) else Categories.of(languages)
-    if group_by is GroupBy.LANGUAGE:
-        return languages
-    corpora = corpora if isinstance(corpora, Categories) else Categories.of(corpora)
-    pairs = languages.codes * np.int64(len(corpora.names)) + corpora.codes
-    found, codes = np.unique(pairs, return_inverse=True)
+    groups = _values(manifest, by.columns[0])
+    for column in by.columns[1:]:
+        groups = _pairs(groups, _values(manifest, column))
+    return groups
+
+
+def _values(manifest: Manifest, column: str) -> Categories:
+    values = manifest.column(column)
+    if column == LANGUAGE:  # it is not empty, and its codes are looked up elsewhere
+        return values
+    for value in values.names:
+        if not value or SEPARATOR in value:
+            where = manifest.where(values.index(value), column)
+            what = f"{value!r} holds a slash, which stands between" if value else "empty, unlike"
+            repair = "s,/,-,g" if value else "s/^$/unknown/"
+            raise UserError(
+                f"{where}: {what} the values that name a group: write another value on all such "
+                f"lines, as `sed -i '{repair}' {manifest.folder / manifest.split}.{column}` does."
+            )
+    return values
+
+
+def _pairs(first: Categories, second: Categories) -> Categories:
+    n = len(second.names)
+    found, codes = np.unique(first.codes * np.int64(n) + second.codes, return_inverse=True)
     names = [
-        f"{languages.names[pair // len(corpora.names)]}{SEPARATOR}"
-        f"{corpora.names[pair % len(corpora.names)]}"
-        for pair in found.tolist()
+        f"{first.names[pair // n]}{SEPARATOR}{second.names[pair % n]}" for pair in found.tolist()
     ]
     return Categories(names, codes)
-
-
-def group_of(language: str | None, corpus: str | None, by_corpus: bool) -> str | None:
-    """The group of one decoded utterance, named as ``group_names`` does.
-
-    One of an unknown corpus is in the group of its language; one without language has none.
-    """
-    if language is None:
-        return None
-    return f"{language}{SEPARATOR}{corpus}" if by_corpus and corpus else language
-
-
-def language_of(group: str) -> str:
-    """ISO 639-3 code of a group's language."""
-    return group.partition(SEPARATOR)[0]

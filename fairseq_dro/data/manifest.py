@@ -2,7 +2,8 @@
 
 The first two are fairseq's own formats (``data/audio/raw_audio_dataset.py:266`` and
 ``tasks/audio_finetuning.py:146``); ``.lang`` holds one ISO 639-3 code a line;
-``.utt``, ``.corpus`` and ``.speaker``, where they are there, one utterance id, corpus or speaker.
+``.utt``, ``.corpus`` and ``.speaker``, where they are there, one utterance id, corpus or speaker;
+any other ``.NAME`` is a column that ``task.group_by`` may name.
 See ``manifests/README.md`` for an example.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 from fairseq_dro.data import lines
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import suffix_of
 
 SIDE_FILES = ("utt", "corpus", "speaker")
 LABEL_TYPES = {
@@ -66,25 +68,24 @@ class Manifest:
         line = index + (2 if suffix == "tsv" else 1)  # line 1 of the tsv is the root folder
         return f"{self.folder / self.split}.{suffix}:{line} (utterance {self.utterance_ids[index]})"
 
-    def require_corpora(self) -> None:
-        """The corpus of each utterance is known, and can be part of a group's name.
+    def column(self, name: str) -> Categories:
+        """N values of a column: ``language``, or the lines of ``{split}.NAME``.
 
         Raises:
-            UserError: there is no ``.corpus`` file, or a line of it is empty or holds a slash.
+            UserError: there is no such file, or it has another number of lines.
         """
-        path = f"{self.folder / self.split}.corpus"
-        if not self.corpora:
+        read = {"language": self.languages, "corpus": self.corpora, "speaker": self.speakers}
+        if read.get(name):
+            return read[name]
+        path = self.folder / f"{self.split}.{suffix_of(name)}"
+        if not path.exists():
             raise UserError(
-                f"{path} does not exist, and task.group_by=language_and_corpus needs it: write "
-                "one corpus name a line in the order of the .tsv, or leave the option out."
+                f"{path} does not exist, and task.group_by names the column {name}: write one "
+                f"{name} a line in the order of the .tsv (`fairseq-dro prepare table --keep` does),"
+                " or name another column."
             )
-        for corpus in self.corpora.names:
-            if not corpus or "/" in corpus:
-                index = self.corpora.index(corpus)
-                raise UserError(
-                    f"{self.where(index, 'corpus')}: {corpus!r} is no name of a corpus: write one "
-                    "that is not empty and has no slash."
-                )
+        tsv = self.folder / f"{self.split}.tsv"
+        return Categories.of(_aligned(path, self.folder, self.split, tsv, len(self)))
 
 
 def read_manifest(

@@ -26,13 +26,13 @@ from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from fairseq_dro.data.groups import GroupBy  # noqa: E402
 from fairseq_dro.data.planner import GroupSampling  # noqa: E402
 from fairseq_dro.doctor import contradictions  # noqa: E402
 from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
 from fairseq_dro.doctor.option_names import OVERRIDE, leaves, unknown_keys  # noqa: E402
 from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy  # noqa: E402
 
 
 def examine_configuration(
@@ -171,7 +171,7 @@ def _settings(cfg: DictConfig) -> RunSettings:
         train_subset=dataset.train_subset,
         valid_subsets=tuple(str(dataset.valid_subset).split(",")),
         label_type=option(task, "labels", "ltr"),
-        group_by=GroupBy(str(option(task, "group_by", "language"))),
+        group_by=GroupBy.parse(option(task, "group_by", BY_LANGUAGE)),
         language_token=bool(option(task, "language_token", False)),
         skip_infeasible=bool(option(task, "skip_infeasible", False)),
         sample_rate=int(option(task, "sample_rate", 16_000)),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseq_dro import languages
-from fairseq_dro.data.groups import group_names
+from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor import length_checks
@@ -26,7 +26,7 @@ from fairseq_dro.errors import UserError
 def planned_batches(
     training: SplitSurvey, run: RunSettings, others: Sequence[Manifest]
 ) -> tuple[list[Finding], list[LanguageRow]]:
-    """Findings about the batches of an epoch, and the table; without the corpora, no table.
+    """Findings about the batches of an epoch, and the table; no table where there are no groups.
 
     Args:
         others: the other splits, counted where they have languages.
@@ -39,7 +39,7 @@ def planned_batches(
             other.split: _counts(_groups(other, run)) for other in others if len(other.languages)
         }
     except UserError as error:
-        return [Finding("no_corpora", Severity.ERROR, str(error), "")], []
+        return [Finding("no_column", Severity.ERROR, str(error), "")], []
     codes = groups.codes.astype(np.int64)
 
     def planned(
@@ -72,9 +72,7 @@ def planned_batches(
 
 
 def _groups(manifest: Manifest, run: RunSettings) -> Categories:
-    if run.group_by.value != "language":
-        manifest.require_corpora()
-    return group_names(manifest.languages, manifest.corpora, run.group_by)
+    return groups_of(manifest, run.group_by)
 
 
 def _counts(groups: Categories) -> dict[str, int]:

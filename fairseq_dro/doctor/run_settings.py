@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.data.planner import BatchPlanner, GroupSampling
 from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RunSettings:
     train_subset: str = "train"
     valid_subsets: tuple[str, ...] = ("valid",)
     label_type: str = "ltr"
-    group_by: GroupBy = GroupBy.LANGUAGE
+    group_by: GroupBy = BY_LANGUAGE
     language_token: bool = False
     skip_infeasible: bool = False
     sample_rate: int = 16_000

@@ -13,7 +13,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-from fairseq_dro.data.groups import language_of
+from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import scored_characters, split_language_token
 
 _MOST_SENTENCES = 200  # compared with each other while looking for the string
@@ -24,16 +24,17 @@ _WORD_BOUNDARIES = {"letter": "|", "sentencepiece": "\u2581"}
 
 def constant_guesses(
     groups: Sequence[str],
+    languages: Sequence[str],
     labels: Sequence[str],
-    references: Mapping[str, Sequence[str]],
+    decoded: Mapping[str, Sequence[Record]],
     post_process: str = "letter",
 ) -> dict[str, float]:
     """CER of the constant guess by group, fractions; without groups that have no training text.
 
     Args:
-        groups: of each training utterance.
+        groups, languages: of each training utterance.
         labels: of each training utterance, its units with spaces between them.
-        references: of the decoded utterances by group, without language token.
+        decoded: utterances by group, of which the references count.
         post_process: how units become text (``criterion.post_process``, that of decoding).
 
     Returns:
@@ -43,17 +44,17 @@ def constant_guesses(
     if boundary is None:
         return {}
     training: dict[str, list[str]] = {}
-    for group, label in zip(groups, labels):
-        if group in references:
+    for group, language, label in zip(groups, languages, labels):
+        if group in decoded:
             spelled = label.replace(" ", "").replace(boundary, " ")
-            _, text = split_language_token(spelled, language_of(group))
-            training.setdefault(group, []).append(scored_characters(text, language_of(group)))
+            _, text = split_language_token(spelled, language)
+            training.setdefault(group, []).append(scored_characters(text, language))
     return {
         group: constant_guess_cer(
             best_constant(training[group]),
-            [scored_characters(text, language_of(group)) for text in texts],
+            [scored_characters(record.reference, record.language) for record in records],
         )
-        for group, texts in references.items()
+        for group, records in decoded.items()
         if group in training
     }
 

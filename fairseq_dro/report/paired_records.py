@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseq_dro.data.groups import group_of
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import TextErrors
@@ -56,7 +56,7 @@ class PairedTest:
     agreeing: list[float]
 
 
-def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> PairedTest:
+def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> PairedTest:
     """Line all runs of all arms up, and count errors in blocks.
 
     A block is a speaker in groups of ``bootstrap.FEWEST_SPEAKERS`` or more, as in scores; else an
@@ -64,24 +64,24 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by_corpus: bool = False) -> Paire
 
     Args:
         arms: runs of each arm; the first run of the first arm is the one the others must match.
-        by_corpus: groups are ``language/corpus`` instead of languages.
+        by: what a group is.
 
     Raises:
-        UserError: two runs differ in utterances, references or languages (the first difference is
-            named), an id is twice in one run, an utterance has no language, or a group no
-            reference text.
+        UserError: two runs differ in utterances, references or groups (the first difference is
+            named), an id is twice in one run, an utterance has no group, or a group no reference
+            text.
     """
     first = arms[0][0]
     reference = {record.id: record for record in first.records}
     ids = sorted(reference)
-    groups = [_group(first, reference[id], by_corpus) for id in ids]
+    groups = [_group(first, reference[id], by) for id in ids]
     counts, empty, agreeing = [], [], []
     for runs in arms:
         counted, n_empty = [], 0
         for run in runs:
             mine = _by_id(run)
             if run is not first:
-                _require_same(first, reference, run, mine, by_corpus)
+                _require_same(first, reference, run, mine, by)
             if run is runs[0]:
                 same = sum(_same_hypothesis(mine[id], reference[id]) for id in ids)
                 agreeing.append(same / len(ids))
@@ -132,19 +132,20 @@ def _by_id(run: DecodedRun) -> dict[str, Record]:
     return records
 
 
-def _group(run: DecodedRun, record: Record, by_corpus: bool) -> str:
-    group = group_of(record.language, record.corpus, by_corpus)
+def _group(run: DecodedRun, record: Record, by: GroupBy) -> str:
+    group = by.group_of(record)
     if group is None:
+        column = by.columns[0]
         raise UserError(
-            f"{run.name}: the utterance {record.id} has no language, and runs are compared by "
-            "language: give the test split a .lang file and decode it again."
+            f"{run.name}: the utterance {record.id} has no {column}, and runs are compared "
+            f"by {by}: give the test split a .{suffix_of(column)} file and decode it again."
         )
     return group
 
 
 def _require_same(
     first: DecodedRun, reference: dict[str, Record], run: DecodedRun, mine: dict[str, Record],
-    by_corpus: bool,
+    by: GroupBy,
 ) -> None:  # fmt: skip
     lacking = sorted(reference.keys() - mine.keys())
     foreign = sorted(mine.keys() - reference.keys())
@@ -166,7 +167,7 @@ def _require_same(
                 "test split."
             )
         groups = [
-            group_of(record.language, record.corpus, by_corpus) or "none"
+            by.group_of(record) or "none"
             for record in (theirs, ours)
         ]
         if groups[0] != groups[1]:

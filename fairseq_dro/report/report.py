@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report.blocks import Section, counted
 from fairseq_dro.report.constant_guess import constant_guesses
 from fairseq_dro.report.record_file import RECORDS_FILE, decoded_folders, said_to_be_in
@@ -30,6 +31,7 @@ from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.sections.weights import weights_section
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import verdicts
+from fairseq_dro.scoring.records import Record
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,14 @@ def read_report_data(
     others = [_read(path, results, like=run.results) for path in baselines]
     _tell_apart([run, *others])
     data = ReportData(run, others, results=results)
-    by_corpus = run.by_corpus
-    scores = [RunScores(r.utterances, by_corpus) if r.utterances else None for r in data.runs]
+    by = run.group_by
+    scores = [RunScores(r.utterances, by) if r.utterances else None for r in data.runs]
     for one, scored in zip(data.runs, scores):
         if scored is not None:
             one.utterances = scored.records  # as they are counted here
     data.scores, data.baseline_scores = scores[0], scores[1:]
     data.verdicts = [
-        verdicts(run, other, by_corpus) if run.utterances and other.utterances else {}
+        verdicts(run, other, by) if run.utterances and other.utterances else {}
         for other in others
     ]
     data.constant_guess = _constant_guess(data)
@@ -124,11 +126,11 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
     manifest = data.run.training_manifest
     if data.scores is None or manifest is None:
         return {}
-    references: dict[str, list[str]] = {}
+    decoded: dict[str, list[Record]] = {}
     for record in data.scores.records:
-        references.setdefault(data.scores.group_of(record), []).append(record.reference)
+        decoded.setdefault(data.scores.group_of(record), []).append(record)
     return constant_guesses(
-        data.training_groups, manifest.labels, references, data.run.post_process
+        data.training_groups, manifest.languages, manifest.labels, decoded, data.run.post_process
     )
 
 
@@ -136,11 +138,9 @@ def _subtitle(data: ReportData) -> str:
     run = data.run
     objective = ", then ".join(name for name, _ in run.objectives) or run.objective
     parts = [objective] if objective not in ("", run.name) else []
-    if data.codes and run.by_corpus:
-        groups = counted(len(data.codes), "group")
-        parts.append(f"{groups} of language and corpus, each called a language below")
-    elif data.codes:
-        parts.append(counted(len(data.codes), "language"))
+    if data.codes:
+        by = "" if run.group_by == BY_LANGUAGE else f" by {run.group_by}"
+        parts.append(counted(len(data.codes), run.group_by.noun) + by)
     if run.updates or run.log.n_starts:
         planned = f" of {run.planned_updates:,}" if run.updates < run.planned_updates else ""
         parts += [f"{run.updates:,}{planned} updates", state_of(run)]

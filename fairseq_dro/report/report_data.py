@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fairseq_dro.data.groups import GroupBy, group_names, language_of
+from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
+from fairseq_dro.errors import UserError
 from fairseq_dro.languages import known_languages, label_of
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
@@ -81,11 +82,10 @@ class ReportData:
     def training_groups(self) -> Sequence[str]:
         """Group of each utterance of the training split; empty where it is not at hand."""
         manifest = self.run.training_manifest
-        if manifest is None or not manifest.languages:
+        try:
+            return [] if manifest is None else groups_of(manifest, self.run.group_by)
+        except UserError:  # the folder has lost a column since
             return []
-        by_corpus = self.run.by_corpus and manifest.corpora
-        grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
-        return group_names(manifest.languages, manifest.corpora, grouping)
 
     @cached_property
     def training_split(self) -> TrainingSplit | None:
@@ -112,7 +112,7 @@ class ReportData:
         table = known_languages()
         found = {}
         for group in self.codes:
-            language = table.get(language_of(group))
+            language = table.get(self.run.group_by.language_of(group))
             if language is not None:
                 found[group] = language.script
         return found

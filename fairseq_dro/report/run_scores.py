@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fairseq_dro.data.groups import group_of
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.figures.forest import Estimate
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
 from fairseq_dro.scoring.convention import Convention
@@ -64,17 +64,17 @@ class RunScores:
 
     Args:
         records: its utterances.
-        by_corpus: groups are ``language/corpus`` instead of languages.
+        by: what a group is.
 
     Attributes:
         records: the utterances with the counts of ``Convention()``.
         by_speaker: groups whose blocks are speakers; those of the others are single utterances.
     """
 
-    def __init__(self, records: Sequence[Record], by_corpus: bool = False) -> None:
+    def __init__(self, records: Sequence[Record], by: GroupBy = BY_LANGUAGE) -> None:
         convention = Convention()
         self.records = [convention.score(record) for record in records]
-        self.by_corpus = by_corpus
+        self.by = by
         groups: dict[str, list[Record]] = {}
         for record in self.records:
             groups.setdefault(self.group_of(record), []).append(record)
@@ -82,8 +82,8 @@ class RunScores:
         self.all = _sum(self.records)
 
     def group_of(self, record: Record) -> str:
-        """Name of the group; ``all`` for a split without languages."""
-        return group_of(record.language, record.corpus, self.by_corpus) or "all"
+        """Name of the group; ``all`` for an utterance that has none."""
+        return self.by.group_of(record) or "all"
 
     @property
     def cer(self) -> dict[str, float]:

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.decoding_source import DecodingSource, decoding_source
 from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
 from fairseq_dro.report.provenance import RUN_FILE
@@ -92,10 +92,10 @@ class TrainingRun:
         return found
 
     @property
-    def by_corpus(self) -> bool:
-        """Whether groups are of language and corpus, as the last validation has it."""
+    def group_by(self) -> GroupBy:
+        """What its groups are, as the last validation has it; else languages."""
         last = self.validations[-1] if self.validations else {}
-        return last.get("group_by") == GroupBy.LANGUAGE_AND_CORPUS.value
+        return GroupBy.parse(last.get("group_by", BY_LANGUAGE))
 
     @property
     def updates(self) -> int:

@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from fairseq_dro.data.groups import group_of
+from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.training_run import TrainingRun
 from fairseq_dro.scoring.paired import CONFIDENCE, difference_by_language, holm
@@ -40,8 +40,8 @@ def verdict_of(difference: float, holm_p: float) -> Verdict:
     return Verdict.BETTER if difference < 0 else Verdict.WORSE
 
 
-def verdicts(run: TrainingRun, baseline: TrainingRun, by_corpus: bool) -> dict[str, str]:
-    """By group; empty where utterances have no language.
+def verdicts(run: TrainingRun, baseline: TrainingRun, by: GroupBy) -> dict[str, str]:
+    """By group; empty where utterances have none.
 
     A group of one block has no verdict and is left out, as is one whose references are all empty.
 
@@ -49,20 +49,20 @@ def verdicts(run: TrainingRun, baseline: TrainingRun, by_corpus: bool) -> dict[s
         UserError: the two were not decoded on the same utterances; see ``paired_records.pair``.
     """
     decoded = [DecodedRun(str(one.folder), one.utterances) for one in (baseline, run)]
-    if any(record.language is None for one in decoded for record in one.records):
+    if any(by.group_of(record) is None for one in decoded for record in one.records):
         return {}
-    decoded = [DecodedRun(one.name, _with_text(one.records, by_corpus)) for one in decoded]
+    decoded = [DecodedRun(one.name, _with_text(one.records, by)) for one in decoded]
     if not decoded[0].records:
         return {}
-    blocks = pair([[one] for one in decoded], by_corpus).characters
+    blocks = pair([[one] for one in decoded], by).characters
     difference = difference_by_language(blocks, baseline=0, other=1)
     judged = zip(blocks.languages, map(verdict_of, difference.estimate, holm(difference.p)))
     return {group: verdict.value for group, verdict in judged if verdict is not Verdict.NONE}
 
 
-def _with_text(records: Sequence[Record], by_corpus: bool) -> list[Record]:
+def _with_text(records: Sequence[Record], by: GroupBy) -> list[Record]:
     """Without the groups that have no reference character."""
-    groups = [group_of(record.language, record.corpus, by_corpus) for record in records]
+    groups = [by.group_of(record) for record in records]
     length: Counter[str | None] = Counter()
     for record, group in zip(records, groups):
         length[group] += record.characters.reference_length

@@ -19,6 +19,7 @@ WORD_COUNTS = ("word_substitutions", "word_deletions", "word_insertions", "refer
 REQUIRED = ("id", "language", "seconds", "reference", "hypothesis", "predicted_language")
 REQUIRED += CHARACTER_COUNTS + WORD_COUNTS
 OPTIONAL = ("target_language", "score", "speaker", "corpus")
+_COLUMNS = ("language", "speaker", "corpus")
 _TEXTS = ("id", "reference", "hypothesis")
 _NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus")
 
@@ -39,6 +40,10 @@ class Record:
     score: float | None = None  # log probability of the best path, in nats; None if unknown
     speaker: str | None = None
     corpus: str | None = None
+
+    def value(self, column: str) -> str | None:
+        """Of a column of the data folder (``language``, ``corpus`` ...); None if unknown."""
+        return getattr(self, column) if column in _COLUMNS else None
 
     def as_record(self) -> dict[str, str | float | int | None]:
         """Flat and JSON-ready; S, D, I and reference_characters are those of CER.

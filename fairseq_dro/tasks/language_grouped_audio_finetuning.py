@@ -23,7 +23,7 @@ from fairseq_dro.criterions.group_sums import on_host
 from fairseq_dro.data import checks
 from fairseq_dro.data.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
-from fairseq_dro.data.groups import GroupBy, group_names
+from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
 from fairseq_dro.data.manifest_dataset import (
@@ -37,6 +37,7 @@ from fairseq_dro.data.training_plan import TrainingPlan
 from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import GroupBy
 from fairseq_dro.models.drawable_masks import require_drawable_masks
 from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
 from fairseq_dro.report import provenance
@@ -62,6 +63,8 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
     def __init__(self, cfg: LanguageGroupedAudioFinetuningConfig):
         super().__init__(cfg)
         require_ranges(cfg)
+        self.group_by = GroupBy.parse(cfg.group_by)
+        cfg.group_by = str(self.group_by)  # a checkpoint may say it in an old word
         self.state.add_factory("groups", self._groups_of_training)  # saved with the checkpoint
         self.group_state: Optional[GroupDroState] = None
         self.group_log: Optional[GroupLog] = None
@@ -100,10 +103,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         return manifest
 
     def _groups_of(self, manifest: Manifest) -> Categories:
-        by = GroupBy(str(self.cfg.group_by))
-        if by is GroupBy.LANGUAGE_AND_CORPUS:
-            manifest.require_corpora()
-        return group_names(manifest.languages, manifest.corpora, by)
+        return groups_of(manifest, self.group_by)
 
     def attach_group_state(self, state: GroupDroState, criterion: Any) -> None:
         """Called by the criterion: from here on the state is saved, restored and moved.
@@ -177,7 +177,7 @@ class LanguageGroupedAudioFinetuningTask(AudioFinetuningTask):
         groups = np.full(len(manifest), -1, dtype=np.int64)  # decoding needs no groups
         if not self.cfg.allow_unseen:
             names = self._groups_of(manifest)
-            checks.check_groups_in_training(manifest, names, self.groups)
+            checks.check_groups_in_training(manifest, names, self.groups, self.group_by)
             index = {name: group for group, name in enumerate(self.groups)}
             groups = np.array([index[name] for name in names.names], dtype=np.int64)[names.codes]
         try:

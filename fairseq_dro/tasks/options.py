@@ -8,7 +8,6 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks.audio_finetuning import AudioFinetuningConfig
 from omegaconf import II
 
-from fairseq_dro.data.groups import GroupBy
 from fairseq_dro.data.planner import GroupSampling
 from fairseq_dro.errors import UserError
 
@@ -25,11 +24,12 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
             "dataset.max_tokens stays the bound on memory"
         },
     )
-    group_by: ChoiceEnum([by.value for by in GroupBy]) = field(
+    group_by: str = field(
         default="language",
         metadata={
-            "help": "what a group is: a language, or a language in one corpus "
-            "(language_and_corpus; {split}.corpus holds the corpus of each utterance)"
+            "help": "what the utterances of a group share: a column of the data folder (language, "
+            "or the NAME of a file {split}.NAME with one value a line: accent, gender, corpus), or "
+            "several joined by +: language+accent"
         },
     )
     group_sampling: ChoiceEnum([sampling.value for sampling in GroupSampling]) = field(

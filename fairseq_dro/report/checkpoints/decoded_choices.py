@@ -58,7 +58,7 @@ def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[Decoded
     if not places:
         return []
     arms = [[DecodedRun(str(place), read_records(place))] for place in places]
-    blocks = pair(arms, run.by_corpus).characters
+    blocks = pair(arms, run.group_by).characters
     replicates = paired.resample(blocks) if len(places) > 1 else None
     decoded = []
     for index, place in enumerate(places):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.decoding_command import decoding_command
 from fairseq_dro.report.record_file import said_to_be_in
 from fairseq_dro.report.training_run import TrainingRun, read_training_run
@@ -87,10 +88,10 @@ def read(folder: Path, results: str) -> TrainingRun:
     return run
 
 
-def grouped_by_corpus(arms: Sequence[Arm]) -> bool:
-    """Whether the first run that has a history had groups of language and corpus."""
+def group_by_of(arms: Sequence[Arm]) -> GroupBy:
+    """What groups are in the first run that has a history; else languages."""
     runs = (run for arm in arms for run in arm.runs if run.validations)
-    return next((run.by_corpus for run in runs), False)
+    return next((run.group_by for run in runs), BY_LANGUAGE)
 
 
 def _configuration(run: TrainingRun) -> str:

@@ -122,15 +122,15 @@ def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None
         UserError: the folder that was typed cannot be used. For one that was not typed this is a
             warning, as the comparison itself needs none of it.
     """
-    from fairseq_dro.report.compare.arms import grouped_by_corpus
+    from fairseq_dro.report.compare.arms import group_by_of
     from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds
 
-    run, by_corpus = arms[0].runs[0], grouped_by_corpus(arms)
+    run, by = arms[0].runs[0], group_by_of(arms)
     if data is not None:
-        return guess_and_seconds(data, run, by_corpus)
+        return guess_and_seconds(data, run, by)
     try:
         if run.data is not None:
-            return guess_and_seconds(run.data, run, by_corpus)
+            return guess_and_seconds(run.data, run, by)
         named = run.option("task", "data")
         reason = (
             f"{run.folder} does not say where its data are" if named is None

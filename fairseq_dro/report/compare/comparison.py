@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_dro.report.compare.arm_difference import ArmDifference
-from fairseq_dro.report.compare.arms import Arm, grouped_by_corpus
+from fairseq_dro.report.compare.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity, levelling, paired
@@ -121,7 +121,7 @@ def compare_arms(
         UserError: they do not pair, see ``paired_records.pair``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
-    test = pair(decoded, by_corpus=grouped_by_corpus(arms))
+    test = pair(decoded, group_by_of(arms))
     groups = test.characters.languages
     cer, wer, measures, worst_wer, worst_groups = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):

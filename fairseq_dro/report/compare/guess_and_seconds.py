@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_dro.data.groups import GroupBy, group_names, group_of
+from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import GroupBy, suffix_of
 from fairseq_dro.report.constant_guess import constant_guesses
 from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.scoring.records import Record
 
 
 class GuessAndSeconds(NamedTuple):
-    """By group; a language that was decoded and not trained on has 0 seconds and no guess.
+    """By group; one that was decoded and not trained on has 0 seconds and no guess.
 
     Attributes:
         constant_cer: CER of the constant guess, a fraction; empty where units are no text.
@@ -26,36 +28,35 @@ class GuessAndSeconds(NamedTuple):
     train_seconds: Mapping[str, float]
 
 
-def guess_and_seconds(data: Path, run: TrainingRun, by_corpus: bool) -> GuessAndSeconds:
+def guess_and_seconds(data: Path, run: TrainingRun, by: GroupBy) -> GuessAndSeconds:
     """Read the training split that the run names (``dataset.train_subset``, ``task.labels``).
 
     The guess is scored on what the run was decoded on, whichever split that is.
 
     Args:
-        by_corpus: groups are ``language/corpus`` instead of languages.
+        by: what a group is.
 
     Raises:
         UserError: the split cannot be read, or has none of the groups that were decoded.
     """
     split = run.training_subset
     manifest = read_manifest(data, split, run.label_type)
-    if by_corpus:
-        manifest.require_corpora()
-    grouping = GroupBy.LANGUAGE_AND_CORPUS if by_corpus else GroupBy.LANGUAGE
-    groups = group_names(manifest.languages, manifest.corpora, grouping)
-    references: dict[str, list[str]] = {}
+    groups = groups_of(manifest, by)
+    decoded: dict[str, list[Record]] = {}
     for record in run.utterances:
-        group = group_of(record.language, record.corpus, by_corpus)
+        group = by.group_of(record)
         if group is not None:
-            references.setdefault(group, []).append(record.reference)
-    seconds = dict.fromkeys(references, 0.0)
+            decoded.setdefault(group, []).append(record)
+    seconds = dict.fromkeys(decoded, 0.0)
     for index, group in enumerate(groups):
         if group in seconds:
             seconds[group] += int(manifest.n_samples[index]) / SAMPLE_RATE
-    if references and not any(seconds.values()):
+    if decoded and not any(seconds.values()):
         raise UserError(
-            f"{data}/{split}.lang has none of the languages that {run.folder} was decoded on: name "
-            "the data folder of the run with --data."
+            f"{data}/{split}.{suffix_of(by.columns[0])} has none of the {by.noun}s that "
+            f"{run.folder} was decoded on: name the data folder of the run with --data."
         )
-    guesses = constant_guesses(groups, manifest.labels, references, run.post_process)
+    guesses = constant_guesses(
+        groups, manifest.languages, manifest.labels, decoded, run.post_process
+    )
     return GuessAndSeconds(guesses, seconds)

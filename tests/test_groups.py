@@ -1,0 +1,210 @@
+"""Laws of groups: columns of the data folder, their names, and what a run and its readers say."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_dro.data.groups import groups_of
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from tests.in_process import group_dro_ctc, make_task
+from tests.tiny_corpus import write_tiny_corpus
+
+LANGUAGES = ["deu", "ell", "fra"]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    return write_tiny_corpus(tmp_path_factory.mktemp("plain"), {"train": 9, "valid": 4})
+
+
+@pytest.fixture
+def data(plain, tmp_path, monkeypatch) -> Path:
+    """With a corpus (``ell`` is from two) and a gender for each utterance."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for path in plain.glob("*.*"):
+        (folder / path.name).write_text(path.read_text())
+    for split in ("train", "valid"):
+        spoken = (folder / f"{split}.lang").read_text().split()
+        corpora = ["mls" if i % 2 and code == "ell" else "cv" for i, code in enumerate(spoken)]
+        write_column(folder, split, "corpus", corpora)
+        write_column(folder, split, "gender", ["fm"[i % 2] for i in range(len(spoken))])
+    return folder
+
+
+def write_column(folder: Path, split: str, name: str, values: list[str]) -> Path:
+    path = folder / f"{split}.{name}"
+    path.write_text("".join(f"{value}\n" for value in values))
+    return path
+
+
+BY_CORPUS = ["deu/cv", "ell/cv", "ell/mls", "fra/cv"]
+
+
+@pytest.mark.parametrize(
+    "group_by, groups",
+    [
+        ("language", LANGUAGES),
+        ("gender", ["f", "m"]),
+        ("corpus", ["cv", "mls"]),
+        ("language+corpus", BY_CORPUS),
+        ("language_and_corpus", BY_CORPUS),
+        ("corpus+language", ["cv/deu", "cv/ell", "cv/fra", "mls/ell"]),
+        ("gender+corpus", ["f/cv", "f/mls", "m/cv", "m/mls"]),
+        ("language+corpus+gender", sorted(f"{g}/{x}" for g in BY_CORPUS for x in "fm")),
+    ],
+)
+def test_a_group_is_what_utterances_share_in_the_columns_that_are_named(data, group_by, groups):
+    path = data / "train.corpus"  # both corpora of ell with both genders
+    corpora = path.read_text().split()
+    spoken = (data / "train.lang").read_text().split()
+    of_ell = [i for i, code in enumerate(spoken) if code == "ell"]
+    for place, index in enumerate(of_ell):
+        corpora[index] = "mls" if place % 3 else "cv"
+    write_column(data, "train", "corpus", corpora)
+    task = make_task(data, group_by=group_by)
+    assert list(task.groups) == groups
+    manifest = read_manifest(data, "train")
+    columns = {
+        "language": manifest.languages, "corpus": corpora,
+        "gender": (data / "train.gender").read_text().split(),
+    }  # fmt: skip
+    names = group_by.replace("_and_", "+").split("+")
+    expected = ["/".join(columns[name][i] for name in names) for i in range(len(manifest))]
+    assert list(groups_of(manifest, GroupBy.parse(group_by))) == expected
+    task.load_dataset("train")
+    assert [groups[group] for group in task.dataset("train").groups] == expected
+
+
+COLUMNS = ("language", "accent", "gender")
+VALUES = st.text("abc é-_.", min_size=1).filter(str.strip)
+
+
+@dataclass
+class Decoded:
+    values: dict[str, str]
+
+    def value(self, column: str) -> str | None:
+        return self.values.get(column)
+
+
+@given(st.permutations(COLUMNS), st.tuples(VALUES, VALUES, VALUES), st.integers(0, 3))
+def test_two_utterances_are_in_one_group_exactly_if_their_values_are_equal(columns, values, n):
+    """A name says which value is which; the values before the first unknown one are kept."""
+    by = GroupBy(tuple(columns))
+    name = by.group_of(Decoded(dict(zip(columns[:n], values))))
+    assert name == ("/".join(values[:n]) or None)
+    if n:
+        assert name.split("/") == list(values[:n])
+        place = columns.index("language")
+        assert by.language_of(name) == (values[place] if place < n else None)
+
+
+@pytest.mark.parametrize(
+    "group_by, group, name, label",
+    [
+        ("language", "kat", "Georgian", "kat Georgian"),
+        ("language", "qqq", "qqq", "qqq"),
+        ("language+corpus", "deu/mls", "German (mls)", "deu/mls German (mls)"),
+        ("corpus+language", "mls/deu", "German (mls)", "mls/deu German (mls)"),
+        ("language+accent+gender", "deu/at/f", "German (at, f)", "deu/at/f German (at, f)"),
+        ("language+corpus", "deu", "German", "deu German"),
+        ("accent", "kor", "kor", "kor"),
+        ("accent+gender", "deu/f", "deu/f", "deu/f"),
+    ],
+)
+def test_only_a_value_of_the_column_language_is_called_by_a_languages_name(
+    group_by, group, name, label
+):
+    by = GroupBy.parse(group_by)
+    assert (by.name_of(group), by.label_of(group)) == (name, label)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "language+", "accent+accent", "a/b", "tsv", "lang", "+accent", "accent gender"]
+)
+def test_columns_that_make_no_group_are_refused(data, written):
+    with pytest.raises(UserError, match="task.group_by="):
+        make_task(data, group_by=written)
+
+
+def test_groups_are_called_languages_only_if_they_are():
+    words = {str(by): by.noun for by in map(GroupBy.parse, ("language", "accent", "language+x"))}
+    assert words == {"language": "language", "accent": "group", "language+x": "group"}
+    assert GroupBy.parse("language") == BY_LANGUAGE
+
+
+@pytest.mark.parametrize("column", ["corpus", "gender"])  # read with the manifest, and for groups
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda path: path.unlink(), r"train\.{0} does not exist"),
+        (lambda path: path.write_text("cv\n"), r"train\.tsv:3 has no counterpart"),
+        (
+            lambda path: path.write_text("x\n" + "\n".join(path.read_text().split()[1:]) + "\n\n"),
+            r"train\.tsv:\d+ has no counterpart|train\.{0}:\d+ has no counterpart",
+        ),
+        (
+            lambda path: path.write_text("\n" + path.read_text().split("\n", 1)[1]),
+            r"train\.{0}:1 .*empty.*sed -i 's/\^\$/unknown/' .*train\.{0}",
+        ),
+        (
+            lambda path: path.write_text("a/b\n" + path.read_text().split("\n", 1)[1]),
+            r"train\.{0}:1 .*'a/b' holds a slash.*sed -i 's,/,-,g' .*train\.{0}",
+        ),
+    ],
+)
+def test_a_column_that_makes_no_groups_is_named_with_its_line(data, column, break_it, said):
+    break_it(data / f"train.{column}")
+    with pytest.raises(UserError, match=said.format(column)):
+        make_task(data, group_by=f"language+{column}").groups  # noqa: B018
+
+
+@pytest.mark.parametrize("group_by", ["gender", "language+gender"])
+def test_a_value_in_validation_that_training_lacks_is_named(data, group_by):
+    path = data / "valid.gender"
+    path.write_text(path.read_text().replace("m", "x"))
+    with pytest.raises(UserError, match=r"valid\.gender:\d+ .*x does not occur in the training"):
+        make_task(data, group_by=group_by).load_dataset("valid")
+
+
+def test_a_language_scored_without_spaces_is_so_in_each_group(data, tiny_checkpoint):
+    """The language of an utterance decides its text, whatever the groups are."""
+    for split in ("train", "valid"):
+        path = data / f"{split}.lang"
+        path.write_text(path.read_text().replace("ell", "jpn"))
+    task = make_task(data, group_by="language+corpus")
+    assert group_dro_ctc(task).languages == ["deu", "fra", "jpn", "jpn"]
+
+
+@pytest.mark.parametrize(
+    "then, now, refused",
+    [
+        ("language_and_corpus", "language+corpus", False),
+        ("language+corpus", "language_and_corpus", False),
+        ("language", "language+corpus", True),
+        ("language_and_corpus", "gender", True),
+    ],
+)
+def test_a_checkpoint_knows_what_a_group_was_in_old_words_too(data, then, now, refused):
+    task = make_task(data, group_by=now, batch_seconds=5.0)
+    task.load_dataset("train")
+    group_dro_ctc(task)
+    iterator = task.get_batch_iterator(task.dataset("train"), max_tokens=10**6)
+    next(iterator.next_epoch_itr())
+    state = copy.deepcopy(iterator.state_dict())
+    state["group_dro"]["trained_as"]["task.group_by"] = then
+    if not refused:
+        iterator.load_state_dict(state)
+        return
+    with pytest.raises(UserError, match="trained with task.group_by="):
+        iterator.load_state_dict(state)
