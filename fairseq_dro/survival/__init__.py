@@ -1,0 +1,1 @@
+"""Kills and two commands in one folder: what keeps the files of a run whole."""

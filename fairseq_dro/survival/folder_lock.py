@@ -1,0 +1,356 @@
+"""One writer per folder: a lock that a kill opens, on one machine and across machines.
+
+The file ``in_use.lock`` is in the folder while somebody writes there. It says who (JSON), and its
+holder gives two signs of life:
+
+- an flock on the file. The kernel drops it when the process ends, however it ends, so on one
+  machine a killed run's folder is free at once. NFS passes it on to other machines, but not under
+  every mount option, and some file systems have none.
+- a beat: every ``BEAT_SECONDS`` a thread writes the file anew. A holder on another machine, or one
+  on a file system without flock, counts as gone when no beat came for ``LIMIT_SECONDS`` by the
+  clock of the file system, and none in ``WATCHED_SECONDS`` of being watched. Until then whoever
+  wants the folder waits; at the first beat it is refused.
+
+A holder that was silent for longer (stopped, or cut off from the file system) can so lose the
+folder while it lives. Its thread notices before it writes another beat, and ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+
+LOCK_FILE = "in_use.lock"
+BEAT_SECONDS = 15.0
+LIMIT_SECONDS = 120.0
+WATCHED_SECONDS = 45.0
+FIRST_BEAT_SECONDS = 2.0
+"""So soon a holder finds out that another machine, whose flock it cannot see, began with it."""
+_PATIENCE_SECONDS = 1.0  # a reader that looks holds the flock for a moment, a new holder writes late
+_RECORD_BYTES = 512
+_NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who writes in a folder, as the lock's file says.
+
+    Attributes:
+        machine: tells one start of one kernel from all others; host names are not unique.
+        started: when it took the folder, ISO 8601 in UTC.
+        token: of this one holding.
+        beat: how many beats it has written.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+    token: str
+    beat: int = 0
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a look at a lock's file tells; ``silent_seconds`` since the last beat."""
+
+    holder: Holder | None
+    is_alive: bool
+    silent_seconds: float
+
+
+class FolderLock:
+    """A folder that this process holds; made by ``take``, ended by ``release``."""
+
+    def __init__(self, folder: Path, descriptor: int, holder: Holder) -> None:
+        self.folder = folder
+        self.holder = holder
+        self._descriptor = descriptor
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="folder lock", daemon=True)
+        _held.append(self)
+        self._write()
+        self._thread.start()
+
+    def release(self) -> None:
+        """Free the folder; nothing in a forked child, and nothing the second time."""
+        if self not in _held:
+            return
+        self._ended.set()
+        self._thread.join(timeout=5)
+        _held.remove(self)
+        path = self.folder / LOCK_FILE
+        with contextlib.suppress(OSError):
+            if _is_file_of(self._descriptor, path):
+                path.unlink()
+        os.close(self._descriptor)
+
+    def _write(self) -> None:
+        """In place, for the flock belongs to this very file; one write of fixed length."""
+        record = json.dumps(asdict(self.holder)).encode().ljust(_RECORD_BYTES - 1) + b"\n"
+        with contextlib.suppress(OSError):  # no beat then; the next one may come through
+            os.pwrite(self._descriptor, record, 0)
+            os.fsync(self._descriptor)
+
+    def _beat(self) -> None:
+        seconds = FIRST_BEAT_SECONDS
+        while not self._ended.wait(seconds):
+            seconds = BEAT_SECONDS
+            path = self.folder / LOCK_FILE
+            try:
+                there = _read(path)
+            except FileNotFoundError:
+                self._put_back(path)
+                continue
+            except OSError:
+                continue
+            if there is not None and there.token != self.holder.token:
+                _end_process(self.folder, there)
+            self.holder = replace(self.holder, beat=self.holder.beat + 1)
+            self._write()
+
+    def _put_back(self, path: Path) -> None:
+        """The file was removed by hand while the holder lives; with its folder, nothing is left."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError:
+            return
+        _flock(descriptor)
+        os.dup2(descriptor, self._descriptor, inheritable=False)
+        os.close(descriptor)
+        self._write()
+
+
+def take(
+    folder: str | Path,
+    *,
+    named: str,
+    instead: str,
+    doing: Callable[[], str] = lambda: "",
+    say: Callable[[str], None] = lambda text: None,
+) -> FolderLock:
+    """Hold a folder that exists.
+
+    Args:
+        named: the folder as the user knows it.
+        instead: what to type to use another one.
+        doing: how far the holder is, such as ``update 34``; asked only for the message.
+        say: called with a sentence when this waits for a holder on another machine.
+
+    Raises:
+        UserError: somebody else holds it.
+        OSError: the lock's file cannot be made.
+    """
+    path = Path(folder) / LOCK_FILE
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = None
+        try:
+            locked = _flock(descriptor)
+            there = _parse(os.pread(descriptor, _RECORD_BYTES, 0))
+            is_here = there is None or there.machine == machine()
+            is_late = time.monotonic() > patience
+            if not _is_file_of(descriptor, path):
+                is_free = False  # the holder has just released it: there may be a new file
+            elif locked is not False and (there is None or (locked and is_here)):
+                is_free = locked is True or is_late  # else its maker may be about to write it
+            elif locked is False and is_here:
+                is_free = False
+                if is_late:
+                    raise UserError(_refusal(named, there, instead, doing))
+            else:
+                is_free = _is_gone(path, there, named, say, lambda there=there: UserError(
+                    _refusal(named, there, instead, doing)
+                ))  # fmt: skip
+                if is_free and locked is False:
+                    raise UserError(
+                        f"{named}: process {there.pid} on host {there.host} shows no sign of "
+                        f"life, but the file system still holds its lock: where that process has "
+                        f"ended, remove {path}."
+                    )
+            if is_free:
+                lock = _hold(Path(folder), descriptor)
+                return lock
+        finally:
+            if lock is None:
+                os.close(descriptor)
+        time.sleep(0.05)
+
+
+def look(folder: str | Path) -> Use | None:
+    """Whether somebody writes in a folder; None where there is no lock's file. Changes nothing."""
+    path = Path(folder) / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        silent = max(0.0, time.time() - os.fstat(descriptor).st_mtime)
+        holder = _parse(os.pread(descriptor, _RECORD_BYTES, 0))
+        locked = _flock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+    is_here = holder is not None and holder.machine == machine()
+    if locked is False or (locked is True and is_here):
+        return Use(holder, not locked, silent)
+    return Use(holder, silent < LIMIT_SECONDS, silent)
+
+
+def machine() -> str:
+    """Of this start of this kernel; the host's name where the kernel does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _hold(folder: Path, descriptor: int) -> FolderLock:
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    holder = Holder(socket.gethostname(), machine(), os.getpid(), now, secrets.token_hex(8))
+    return FolderLock(folder, descriptor, holder)
+
+
+def _is_gone(
+    path: Path,
+    there: Holder,
+    named: str,
+    say: Callable[[str], None],
+    refusal: Callable[[], UserError],
+) -> bool:
+    """Watch a holder that only its beats tell of; True once it counts as gone, False when the file
+    has changed hands.
+
+    Raises:
+        UserError: ``refusal``, at its next sign of life.
+    """
+    silent, begun, said = _silent_seconds(path), time.monotonic(), False
+    while True:
+        watched = time.monotonic() - begun
+        if watched >= WATCHED_SECONDS and silent + watched >= LIMIT_SECONDS:
+            return True
+        if watched > _PATIENCE_SECONDS and not said:
+            said = True
+            wait = max(WATCHED_SECONDS, LIMIT_SECONDS - silent)
+            say(
+                f"{named} was in use by process {there.pid} on host {there.host} (last sign of "
+                f"life {silent:.0f} s ago): waiting up to {wait:.0f} s to see whether it still is"
+            )
+        time.sleep(min(1.0, BEAT_SECONDS / 4))
+        try:
+            now = _read(path)
+        except OSError:
+            return False
+        if now is not None and now.token != there.token:
+            return False
+        if now is not None and now.beat != there.beat:
+            raise refusal()
+
+
+def _silent_seconds(path: Path) -> float:
+    """Since the last beat, by the clock of the file system, as hosts may disagree on the time."""
+    probe = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        probe.write_bytes(b"?")
+        return max(0.0, probe.stat().st_mtime - path.stat().st_mtime)
+    except OSError:
+        return 0.0
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _refusal(
+    named: str, there: Holder | None, instead: str, doing: Callable[[], str]
+) -> str:
+    if there is None:
+        return f"{named} is in use by another process. Wait for it, or {instead}."
+    far = doing()
+    kill = f"kill {there.pid}" + ("" if there.machine == machine() else f" on {there.host}")
+    return (
+        f"{named} is in use by process {there.pid} on host {there.host} (started "
+        f"{_clock(there.started)}{', ' if far else ''}{far}). Wait for it, stop it ({kill}), or "
+        f"{instead}."
+    )
+
+
+def _clock(started: str) -> str:
+    """Local time of day, with the date where it is another one."""
+    try:
+        then = datetime.fromisoformat(started).astimezone()
+    except ValueError:
+        return started
+    same_day = then.date() == datetime.now().astimezone().date()
+    return then.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M")
+
+
+def _end_process(folder: Path, there: Holder) -> None:
+    """A fence: the folder has another writer now, and this process may be anywhere in its work."""
+    sentence = (
+        f"\nerror: {folder} was taken over by process {there.pid} on host {there.host}, since this "
+        f"process gave no sign of life for {LIMIT_SECONDS:.0f} s: nothing more is written here.\n"
+    )
+    sys.stdout.flush()
+    os.write(2, sentence.encode(errors="replace"))
+    os._exit(2)
+
+
+def _flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool | None:
+    """Whether it is ours now; None where the file system knows no such thing."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        if error.errno in _NO_FLOCK:
+            return None
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+
+
+def _is_file_of(descriptor: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _read(path: Path) -> Holder | None:
+    with open(path, "rb") as stream:
+        return _parse(stream.read(_RECORD_BYTES))
+
+
+def _parse(record: bytes) -> Holder | None:
+    """None for a file that is not written yet, or in the middle of a write."""
+    try:
+        return Holder(**json.loads(record))
+    except (ValueError, TypeError):
+        return None
+
+
+_held: list[FolderLock] = []
+
+
+def _let_go_in_child() -> None:
+    """A loader process must not keep the flock of a trainer that is dead."""
+    for lock in _held:
+        os.close(lock._descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
