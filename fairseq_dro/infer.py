@@ -44,6 +44,7 @@ from fairseq_dro.errors import sentence_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 from fairseq_dro.scoring.summary import summarise  # noqa: E402
+from fairseq_dro.training import one_writer  # noqa: E402
 
 logger = logging.getLogger("fairseq_dro.infer")  # also when run by python -m
 
@@ -113,6 +114,11 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
     """
     decoding_as_typed = OmegaConf.to_yaml(cfg.decoding)
     utils.import_user_module(cfg.common)
+    with one_writer.results_folder(cfg):
+        _decode(cfg, typed, decoding_as_typed)
+
+
+def _decode(cfg: DictConfig, typed: set[str], decoding_as_typed: str) -> None:
     state = options.complete(cfg, typed)
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     OmegaConf.set_struct(cfg, True)

@@ -56,7 +56,7 @@ def test_a_second_process_is_refused_in_one_sentence_and_free_to_take_it_afterwa
         sentence = str(refused.value)
         assert sentence.startswith(f"runs/twice is in use by process {child.pid} on host {host} (")
         assert ", update 34). Wait for it, stop it (kill " in sentence
-        assert sentence.endswith("), or name another folder: hydra.run.dir=....")
+        assert sentence.endswith("), or name another folder: hydra.run.dir=...")
         assert look(tmp_path).is_alive and look(tmp_path).holder.pid == child.pid
     finally:
         child.kill()

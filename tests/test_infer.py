@@ -15,6 +15,8 @@ import pytest
 import sentencepiece
 import torch
 
+from fairseq_dro.errors import UserError
+from fairseq_dro.survival.folder_lock import look, take
 from tests.stock_commands import BIN, run, train_command
 from tests.tiny_corpus import write_split
 
@@ -131,8 +133,6 @@ def _records(results: Path) -> list[dict[str, Any]]:
 
 
 def _error(infer: Callable[..., Path], *words: str) -> str:
-    from fairseq_dro.errors import UserError
-
     with pytest.raises(UserError) as caught:
         infer(*words)
     sentence = str(caught.value)
@@ -556,6 +556,24 @@ def test_a_results_folder_that_cannot_be_made_is_named(
         infer, f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'file'}"
     )
     assert f"decoding.results_path={tmp_path / 'file'} cannot be written to" in sentence
+
+
+def test_a_results_folder_in_use_is_refused_and_a_failed_start_leaves_none(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    words = [f"common_eval.path={stock_model}", f"task.data={tiny_data}",
+             f"decoding.results_path={results}"]  # fmt: skip
+    with pytest.raises(UserError, match="no_such_split"):
+        infer(*words, "dataset.gen_subset=no_such_split")
+    assert not results.exists()
+    results.mkdir()
+    lock = take(results, named="results", instead="another")
+    with pytest.raises(UserError, match=r"in use by process .* decoding.results_path=\.\.\."):
+        infer(*words)
+    lock.release()
+    infer(*words)
+    assert look(results) is None and (results / "scores.json").exists()
 
 
 def test_records_of_another_split_are_not_replaced_and_those_of_the_same_are(

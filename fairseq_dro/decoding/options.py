@@ -44,7 +44,6 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     """
     _make_paths_absolute(cfg)
     _require_decoder(cfg)
-    _prepare_results_folder(cfg)
     if cfg.decoding.results_path is not None:
         require_same_split(Path(cfg.decoding.results_path), cfg.dataset.gen_subset)
     _choose_device(cfg)
@@ -104,22 +103,6 @@ def _require_decoder(cfg: DictConfig) -> None:
             f"decoding.type={kind} needs the flashlight decoder, which is not installed: type "
             "`python -m pip install flashlight-text kenlm`, or use decoding.type=viterbi."
         )
-
-
-def _prepare_results_folder(cfg: DictConfig) -> None:
-    if cfg.decoding.results_path is None:
-        return
-    folder = Path(cfg.decoding.results_path)
-    probe = folder / f".writable.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"decoding.results_path={folder} cannot be written to ({error.strerror}): name a "
-            "folder in which you may create files."
-        ) from None
 
 
 def _choose_device(cfg: DictConfig) -> None:

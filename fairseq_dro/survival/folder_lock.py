@@ -277,13 +277,13 @@ def _refusal(
     named: str, there: Holder | None, instead: str, doing: Callable[[], str]
 ) -> str:
     if there is None:
-        return f"{named} is in use by another process. Wait for it, or {instead}."
+        return f"{named} is in use by another process. Wait for it, or {instead}"
     far = doing()
     kill = f"kill {there.pid}" + ("" if there.machine == machine() else f" on {there.host}")
     return (
         f"{named} is in use by process {there.pid} on host {there.host} (started "
         f"{_clock(there.started)}{', ' if far else ''}{far}). Wait for it, stop it ({kill}), or "
-        f"{instead}."
+        f"{instead}"
     )
 
 

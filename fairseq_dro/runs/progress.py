@@ -1,0 +1,56 @@
+"""``progress.json``: how far a run is, written anew after an update, every two seconds at most.
+
+    {"format": 1, "update": 164, "of": 300, "loss": 84.8, "q_max": 0.19, "q_max_group": "ell",
+     "seconds_per_update": 1.7, "seconds_left": 230.0, "validating": null, "time": 1764086400.0}
+
+``loss`` is what fairseq logs, in bits; what is not known is null. ``of`` is null without
+``optimization.max_update``. ``validating`` is the split at work. The file is for people who look at
+a run from outside: nothing of a training depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+PROGRESS_FILE = "progress.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """See the head of this file; ``time`` is in seconds since the epoch."""
+
+    update: int
+    of: int | None = None
+    loss: float | None = None
+    q_max: float | None = None
+    q_max_group: str | None = None
+    seconds_per_update: float | None = None
+    seconds_left: float | None = None
+    validating: str | None = None
+    time: float = 0.0
+
+
+def write_progress(folder: str | Path, progress: Progress) -> None:
+    """Replace the file, whole or not at all; a full disk stops nothing."""
+    path = Path(folder) / PROGRESS_FILE
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        temporary.write_text(json.dumps({"format": FORMAT, **asdict(progress)}), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def read_progress(folder: str | Path) -> Progress | None:
+    """None where there is no such file, or none that can be read."""
+    try:
+        record: dict[str, Any] = json.loads((Path(folder) / PROGRESS_FILE).read_text("utf-8"))
+        known = {field.name for field in fields(Progress)}
+        return Progress(**{key: value for key, value in record.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None

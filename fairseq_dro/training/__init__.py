@@ -1,0 +1,1 @@
+"""What every training run of this package shares, whatever its task and criterion."""
