@@ -93,6 +93,11 @@ DEMO = [
     "espeakng-loader",
 ]
 
+WHISPER = [
+    "safetensors",  # Hugging Face's weights
+    "tokenizers",
+]
+
 setup(
     name="fairseq-dro",
     version=VERSION,
@@ -126,8 +131,10 @@ setup(
     extras_require={
         "demo": DEMO,
         "parquet": ["pyarrow"],  # prepare ml-superb-parquet
+        "whisper": WHISPER,
         "test": [
             *DEMO,
+            *WHISPER,
             "hypothesis",
             "jiwer",
             "kaldialign",
@@ -136,6 +143,7 @@ setup(
             "pyarrow",
             "pytest",
             "pytest-xdist",
+            "transformers",  # whose Whisper ours must equal
         ],
     },
     entry_points={

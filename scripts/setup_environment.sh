@@ -101,6 +101,9 @@ install() {
         fail "fairseq 0.12.2 cannot be built: see pip's lines above"
     $pip install --constraint "$pins" --no-build-isolation --editable '.[test,demo]' ||
         fail "this package cannot be installed: see pip's lines above"
+    # fairseq asks for torchaudio and nothing here imports it, but transformers does where it finds
+    # it, and the newest does not load beside the newest torch
+    $pip uninstall --yes torchaudio
 }
 
 choose_python

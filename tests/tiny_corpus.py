@@ -35,7 +35,7 @@ def write_tiny_corpus(
             for i in range(n + growth * g):
                 words = ["".join(rng.choice(list(symbols), rng.integers(2, 5))) for _ in range(2)]
                 path = Path("wav") / language / f"{split}_{i:03d}.wav"
-                audio = _tones(words, pitch, rng)
+                audio = tones(words, pitch, rng)
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(folder / path, audio, SAMPLE_RATE, subtype="PCM_16")
                 units = [unit for word in words for unit in [*word, "|"]]
@@ -60,7 +60,8 @@ def write_split(folder: Path, split: str, rows: list[tuple[Path, int, str, str]]
     (folder / f"{split}.lang").write_text(lang, encoding="utf-8")
 
 
-def _tones(words: list[str], pitch: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+def tones(words: list[str], pitch: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+    """Samples of words whose letters are tones, with a pause around each word."""
     n = int(SAMPLE_RATE * SECONDS_PER_LETTER)
     pause = np.zeros(n // 2)
     pieces = [pause]

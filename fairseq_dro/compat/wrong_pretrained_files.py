@@ -61,6 +61,7 @@ def apply() -> None:
             checkpoint_checks.require_same_weights(
                 state["model"], model.state_dict(), cfg.w2v_path
             )
+        checkpoint_checks.require_finite_weights(state["model"], cfg.w2v_path)
         load_weights(self, state, model, cfg)
 
     Wav2VecEncoder.__init__ = __init__

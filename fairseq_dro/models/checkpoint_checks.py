@@ -107,6 +107,26 @@ def require_same_weights(
         )
 
 
+def require_finite_weights(weights: Mapping[str, torch.Tensor], path: str) -> None:
+    """Refuse weights that are NaN or infinite, before they spoil a training.
+
+    Raises:
+        UserError: naming the file and the first such weights.
+    """
+    broken = (k for k, v in weights.items() if v.is_floating_point() and not _is_finite(v))
+    named = _list_of("NaN or infinite values in", broken)
+    if named:
+        raise UserError(
+            f"{path} has {named}: the file is damaged, or a training that wrote it had diverged; "
+            "use another one."
+        )
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    """The sum shows NaN and infinity without a mask as large as the weights."""
+    return bool(torch.isfinite(weight.sum(dtype=torch.float32)))
+
+
 def first_unsafe_global(path: str, message: str) -> str | None:
     """The function or class that torch's safe loader would not let *path* use, if that was it.
 

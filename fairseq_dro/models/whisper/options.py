@@ -1,0 +1,101 @@
+"""The options of the models ``whisper`` and ``whisper_ctc``, as ``model.NAME=value``."""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import II
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.models.whisper.layers import Dropout
+from fairseq_dro.models.whisper.spec_augment import SpecAugment
+
+
+@dataclass
+class WhisperConfig(FairseqDataclass):
+    whisper_path: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "the model to start from: a Hugging Face folder, openai's .pt, a CTranslate2 "
+            "(faster-whisper) folder, or a checkpoint of model=whisper"
+        },
+    )
+    tokenizer_path: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "tokenizer.json for weights that come without one (openai's .pt); default: the "
+            "one beside the weights"
+        },
+    )
+    pad_to_seconds: int = field(
+        default=0,
+        metadata={
+            "help": "0: audio at its true length, in training and decoding, 9 times faster for "
+            "short utterances; 30: padded with silence to 30 s, as openai's models were trained"
+        },
+    )
+    dropout: float = field(default=0.0, metadata={"help": "of what each block adds"})
+    attention_dropout: float = field(default=0.0, metadata={"help": "of attention weights"})
+    activation_dropout: float = field(
+        default=0.0, metadata={"help": "between the two layers of a feed-forward part"}
+    )
+    layerdrop: float = field(
+        default=0.0, metadata={"help": "probability to leave out a block in a training step"}
+    )
+    time_masks: int = field(default=0, metadata={"help": "SpecAugment: masks along time"})
+    time_mask_frames: int = field(
+        default=40, metadata={"help": "greatest width of one, in frames of 10 ms"}
+    )
+    frequency_masks: int = field(default=0, metadata={"help": "SpecAugment: masks of mel bins"})
+    frequency_mask_bins: int = field(default=15, metadata={"help": "greatest width of one"})
+    freeze_encoder_updates: int = field(
+        default=0, metadata={"help": "the encoder stays as it is up to this update; -1: always"}
+    )
+    freeze_decoder: bool = field(
+        default=False, metadata={"help": "train the encoder alone; the decoder stays as it is"}
+    )
+    checkpoint_activations: bool = field(
+        default=False,
+        metadata={"help": "compute each block again in the backward pass: less memory, slower"},
+    )
+    normalize: bool = II("task.normalize")
+    dims: Any = field(
+        default=None, metadata={"help": "sizes, filled in from whisper_path; leave it out"}
+    )
+
+
+def dropout_of(cfg: WhisperConfig) -> Dropout:
+    return Dropout(cfg.dropout, cfg.attention_dropout, cfg.activation_dropout)
+
+
+def spec_augment_of(cfg: WhisperConfig) -> SpecAugment | None:
+    if not cfg.time_masks and not cfg.frequency_masks:
+        return None
+    return SpecAugment(
+        cfg.time_masks, cfg.time_mask_frames, cfg.frequency_masks, cfg.frequency_mask_bins
+    )
+
+
+def require_ranges(cfg: WhisperConfig) -> None:
+    """Refuse option values that mean nothing, by name.
+
+    Raises:
+        UserError: the first such.
+    """
+    for name, is_right, expected in (
+        ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
+        ("dropout", 0 <= cfg.dropout < 1, "at least 0 and below 1"),
+        ("attention_dropout", 0 <= cfg.attention_dropout < 1, "at least 0 and below 1"),
+        ("activation_dropout", 0 <= cfg.activation_dropout < 1, "at least 0 and below 1"),
+        ("layerdrop", 0 <= cfg.layerdrop < 1, "at least 0 and below 1"),
+        ("freeze_encoder_updates", cfg.freeze_encoder_updates >= -1, "at least -1"),
+    ):
+        if not is_right:
+            raise UserError(
+                f"model.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
+            )
+    if cfg.normalize:
+        raise UserError(
+            "task.normalize=true scales the audio, which Whisper takes as it is: set "
+            "task.normalize=false."
+        )
