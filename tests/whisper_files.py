@@ -196,7 +196,8 @@ def write_ctranslate2(
         file.write(struct.pack("<I", len(aliases)))
         for alias, name in aliases.items():
             file.write(_string(alias) + _string(name))
-    settings = {"suppress_ids": [1, 2, 7], "suppress_ids_begin": [220, 50257]}
+    suppressed = [1, 2, 7, *range(50258, dims.n_vocab)]  # all that is no text
+    settings = {"suppress_ids": suppressed, "suppress_ids_begin": [220, 50257]}
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "tokenizer.json").write_text(tokenizer_json())
     return folder
