@@ -8,16 +8,17 @@ Layout as lhotse's ``lhotse/recipes/commonvoice.py`` reads it::
 Nothing is quoted in these tables: a quotation mark is a part of the sentence. Early releases leave
 ``.mp3`` out of ``path``. ``client_id`` is the speaker. The official splits use each sentence once
 and leave most clips of a large locale out; ``--validated`` takes ``validated.tsv`` instead and
-makes splits by hash.
+makes splits by hash. ``--keep accents,gender`` keeps what speakers said of themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fairseq_dro.corpora.options import add_keep
 from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
 from fairseq_dro.errors import UserError
@@ -56,6 +57,7 @@ class CommonVoice(Reader):
             "--validated", action="store_true",
             help="take validated.tsv and make splits by hash, instead of the official splits",
         )  # fmt: skip
+        add_keep(parser)
 
     def input_files(self) -> list[Path]:
         return [p for f in self._locales for p in f.glob("*.tsv")]
@@ -71,12 +73,13 @@ class CommonVoice(Reader):
         if not (folder / "clips").is_dir():
             self.missing.report(f"{folder} lacks the folder clips", "unpack the locale again")
             return
+        kept = self.args.keep or ()
         tables = {"train.tsv": "train", "dev.tsv": "valid", "test.tsv": "test"}
         for name, split in ({"validated.tsv": None} if self.args.validated else tables).items():
             if not (folder / name).is_file():
                 self.missing.report(f"{folder} lacks {name}", "unpack the locale again")
                 continue
-            for where, row in _rows(folder / name):
+            for where, row in _rows(folder / name, kept):
                 if isinstance(row, str):
                     yield Rejection("", code, split or "", BAD_LINE, where, row)
                     continue
@@ -90,6 +93,7 @@ class CommonVoice(Reader):
                     split=split,
                     speaker=row["client_id"],
                     corpus="commonvoice",
+                    columns={column: row[column] for column in kept},
                 )
         named = {clip for table in folder.glob("*.tsv") for clip in _clips_named_in(table)}
         for clip in sorted(path.name for path in (folder / "clips").iterdir()):
@@ -101,15 +105,15 @@ def _clip_name(path: str) -> str:
     return path if Path(path).suffix else f"{path}.mp3"
 
 
-def _rows(table: Path) -> Iterator[tuple[str, dict[str, str] | str]]:
+def _rows(table: Path, kept: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | str]]:
     """``(file:line, row)``; the row is a sentence where the line has not the header's fields."""
     lines = lines_of(table)
     header = next(lines, (1, ""))[1].split("\t")
-    for column in COLUMNS:
+    for column in (*COLUMNS, *kept):
         if column not in header:
             raise UserError(
-                f"{table}:1 has no column {column!r}: expected {', '.join(COLUMNS)} among its "
-                f"columns, found {', '.join(header)}."
+                f"{table}:1 has no column {column!r}: expected {', '.join((*COLUMNS, *kept))} "
+                f"among its columns, found {', '.join(header)}."
             )
     for number, line in lines:
         fields = line.split("\t")

@@ -50,6 +50,7 @@ def converted(
             text=c.text,
             speaker=" ".join(c.recording.speaker.split()),
             corpus=" ".join(c.recording.corpus.split()),
+            columns={name: " ".join(text.split()) for name, text in c.recording.columns.items()},
         )
         for c in candidates
         if id(c) not in dropped

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.corpora.recording import SPLITS
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ CONVERTED = "converted"
 _SUFFIXES = ("tsv", "ltr", "spm", "wrd", "lang", "utt", "speaker", "corpus")
 _OURS = (
     RECORD, UNFINISHED, "prepared.json", "rejected.tsv", "sentencepiece.model", "languages.tsv",
-    *(f"{split}.{suffix}" for split in ("train", "valid", "test") for suffix in _SUFFIXES),
+    *(f"{split}.{suffix}" for split in SPLITS for suffix in _SUFFIXES),
     *(f"dict.{label_type}.txt" for label_type in ("ltr", "spm")),
 )  # fmt: skip
 
@@ -54,7 +55,7 @@ class DataFolder:
         folder = self.path.resolve()
         for path in inputs:
             place = path.parent.resolve()
-            if place == folder and path.name in _OURS:
+            if place == folder and path.name in self._names():
                 raise UserError(
                     f"{path} is read for this data set and would be replaced by it: make the data "
                     "set in another folder."
@@ -107,7 +108,7 @@ class DataFolder:
             if not different and name == UNFINISHED:
                 logger.info("%s holds an unfinished preparation: going on", self.path)
             return not different and name == RECORD and not overwrite
-        present = [name for name in _OURS if (self.path / name).exists()]
+        present = [name for name in self._names() if (self.path / name).exists()]
         if present:
             raise UserError(
                 f"{self.path} holds another data set ({present[0]}, and no {RECORD} that says what "
@@ -144,6 +145,15 @@ class DataFolder:
         _write_json(self.path / RECORD, {**record, "request": self._request})
         (self.path / UNFINISHED).unlink(missing_ok=True)
 
+    def _names(self) -> list[str]:
+        """Of the files that are written by this preparation, or by the one that is there."""
+        requests = [self._request, self._read(RECORD), self._read(UNFINISHED)]
+        kept = {
+            name for request in requests if request
+            for name in request.get("options", {}).get("keep") or ()
+        }  # fmt: skip
+        return [*_OURS, *(f"{split}.{name}" for split in SPLITS for name in sorted(kept))]
+
     def _has_work(self) -> bool:
         """Whether an unfinished preparation has come to anything that took time."""
         return (self.path / CONVERTED).exists() or (self.path / "train.tsv").exists()
@@ -162,7 +172,7 @@ class DataFolder:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         elif converted.exists():
             shutil.rmtree(converted)
-        for name in _OURS:
+        for name in self._names():
             if name == UNFINISHED:
                 continue
             (self.path / name).unlink(missing_ok=True)

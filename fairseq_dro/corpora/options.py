@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_dro.corpora.audio_pool import default_workers
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import is_column
 
 FILE_OPTIONS = (
     "dictionary", "sentencepiece_model", "languages", "languages_set", "few_shot_languages"
@@ -32,6 +33,15 @@ class GivenOnce(argparse.Action):
             raise argparse.ArgumentError(self, "given twice: write one list, with commas")
         self._is_given = True
         setattr(namespace, self.dest, values)
+
+
+def add_keep(parser: argparse.ArgumentParser) -> None:
+    """Add ``--keep``, for a reader whose corpus has columns of its own."""
+    parser.add_argument(
+        "--keep", metavar="COLUMN,COLUMN", action=GivenOnce, type=lambda names: names.split(","),
+        help="columns to write beside the others, {split}.COLUMN, such as accent,gender: groups "
+        "for task.group_by",
+    )  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> None:
@@ -137,6 +147,13 @@ def check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not value >= 0:
             raise UserError(f"{_option(name)}: expected 0 or more, found {value:g}.")
+    for name in getattr(args, "keep", None) or ():
+        if not is_column(name) or name in ("language", "speaker", "corpus"):
+            raise UserError(
+                f"--keep {','.join(args.keep)}: {name!r} is no column to keep; expected names of "
+                "letters, digits, _ and -, and none that is written anyway (language, speaker, "
+                "corpus, tsv, ltr, lang ...)."
+            )
     for name in ("workers", "vocabulary_size"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"{_option(name)}: expected 1 or more, found {getattr(args, name)}.")

@@ -77,7 +77,8 @@ def fingerprint(utterances: Iterable[Utterance], dictionary: Path) -> str:
     """SHA-256 of all lines in order and of the dictionary; where the audio lies does not count."""
     digest = hashlib.sha256()
     for u in utterances:
-        fields = (u.split, u.utterance_id, str(u.n_samples), u.language, u.label)
+        fields = [u.split, u.utterance_id, str(u.n_samples), u.language, u.label]
+        fields += [f"{name}={value}" for name, value in u.columns.items()]
         digest.update(("\t".join(fields) + "\n").encode())
     digest.update(dictionary.read_bytes())
     return digest.hexdigest()

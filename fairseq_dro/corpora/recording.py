@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SPLITS = ("train", "valid", "test")
@@ -33,6 +34,7 @@ class Recording:
         where: ``file:line`` of the utterance in the corpus, for ``rejected.tsv``.
         split: one of ``SPLITS``, or None where the corpus has none.
         speaker, corpus: empty where unknown.
+        columns: further ones that are kept, such as accent; a value is empty where it is unknown.
         start_seconds, duration_seconds: the part of the file that is meant; to its end when None.
     """
 
@@ -46,6 +48,7 @@ class Recording:
     corpus: str = ""
     start_seconds: float = 0.0
     duration_seconds: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

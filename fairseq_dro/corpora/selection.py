@@ -86,7 +86,8 @@ def _is_unicode(item: Recording) -> bool:
     """Whether all that is written down of it can be: JSON and file names may hold surrogates."""
     place = item.audio if isinstance(item.audio, Path) else item.audio.path
     try:
-        for part in (item.utterance_id, item.text, item.speaker, item.corpus, str(place)):
+        parts = (item.utterance_id, item.text, item.speaker, item.corpus, str(place))
+        for part in (*parts, *item.columns.values()):
             part.encode()
     except UnicodeEncodeError:
         return False

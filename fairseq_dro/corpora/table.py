@@ -11,6 +11,7 @@ Columns by name, in any order; others are ignored:
                      its folders and suffix as far as two files would have one name
 ``speaker``          optional
 ``corpus``           optional
+any name of --keep   empty where the value is not known
 ``offset``           optional: seconds from the file's start
 ``duration``         optional: seconds that are meant; to the file's end when empty
 ==================== ======================================================================
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.corpora.options import add_keep
 from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
@@ -69,12 +71,17 @@ class Table(Reader):
         parser.add_argument(
             "--text-column", help="default: normalised_text, else text (the first that is there)"
         )
+        add_keep(parser)
 
     def input_files(self) -> list[Path]:
         return [self._table]
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         rows = list(self._rows())
+        kept = self.args.keep or ()
+        for column in kept:
+            if rows and not any(column in row for _, row in rows):
+                _first_of(list(rows[0][1]), (column,), self._table)
         names = _names_of({_field(row, self._path_column) for _, row in rows})
         for number, row in rows:
             where = f"{self._table}:{number}"
@@ -105,6 +112,7 @@ class Table(Reader):
                 corpus=_field(row, "corpus"),
                 start_seconds=offset,
                 duration_seconds=duration,
+                columns={column: _field(row, column) for column in kept},
             )
 
     def _columns(self) -> list[str]:
@@ -123,7 +131,7 @@ class Table(Reader):
             for number, line in lines_of(self._table):
                 if line.strip():
                     row = _json_row(line, f"{self._table}:{number}")
-                    for column in (*COLUMNS, self.args.text_column):
+                    for column in (*COLUMNS, self.args.text_column, *(self.args.keep or ())):
                         if isinstance(row.get(column), (list, dict, bool)):
                             raise UserError(
                                 f"{self._table}:{number}: {column} is {json.dumps(row[column])}: "

@@ -1,6 +1,7 @@
 """Write a data folder: ``{split}.tsv``, ``.ltr``, ``.lang``, ``.utt`` and ``dict.ltr.txt``.
 
-``{split}.wrd`` (words), ``.speaker`` and ``.corpus`` are written where they are known.
+``{split}.wrd`` (words), ``.speaker`` and ``.corpus`` are written where they are known, further
+columns (``.accent``) where utterances have them.
 
 The counterpart of :mod:`fairseq_dro.data.manifest`; ``manifests/README.md`` shows the format.
 """
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
@@ -31,6 +32,8 @@ class Utterance:
         split: ``train``, ``valid`` or ``test``.
         text: words separated by spaces; empty where only the label is known.
         speaker, corpus: empty where unknown.
+        columns: further ones by name, the same names for all utterances; a value is empty where
+            it is unknown.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Utterance:
     text: str = ""
     speaker: str = ""
     corpus: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_data_folder(
@@ -81,7 +85,8 @@ def write_data_folder(
         )
     folder.mkdir(parents=True, exist_ok=True)
     for split in {"train", "valid", "test"} - splits.keys():
-        for suffix in ("tsv", label_type, "lang", "utt", "wrd", "speaker", "corpus"):
+        kept = splits["train"][0].columns
+        for suffix in ("tsv", label_type, "lang", "utt", "wrd", "speaker", "corpus", *kept):
             (folder / f"{split}.{suffix}").unlink(missing_ok=True)  # of an earlier preparation
     for split, lines in splits.items():
         _write_split(folder, split, lines, root, label_type)
@@ -137,13 +142,15 @@ def _write_split(
     _write_lines(folder / f"{split}.{label_type}", [u.label for u in utterances])
     _write_lines(folder / f"{split}.lang", [u.language for u in utterances])
     _write_lines(folder / f"{split}.utt", [u.utterance_id for u in utterances])
-    for suffix, field in (("wrd", "text"), ("speaker", "speaker"), ("corpus", "corpus")):
-        known = [getattr(utterance, field) for utterance in utterances]
+    for suffix, name in (("wrd", "text"), ("speaker", "speaker"), ("corpus", "corpus")):
+        known = [getattr(utterance, name) for utterance in utterances]
         path = folder / f"{split}.{suffix}"
         if any(known):
             _write_lines(path, known)
         else:
             path.unlink(missing_ok=True)  # of an earlier preparation
+    for name in utterances[0].columns:
+        _write_lines(folder / f"{split}.{name}", [u.columns[name] for u in utterances])
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
