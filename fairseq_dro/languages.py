@@ -26,9 +26,10 @@ from fairseq_dro.text_lines import lines_of
 
 PACKAGE_TABLE = Path(__file__).with_name("languages.tsv")
 COLUMNS = (
-    "code", "name", "family", "script", "scored_without_spaces", "other_codes", "corpus_names"
+    "code", "name", "family", "script", "scored_without_spaces", "other_codes", "corpus_names",
+    "whisper",
 )
-N_NEEDED_COLUMNS = 6  # a table of one's own may leave the last one out
+N_NEEDED_COLUMNS = 6  # a table of one's own may leave out the others, from the last on
 N_SUGGESTIONS = 3
 _CODE = re.compile(r"[a-z]{3}(_[a-z0-9]+)*")  # it becomes a folder's and a group's name
 OWN_TABLE = "languages.tsv"  # name of a table of one's own in a data folder
@@ -45,6 +46,7 @@ class Language:
     scored_without_spaces: bool  # spaces are removed from both sides before CER is counted
     other_codes: tuple[str, ...]  # codes met in the wild: ISO 639-1, 639-2/B, corpora's own
     corpus_names: tuple[str, ...] = ()  # what each corpus calls it: common_voice=zh-CN
+    whisper: str = ""  # its token in Whisper, jw for <|jw|>; empty where it has none
 
 
 class _Tables(NamedTuple):
@@ -79,6 +81,12 @@ def scored_without_spaces(code: str, own_table: str | Path | None = None) -> boo
     """
     language = _tables(own_table).by_code.get(code)
     return bool(language and language.scored_without_spaces)
+
+
+def whisper_code(code: str, own_table: str | Path | None = None) -> str | None:
+    """openai's code of the language, as in the token ``<|jw|>``; None where it has no token."""
+    language = _tables(own_table).by_code.get(code)
+    return (language.whisper or None) if language else None
 
 
 def is_code(tag: str) -> bool:
@@ -196,11 +204,11 @@ def _read(path: Path) -> dict[str, Language]:
     """Rows of a table by code; a `UserError` names the line that has another form."""
     lines = [line for _, line in lines_of(path)]
     header = lines[0].split("\t") if lines else []
-    if tuple(header) not in (COLUMNS, COLUMNS[:N_NEEDED_COLUMNS]):
+    if len(header) < N_NEEDED_COLUMNS or tuple(header) != COLUMNS[: len(header)]:
         expected = "\t".join(COLUMNS)
         raise UserError(
             f"{path}:1: the first line of a language table must be {expected!r} (tab-separated; "
-            "the last column may be missing)"
+            "the last columns may be missing)"
         )
     rows: dict[str, Language] = {}
     for number, line in enumerate(lines[1:], start=2):
@@ -218,8 +226,9 @@ def _read(path: Path) -> dict[str, Language]:
             )
         if code in rows:
             raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")
+        corpus_names, whisper = [*fields[N_NEEDED_COLUMNS:], "", ""][:2]
         rows[code] = Language(
             code, name, family, script, without_spaces == "yes", tuple(others.split()),
-            tuple(" ".join(fields[N_NEEDED_COLUMNS:]).split()),
+            tuple(corpus_names.split()), whisper,
         )
     return rows

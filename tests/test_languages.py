@@ -245,17 +245,34 @@ def test_an_unknown_code_is_named_by_itself_and_scored_with_spaces():
     assert languages.scored_without_spaces("qqq") is False
 
 
+def test_languages_have_the_tokens_of_whisper():
+    tokens = {
+        code: languages.whisper_code(code) for code in languages.known_languages()
+    }
+    given = {token for token in tokens.values() if token}
+    assert len(given) == 99  # large-v3 has 100: Sanskrit is in no corpus of the table
+    assert tokens["jav"] == "jw" and tokens["arb"] == tokens["ara"] == "ar"
+    assert tokens["gla"] is None and languages.whisper_code("qqq") is None
+    in_superb = {
+        code
+        for code, language in languages.known_languages().items()
+        if tokens[code] and any(name.startswith("ml_superb=") for name in language.corpus_names)
+    }
+    assert len(in_superb - {"fil", "nob", "yue"}) == 88
+
+
 def test_own_table_adds_languages_and_replaces_rows(tmp_path):
     own = tmp_path / "mine.tsv"
     own.write_text(
         "\t".join(languages.COLUMNS)
-        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage\tours=v1 ours=v2"
-        + "\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\t\n",
+        + "\nqqa\tOur Village\tIsolate\tLatn\tno\tvillage\tours=v1 ours=v2\tcy"
+        + "\nnan\tHokkien\tSino-Tibetan\tHant\tyes\t\t\t\n",
         encoding="utf-8",
     )
     assert languages.require_known("qqa", "x:1", own).name == "Our Village"
     assert languages.find("village", own).code == "qqa"
     assert languages.of_corpus("ours", "v2", own).code == "qqa"
+    assert languages.whisper_code("qqa", own) == "cy"
     assert languages.name_of("nan", own) == "Hokkien"
     assert languages.scored_without_spaces("nan", own)
     assert languages.name_of("nan") == "Min Nan Chinese"
