@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_dro.data.planner import BatchPlanner, GroupSampling, Plan
+from fairseq_dro.batching.planner import BatchPlanner, GroupSampling, Plan
 from tests.partitions import (
     RATE,
     Quality,

@@ -12,7 +12,7 @@ from fairseq.criterions.ctc import CtcCriterion, CtcCriterionConfig
 from fairseq.models.wav2vec.wav2vec2_asr import Wav2Vec2CtcConfig
 from omegaconf import OmegaConf
 
-from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcConfig, GroupDroCtcCriterion
+from fairseq_dro.criterions.ctc import GroupDroCtcConfig, GroupDroCtcCriterion
 from fairseq_dro.tasks.language_grouped_audio_finetuning import (
     LanguageGroupedAudioFinetuningConfig,
     LanguageGroupedAudioFinetuningTask,

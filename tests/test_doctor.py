@@ -379,7 +379,7 @@ def test_a_language_that_cannot_fill_a_batch(data, capsys):
     remove(data, "train", lambda i, language: language == "rus" and i % 3 > 0)
     status, found = doctor(capsys, data)
     assert status == 0 and "1 language (rus 20 s)" in found["batch_not_filled"]["what"]
-    assert "count_partial_batches" in found["batch_not_filled"]["mend"]
+    assert "group_loss=per_second" in found["batch_not_filled"]["mend"]
 
 
 def test_ids_and_files_that_stand_twice(data, capsys):

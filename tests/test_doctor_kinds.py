@@ -355,7 +355,7 @@ def test_a_mend_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe
         compose_configuration(CONFIG, recipe, with_options(typed, options))
     assert {"normalize_differs", "batch_exceeds_memory"} <= set(ways)
     assert ways["post_process"] == [["+criterion.post_process=letter"]]
-    counted = ["+criterion.count_partial_batches=true"] in ways["batch_not_filled"]
+    counted = ["+criterion.group_loss=per_second"] in ways["batch_not_filled"]
     assert counted == (recipe == "demo" or recipe.endswith("ctc_dro"))
 
 
@@ -363,7 +363,7 @@ def test_without_a_configuration_the_shipped_recipes_are_taken(clean, tmp_path, 
     folder = copy_of(clean, tmp_path / "data")
     third_of_russian(folder)
     mend = found(folder, None)[1]["batch_not_filled"]["mend"]
-    assert "or +criterion.count_partial_batches=true (with the shipped recipes; " in mend
+    assert "or +criterion.group_loss=per_second (with the shipped recipes; " in mend
     recipes = [set(leaves(yaml.safe_load(path.read_text()))) for path in CONFIG.glob("*.yaml")]
     of_all = {key for key in set.intersection(*recipes) if key.partition(".")[0] in SECTIONS}
     assert of_all == NAMED_BY_EVERY_RECIPE
@@ -384,7 +384,7 @@ def test_an_update_that_asks_for_more_than_training_has(clean, tmp_path, found):
         assert [way.partition("=")[0] for way in shorter] == ["task.batch_seconds"]
         for way in (lower, shorter):
             assert "batch_not_filled" not in found(folder, with_options(overrides, way))[1]
-        assert counted == ["+criterion.count_partial_batches=true"]
+        assert counted == ["+criterion.group_loss=per_second"]
 
 
 def test_without_ctc_dro_batches_that_are_not_filled_are_a_note(clean, tmp_path, found):
@@ -392,7 +392,7 @@ def test_without_ctc_dro_batches_that_are_not_filled_are_a_note(clean, tmp_path,
     third_of_russian(folder)
     finding = found(folder, ("criterion.objective=erm",))[1]["batch_not_filled"]
     assert finding["severity"] == "note" and "ctc_dro" not in finding["what"]
-    assert "count_partial_batches" not in finding["mend"]
+    assert "group_loss=per_second" not in finding["mend"]
 
 
 def test_options_that_make_no_configuration_plan_no_batches(clean, tmp_path, found, capsys):

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from tests.in_process import group_dro_ctc, make_task
+from tests.in_process import batch_of, group_dro_ctc, make_task
 from tests.tiny_corpus import write_tiny_corpus
 
 LANGUAGES = ["deu", "ell", "fra"]
@@ -177,13 +178,28 @@ def test_a_value_in_validation_that_training_lacks_is_named(data, group_by):
         make_task(data, group_by=group_by).load_dataset("valid")
 
 
-def test_a_language_scored_without_spaces_is_so_in_each_group(data, tiny_checkpoint):
-    """The language of an utterance decides its text, whatever the groups are."""
+@pytest.mark.parametrize("group_by", ["language+corpus", "gender"])
+def test_the_language_decides_text_rules_and_the_group_the_weight(data, group_by):
+    """Japanese is scored without spaces, whatever the groups are."""
     for split in ("train", "valid"):
         path = data / f"{split}.lang"
         path.write_text(path.read_text().replace("ell", "jpn"))
-    task = make_task(data, group_by="language+corpus")
-    assert group_dro_ctc(task).languages == ["deu", "fra", "jpn", "jpn"]
+    task = make_task(data, group_by=group_by)
+    task.load_dataset("train")
+    dataset = task.dataset("train")
+    manifest = dataset.manifest
+    sample = batch_of(task, "train", np.arange(len(dataset)))
+    groups = groups_of(manifest, task.group_by)
+    lengths = {True: 0, False: 0}
+    for i, row in enumerate(dataset.rows):
+        language = task.languages[sample["language"][i]]
+        assert language == manifest.languages[row]
+        assert task.groups[sample["group"][i]] == groups[row]
+        text = manifest.labels[row].replace(" ", "").replace("|", " ").strip()
+        expected = text.replace(" ", "") if language == "jpn" else text
+        assert sample["n_characters"][i] == len(expected)
+        lengths[language == "jpn"] += len(text) - len(expected)
+    assert lengths[True] > 0 and lengths[False] == 0
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.criterions.group_sums import COLUMNS
+from fairseq_dro.dro.sums import COLUMNS
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.history import read_records
-from fairseq_dro.tasks import workers
+from fairseq_dro.training import workers
 from tests.checkpoints import load
 from tests.in_process import group_dro_ctc, make_task
 from tests.stock_commands import train_command
@@ -71,7 +71,7 @@ def amp_overflow() -> None:
 
 def out_of_memory() -> None:
     """The second micro-batch of every third update does not fit."""
-    from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcCriterion
+    from fairseq_dro.criterions.ctc import GroupDroCtcCriterion
 
     forward = GroupDroCtcCriterion.forward
 
@@ -148,7 +148,7 @@ def fail_on_worker_1() -> None:
     """Its second update does not fit into memory."""
     from fairseq.distributed import utils as distributed_utils
 
-    from fairseq_dro.criterions.group_dro_ctc import GroupDroCtcCriterion
+    from fairseq_dro.criterions.ctc import GroupDroCtcCriterion
 
     forward = GroupDroCtcCriterion.forward
 

@@ -142,12 +142,12 @@ def test_a_wait_that_is_planted_into_the_criterion_is_seen(
     task, model, samples, honest_waits, name, monkeypatch
 ):
     criterion = group_dro_ctc(task).train()
-    honest = criterion._loss_weights
+    honest = criterion.engine._loss_weights
 
     def waiting(losses: torch.Tensor) -> torch.Tensor:
         PLANTED[name](losses.detach().clone())
         return honest(losses)
 
-    monkeypatch.setattr(criterion, "_loss_weights", waiting)
+    monkeypatch.setattr(criterion.engine, "_loss_weights", waiting)
     planted = waits_of_an_update(type(task), task, model, criterion, samples[:1])
     assert Counter(planted) - honest_waits == {name: 1}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.criterions.group_sums import COLUMNS, GROUP_SUMS
+from fairseq_dro.dro.sums import COLUMNS, GROUP_SUMS
 from tests.in_process import batch_of, group_dro_ctc, make_model, make_task
 from tests.tiny_corpus import write_tiny_corpus
 
@@ -98,10 +98,10 @@ def test_cvar_over_all_of_the_data_is_erm(uneven, sampling):
     shares = task.group_sizes / task.group_sizes.sum()
     drawn = shares if sampling == "proportional" else criterion.state.sampling_share
     assert criterion.state.loss_weights == pytest.approx(shares / drawn)
-    task.group_log.update = 1
+    task.update_log.update = 1
     sums = torch.zeros(3, len(COLUMNS), dtype=torch.float64)
     sums[:, :3] = torch.tensor([[30.0, 1, 1], [10, 1, 1], [20, 1, 1]])
-    task.group_log.reduce([{GROUP_SUMS: sums}], training=True)
+    task.update_log.observe([{GROUP_SUMS: sums}])
     assert criterion.state.n_moves == 1 and criterion.state.q == pytest.approx(shares)
 
 
@@ -114,7 +114,7 @@ def test_without_the_option_weights_are_q_times_the_number_of_groups(uneven):
 def test_partial_batches_counted_by_their_seconds_have_the_loss_of_full_ones(uneven):
     """Equal loss a second: ``deu`` has less audio than a batch, and passes for easy otherwise."""
     for by_seconds, expected in ((True, [60.0, 60.0]), (False, [30.0, 60.0])):
-        task, criterion, _ = planned(uneven, count_partial_batches=by_seconds)
+        task, criterion, _ = planned(uneven, group_loss="per_second" if by_seconds else "per_batch")
         sums = torch.zeros(3, len(COLUMNS), dtype=torch.float64)
         assert COLUMNS[:5] == (
             "loss_nats", "n_utterances", "n_batches", "n_not_finite", "audio_samples"
@@ -123,8 +123,8 @@ def test_partial_batches_counted_by_their_seconds_have_the_loss_of_full_ones(une
         sums[0, :5] = torch.tensor([30.0, 4, 1, 0, half])
         sums[1, :5] = torch.tensor([120.0, 8, 2, 0, 2 * full])
         sums[2, :5] = torch.tensor([60.0, 8, 1, 0, full])
-        task.group_log.update = 1
-        task.group_log.reduce([{GROUP_SUMS: sums}], training=True)
+        task.update_log.update = 1
+        task.update_log.observe([{GROUP_SUMS: sums}])
         assert criterion.state.last_loss[:2] == pytest.approx(expected)
 
 
@@ -132,7 +132,7 @@ def test_the_seconds_of_a_batch_are_those_of_its_utterances(uneven, tiny_checkpo
     task, criterion, batches = planned(uneven)
     model = make_model(task, tiny_checkpoint).train()
     log = criterion(model, batch_of(task, "train", np.array(batches[0])))[2]
-    task.group_log.update = 1
-    task.group_log.reduce([log], training=True)
+    task.update_log.update = 1
+    task.update_log.observe([log])
     samples = task.dataset("train").sizes[batches[0]].sum()
     assert criterion.state.audio_seconds.sum() == pytest.approx(samples / 16_000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairseq_dro.data.planner import BatchPlanner
+from fairseq_dro.batching.planner import BatchPlanner
 from tests.partitions import (
     RATE,
     Quality,

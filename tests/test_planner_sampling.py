@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_dro.data.full_batches import MOST_COPIES
-from fairseq_dro.data.planner import BatchPlanner, GroupSampling
+from fairseq_dro.batching.full_batches import MOST_COPIES
+from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
 from tests.partitions import RATE
 
 AIMED = 50 * RATE
-SAMPLED = [GroupSampling.UNIFORM, GroupSampling.TEMPERATURE]
+SAMPLED = [GroupSampling.UNIFORM, GroupSampling.TEMPERATURE, GroupSampling.Q]
 
 
 def corpus_with_small_languages(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

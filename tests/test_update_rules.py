@@ -15,9 +15,8 @@ from fairseq_dro.dro.rules import (
     CtcDro,
     CvarDro,
     Erm,
-    GroupAdjusted,
     GroupDro,
-    RuleOptions,
+    ShiftedLosses,
     make_rule,
 )
 from fairseq_dro.dro.state import GroupDroState
@@ -39,7 +38,7 @@ class EqualCvar(CvarDro):
         super().__init__(np.empty(0), fraction)
 
     def step(self, q, losses):
-        return CvarDro(np.full(len(q), 1 / len(q)), self.fraction).step(q, losses)
+        return CvarDro(np.full(len(q), 1 / len(q)), self.cvar_fraction).step(q, losses)
 
 
 all_rules = st.one_of(rules, st.sampled_from([EqualCvar(0.2), EqualCvar(1.0)]))
@@ -164,26 +163,18 @@ def test_no_other_q_within_the_bounds_of_cvar_has_a_higher_loss():
 
 def test_group_adjustment_lifts_small_groups():
     sizes = np.array([100, 10_000])
-    rule = make_rule("group_dro", options(group_adjustment=2.0, group_sizes=sizes))
+    rule = make_rule("group_dro", {"step_size": 0.1}, group_sizes=sizes, group_adjustment=2.0)
     losses = np.array([1.0, 1.0])
     lifted = losses + 2.0 / np.sqrt(sizes)
     assert rule.step(np.array([0.5, 0.5]), losses) == pytest.approx(
         GroupDro(0.1).step(np.array([0.5, 0.5]), lifted), rel=1e-14
     )
-    assert isinstance(rule, GroupAdjusted) and rule.step(UNIFORM[:2] * 3, losses)[0] > 0.5
-
-
-def options(**changes) -> RuleOptions:
-    given = dict(
-        step_size=0.1, smoothing=0.5, cvar_fraction=0.2, group_adjustment=0.0,
-        group_sizes=np.ones(2),
-    )
-    return RuleOptions(**given | changes)
+    assert isinstance(rule, ShiftedLosses) and rule.step(UNIFORM[:2] * 3, losses)[0] > 0.5
 
 
 @pytest.mark.parametrize("objective", list(RULES))
 def test_every_objective_has_its_rule_and_leaves_q_a_distribution(objective):
-    rule = make_rule(objective, options())
+    rule = make_rule(objective, {"step_size": 0.1}, group_sizes=np.ones(2))
     q = rule.step(np.array([0.5, 0.5]), np.array([1.0, 2.0]))
     assert q.sum() == pytest.approx(1) and (q > 0).all()
     assert q[1] >= q[0], "no objective favours the easier group"

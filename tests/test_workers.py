@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.criterions.group_sums import column
+from fairseq_dro.dro.sums import column
 from tests import run_preparations, training_trace
 from tests.checkpoints import assert_same_training_state, load
 from tests.in_process import make_task

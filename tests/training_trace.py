@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairseq_dro.criterions.group_sums import total_group_sums
+from fairseq_dro.dro.sums import total_group_sums
 
 WRITE = "tests.training_trace:write"
 FILE = "trace.jsonl"

@@ -1,71 +1,100 @@
-"""The options of the criterion, as ``criterion.NAME=value`` or in a recipe."""
+"""The options that the criterions of this package share, as ``criterion.NAME=value``.
 
-from dataclasses import dataclass, field
+Those of the rules (``step_size``, ``smoothing``, ...) are declared by the rules themselves
+(``dro.rules``), and stand here by their names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
-from fairseq_dro.dro.rules import RULES
+from fairseq_dro.dro.group_loss import GroupLoss
+from fairseq_dro.dro.rules import RULES, parameters, require_in_range
 from fairseq_dro.dro.state import UpdateWhen
 from fairseq_dro.errors import UserError
 
+OF_RULES = {option.name: option for rule in RULES.values() for option in parameters(rule)}
+"""Parameters of this package's rules, by name; rules that share a name share the option."""
+
+RuleOptions = make_dataclass(
+    "RuleOptions",
+    [
+        (name, float, field(default=option.default, metadata={"help": option.metadata["help"]}))
+        for name, option in OF_RULES.items()
+    ],
+    bases=(FairseqDataclass,),
+)
+RuleOptions.__module__ = __name__  # make_dataclass says "types", where pickle would not find it
+
 
 @dataclass
-class GroupDroCtcConfig(FairseqDataclass):
-    objective: ChoiceEnum(list(RULES)) = field(
+class GroupDroConfig(RuleOptions):
+    objective: str = field(
         default="ctc_dro",
         metadata={
-            "help": "erm: q stays uniform; group_dro: Sagawa et al. 2020; ctc_dro: Bartelds et al. "
-            "2025 (arXiv 2502.01777); cvar_dro: greedy CVaR over groups, of Sagawa's code"
+            "help": "the rule by which q moves: erm: q stays uniform; group_dro: Sagawa et al. "
+            "2020; ctc_dro: Bartelds et al. 2025 (arXiv 2502.01777); cvar_dro: greedy CVaR over "
+            "groups, of Sagawa's code; chi_square_dro: Zhou et al. 2021; or one of your user dir"
         },
     )
-    step_size: float = field(
-        default=1e-3,
+    group_loss: ChoiceEnum(["auto", *(unit.value for unit in GroupLoss)]) = field(
+        default="auto",
         metadata={
-            "help": "eta, step of q, > 0; the paper uses 1e-3 or 1e-4 for ctc_dro "
-            "and 1e-5 to 1e-2 for group_dro"
+            "help": "what a group's loss is, the sum of its nats divided by its batches, "
+            "utterances, seconds, characters or units (the last three times those of a full batch: "
+            "batch_seconds, and 12 x batch_seconds); auto: as in the rule's paper (per_batch for "
+            "ctc_dro, per_unit for chi_square_dro, per_utterance for the others), unless the "
+            "criterion has reasons of its own"
         },
     )
-    smoothing: float = field(
-        default=0.5,
+    rule_options: Any = field(
+        default=None,
         metadata={
-            "help": "alpha of ctc_dro, > 0; the paper uses 0.1, 0.5 or 1; larger makes each step "
-            "milder, but at rest leaves easy languages less"
+            "help": "parameters of a rule of your own user dir, as a mapping: "
+            "'criterion.rule_options={scale: 2.0}'"
         },
     )
-    cvar_fraction: float = field(
-        default=0.2,
+    baseline: Optional[str] = field(
+        default=None,
         metadata={
-            "help": "of cvar_dro: the share of the training utterances, in the groups of highest "
-            "loss, that is trained on, above 0 and at most 1"
+            "help": "a loss of each group that it has anyway, which is subtracted before q moves: "
+            "a run folder (group losses of its last validations), or a table of two columns, group "
+            "and loss, headed by `group` and the unit of the losses"
         },
     )
     group_adjustment: float = field(
         default=0.0,
         metadata={
             "help": "C: a group of n training utterances enters the update of q with its loss + "
-            "C / sqrt(n), in nats (Sagawa et al. 2020); 0: off, as in the paper of ctc_dro"
+            "C / sqrt(n), in the unit of group_loss (Sagawa et al. 2020); 0: off, as in the paper "
+            "of ctc_dro"
         },
     )
     update_when: ChoiceEnum([when.value for when in UpdateWhen]) = field(
         default="all_groups_seen",
         metadata={
             "help": "all_groups_seen: q moves once every group has a loss pending (paper); "
-            "every_update: at each update, by a decayed mean of each group's losses"
+            "every_update: at each update, by a decayed mean of each group's losses; every_epoch: "
+            "by the same means at an epoch's last update"
         },
     )
     newest_share: float = field(
         default=0.1,
         metadata={
-            "help": "of every_update: share of the newest loss in a group's decayed mean, above 0 "
-            "and at most 1 (gamma; 0.1 in Sagawa's code); 1: the last loss alone"
+            "help": "of every_update and every_epoch: share of the newest loss in a group's "
+            "decayed mean, above 0 and at most 1 (gamma; 0.1 in Sagawa's code); 1: the last loss "
+            "alone"
         },
     )
     dro_start_update: int = field(
         default=0,
         metadata={
             "help": "q stays uniform, and sees no loss, up to this update; >= 0; give it the value "
-            "of model.freeze_finetune_updates, lest q adapt to losses of the head alone"
+            "of model.freeze_finetune_updates, so that q does not adapt while only the output "
+            "layer is trained"
         },
     )
     divide_by_sampling_probability: bool = field(
@@ -73,29 +102,27 @@ class GroupDroCtcConfig(FairseqDataclass):
         metadata={
             "help": "weight a group's loss by q / (its share of what an epoch draws) instead of "
             "q x (number of groups): then the sum of q_g L_g is what is minimised however unevenly "
-            "groups are drawn; the same where all are drawn alike; always so with cvar_dro"
-        },
-    )
-    count_partial_batches: bool = field(
-        default=False,
-        metadata={
-            "help": "for ctc_dro, count a batch as its share of task.batch_seconds instead of as "
-            "1, lest small batches of a language with little audio pass for low losses"
+            "groups are drawn; the same where all are drawn alike; always so with cvar_dro and "
+            "chi_square_dro; not with task.group_sampling=q"
         },
     )
     loss_reduction: ChoiceEnum(["utterance_mean", "batch_mean", "batch_sum"]) = field(
         default="utterance_mean",
         metadata={
             "help": "what the gradient averages: utterance_mean: all utterances of the update, as "
-            "stock ctc (all units with sentence_avg=false); batch_mean: the batches' means, each "
-            "batch alike (the paper's code); batch_sum: the batches' sums"
+            "stock criterions (all units with sentence_avg=false); batch_mean: the batches' means, "
+            "each batch alike (the paper's code); batch_sum: the batches' sums"
         },
     )
+    sentence_avg: bool = II("optimization.sentence_avg")
+
+
+@dataclass
+class GroupDroCtcConfig(GroupDroConfig):
     zero_infinity: bool = field(
         default=False,
         metadata={"help": "a target longer than its frames gives loss 0 instead of infinity"},
     )
-    sentence_avg: bool = II("optimization.sentence_avg")
     post_process: str = field(
         default="letter",
         metadata={
@@ -105,16 +132,15 @@ class GroupDroCtcConfig(FairseqDataclass):
     )
 
 
-def require_ranges(cfg: GroupDroCtcConfig) -> None:
-    """Refuse option values that mean nothing, by name.
+def require_ranges(cfg: GroupDroConfig) -> None:
+    """Refuse option values that mean nothing, by name, whether the objective uses them or not.
 
     Raises:
         UserError: the first such.
     """
+    for name, option in OF_RULES.items():
+        require_in_range(option, getattr(cfg, name), f"criterion.{name}")
     for name, is_right, expected in (
-        ("step_size", cfg.step_size > 0, "above 0"),
-        ("smoothing", cfg.smoothing > 0, "above 0"),
-        ("cvar_fraction", 0 < cfg.cvar_fraction <= 1, "above 0 and at most 1"),
         ("group_adjustment", cfg.group_adjustment >= 0, "at least 0"),
         ("newest_share", 0 < cfg.newest_share <= 1, "above 0 and at most 1"),
         ("dro_start_update", cfg.dro_start_update >= 0, "at least 0"),
@@ -123,3 +149,28 @@ def require_ranges(cfg: GroupDroCtcConfig) -> None:
             raise UserError(
                 f"criterion.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
             )
+
+
+def rule_options(cfg: GroupDroConfig, names: set[str]) -> dict[str, Any]:
+    """The parameters of a rule: options of the criterion, and what ``rule_options`` adds.
+
+    Args:
+        names: the rule's parameters.
+
+    Raises:
+        UserError: ``rule_options`` is no mapping, or names what is no parameter of the rule.
+    """
+    own = cfg.rule_options or {}
+    if not isinstance(own, Mapping) and not hasattr(own, "keys"):
+        raise UserError(
+            f"criterion.rule_options={own} is no mapping: type "
+            "'criterion.rule_options={NAME: VALUE}'."
+        )
+    unknown = sorted(set(own.keys()) - names)
+    if unknown:
+        raise UserError(
+            f"criterion.rule_options: criterion.objective={cfg.objective} has no parameter "
+            f"{unknown[0]}: it has {', '.join(sorted(names)) or 'none'}."
+        )
+    values = {name: getattr(cfg, name) for name in OF_RULES}
+    return values | {name: own[name] for name in own.keys()}

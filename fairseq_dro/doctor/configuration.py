@@ -26,11 +26,12 @@ from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from fairseq_dro.data.planner import GroupSampling  # noqa: E402
+from fairseq_dro.batching.planner import GroupSampling  # noqa: E402
 from fairseq_dro.doctor import contradictions  # noqa: E402
 from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
 from fairseq_dro.doctor.option_names import OVERRIDE, leaves, unknown_keys  # noqa: E402
 from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
+from fairseq_dro.dro.rules import RULES  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy  # noqa: E402
 
@@ -187,9 +188,19 @@ def _settings(cfg: DictConfig) -> RunSettings:
         seed=int(cfg.common.seed),
         workers=max(int(workers), 1),
         micro_batches=int(micro_batches),
-        compares_sums=str(option(cfg.criterion, "objective", "")) == "ctc_dro"
-        and not option(cfg.criterion, "count_partial_batches", False),
+        compares_sums=_compares_sums(
+            str(option(cfg.criterion, "objective", "")),
+            str(option(cfg.criterion, "group_loss", "auto")),
+        ),
     )
+
+
+def _compares_sums(objective: str, group_loss: str) -> bool:
+    """Whether q moves by the sums of batches, whatever they hold."""
+    rule = RULES.get(objective)
+    if rule is None or not rule.moves:
+        return False
+    return (rule.group_loss.value if group_loss == "auto" else group_loss) == "per_batch"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

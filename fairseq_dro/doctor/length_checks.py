@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fairseq_dro.batching.planner import EVEN_FILL
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.data.planner import EVEN_FILL
 from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.split_survey import SplitSurvey
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairseq_dro.data.planner import BatchPlanner, GroupSampling
+from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
 from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 

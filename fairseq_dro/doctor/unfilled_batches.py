@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fairseq_dro.data.planner import EVEN_FILL
+from fairseq_dro.batching.planner import EVEN_FILL
 from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of
 from fairseq_dro.doctor.run_settings import RunSettings
 
@@ -44,7 +44,7 @@ def unfilled(
         )
     ways = _ways(total_seconds, fills_of, run)
     if run.compares_sums:
-        ways.append("criterion.count_partial_batches=true")
+        ways.append("criterion.group_loss=per_second")
     mend = f"set {', or '.join(ways)}" if ways else "nothing need be done"
     severity = Severity.WARNING if run.compares_sums else Severity.NOTE
     return [Finding("batch_not_filled", severity, what, mend, len(short))]

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_dro.dro.rules import UpdateRule
+from fairseq_dro.dro.rules import Rule
 from fairseq_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 3  # version 1 lacked audio_seconds and loss_unit, version 2 trained_as
+STATE_VERSION = 4
+"""Version 1 lacked audio_seconds and loss_unit, version 2 trained_as, version 3 planned_share."""
 _ARRAYS = ("q", "pending_loss", "pending_count", "last_loss", "audio_seconds")
 
 
@@ -27,6 +28,9 @@ class UpdateWhen(str, Enum):
     EVERY_UPDATE = "every_update"
     """After each update once all groups have been seen, by a decayed mean of each group's losses;
     a group that was not drawn keeps its mean (as in DoReMi)."""
+    EVERY_EPOCH = "every_epoch"
+    """By the same decayed means, once an epoch, at its last update (Zhou et al. 2021). An epoch
+    whose last update is lost (an overflow in fp16) leaves q as it is until the end of the next."""
 
 
 class GroupDroState:
@@ -36,20 +40,25 @@ class GroupDroState:
     equal on all workers because they are computed from all-reduced sums.
 
     Args:
-        newest_share: gamma of ``every_update``: a group's decayed mean is (1 - gamma) old +
-            gamma new, 0 < gamma <= 1; 1 is the last loss alone (DoReMi), 0.1 Sagawa's code.
+        newest_share: gamma of ``every_update`` and ``every_epoch``: a group's decayed mean is
+            (1 - gamma) old + gamma new, 0 < gamma <= 1; 1 is the last loss alone (DoReMi), 0.1
+            Sagawa's code.
         loss_unit: what the group losses are measured in, in words; losses in another unit are not
             taken over from a checkpoint.
         trained_as: option -> value of what q is about, which no run may change half-way.
+        draws_by_q: groups are drawn by q, and no loss is weighted by it again.
 
     Attributes:
         groups: G names, in the order of the dense group index.
         q: [G] weights, sum 1. Replaced, never changed in place.
         sampling_share: [G] with which probability a group is drawn, sum 1, as far as
             ``loss_weights`` has to make up for it; 1/G each unless somebody sets it.
+        planned_share: [G] the q by which the batches of the running epoch were drawn, where they
+            are drawn by q; None elsewhere. Saved, so that the rest of an epoch is drawn again as it
+            was, though q has moved since.
         pending_loss: [G] sum of the values waiting for the next move, in nats.
         pending_count: [G] how many values that is (batches or utterances, as the rule wants).
-        last_loss: [G] group losses of the latest move (for ``every_update`` the decayed means);
+        last_loss: [G] group losses of the latest move (the decayed means where there are such);
             NaN for a group not seen yet.
         audio_seconds: [G] seconds of audio trained on so far, repetitions included.
         n_moves: how often q has moved.
@@ -59,12 +68,13 @@ class GroupDroState:
     def __init__(
         self,
         groups: Sequence[str],
-        rule: UpdateRule,
+        rule: Rule,
         update_when: UpdateWhen | str,
         *,
         newest_share: float = 0.1,
         loss_unit: str = "",
         trained_as: Mapping[str, str] | None = None,
+        draws_by_q: bool = False,
     ) -> None:
         self.groups = tuple(groups)
         self.rule = rule
@@ -75,6 +85,8 @@ class GroupDroState:
         n_groups = len(self.groups)
         self.q = rule.start(n_groups)
         self.sampling_share = np.full(n_groups, 1 / n_groups)
+        self.draws_by_q = draws_by_q
+        self.planned_share: np.ndarray | None = None
         self.pending_loss = np.zeros(n_groups)
         self.pending_count = np.zeros(n_groups)
         self.last_loss = np.full(n_groups, np.nan)
@@ -88,8 +100,10 @@ class GroupDroState:
 
         With s_g = 1/|G| that is ``q_g |G|``, which keeps the learning rate of ERM usable, and
         exactly 1.0 everywhere at uniform q. Dividing by 1/|G| instead of multiplying by |G| is
-        what makes it exact: (1/49) * 49 is not 1.
+        what makes it exact: (1/49) * 49 is not 1. Where groups are drawn by q it is 1.
         """
+        if self.draws_by_q:
+            return np.ones(len(self.groups))
         return self.q / self.sampling_share
 
     @property
@@ -97,12 +111,15 @@ class GroupDroState:
         """Exponential of the entropy of q: G when uniform, 1 when one group holds everything."""
         return float(np.exp(-(self.q * np.log(self.q)).sum()))
 
-    def observe(self, loss_sums: np.ndarray, counts: np.ndarray) -> bool:
+    def observe(
+        self, loss_sums: np.ndarray, counts: np.ndarray, ends_epoch: bool = False
+    ) -> bool:
         """Take in one successful update's group losses; move q if it is time.
 
         Args:
             loss_sums: [G] sum of losses in nats over all workers and micro-batches.
-            counts: [G] number of values in each sum.
+            counts: [G] by what each sum is divided (``dro.group_loss``).
+            ends_epoch: this is the epoch's last update.
 
         Returns:
             Whether q moved.
@@ -114,14 +131,16 @@ class GroupDroState:
             return False
         means = self.last_loss.copy()
         means[seen] = self.pending_loss[seen] / self.pending_count[seen]
-        if self.update_when is UpdateWhen.EVERY_UPDATE:
+        if self.update_when is not UpdateWhen.ALL_GROUPS_SEEN:
             known = seen & ~np.isnan(self.last_loss)
             means[known] += (1 - self.newest_share) * (self.last_loss[known] - means[known])
         self.last_loss = means
         self.pending_loss = np.zeros_like(self.pending_loss)
         self.pending_count = np.zeros_like(self.pending_count)
         if np.isnan(means).any():
-            return False  # every_update, and some group has never been seen
+            return False  # decayed means, and some group has never been seen
+        if self.update_when is UpdateWhen.EVERY_EPOCH and not ends_epoch:
+            return False
         self.q = self.rule.step(self.q, means)
         self.n_moves += 1
         return True
@@ -140,6 +159,7 @@ class GroupDroState:
             "n_moves": self.n_moves,
             "loss_unit": self.loss_unit,
             "trained_as": self.trained_as,
+            "planned_share": None if self.planned_share is None else self.planned_share.tolist(),
         }
 
     def require_trained_alike(self, state: Mapping[str, Any]) -> None:
@@ -154,8 +174,8 @@ class GroupDroState:
             if then != value:
                 raise UserError(
                     f"The checkpoint was trained with {option}={then} and this command says "
-                    f"{value}, which would be two runs in one history: type {option}={then} to go "
-                    "on, or name another hydra.run.dir, where "
+                    f"{value}, which would be two runs in one history: type {option}={then} to "
+                    "resume it, or name another hydra.run.dir, where "
                     "checkpoint.finetune_from_model=CHECKPOINT starts from these weights."
                 )
 

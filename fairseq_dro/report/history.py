@@ -1,16 +1,17 @@
 """``history.jsonl``: one line per validation, from which reports are made.
 
     {"format": 1, "update": 100, "epoch": 3, "subset": "valid", "objective": "ctc_dro",
-     "loss_nats": 41.0, "cer": 0.3, "wer": 0.7, "mean_cer": 0.31, "worst_cer": 0.5,
-     "worst_language": "deu",
+     "group_by": "language", "loss_unit": "nats a batch of about 50 s",
+     "loss_nats": 41.0, "loss_nats_per_character": 0.9, "cer": 0.3, "wer": 0.7,
+     "mean_cer": 0.31, "worst_cer": 0.5, "worst_language": "deu",
      "languages": {"deu": {"q": 0.2, "train_loss_nats": 310.0, "n_utterances": 20,
                            "loss_nats": 41.2, "cer": 0.5, "wer": 0.8}, ...}}
 
 Rates are fractions. ``loss_nats`` is the mean over utterances of the validation split;
-``train_loss_nats`` the group loss that last moved q (for CTC-DRO the mean over batches of the sum
-over a batch), null before the language was first seen. Beside it, ``group_weights.jsonl`` holds
-one line per move of q: {"format": 1, "update": 17, "q": {"deu": 0.2, ...},
-"group_loss_nats": {...}}.
+``train_loss_nats`` the group loss that last moved q, in ``loss_unit``, null before the language was
+first seen. A criterion that does not decode in validation leaves the error rates out. Beside it,
+``group_weights.jsonl`` holds one line per move of q:
+{"format": 1, "update": 17, "q": {"deu": 0.2, ...}, "group_loss_nats": {...}}.
 
 A run that was killed and started again repeats updates: the later lines count.
 """

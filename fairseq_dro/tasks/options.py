@@ -8,7 +8,7 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks.audio_finetuning import AudioFinetuningConfig
 from omegaconf import II
 
-from fairseq_dro.data.planner import GroupSampling
+from fairseq_dro.batching.planner import GroupSampling
 from fairseq_dro.errors import UserError
 
 

@@ -6,57 +6,64 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.criterions.group_sums import COLUMNS, GROUP_SUMS
+from fairseq_dro.criterions.ctc import GroupDroCtcCriterion
+from fairseq_dro.dro.engine import GroupDroEngine
+from fairseq_dro.dro.group_loss import GroupLoss, GroupLossUnit
 from fairseq_dro.dro.rules import GroupDro
 from fairseq_dro.dro.state import GroupDroState
+from fairseq_dro.dro.sums import COLUMNS, GROUP_SUMS
 from fairseq_dro.report.history import append_record, read_records
-from fairseq_dro.tasks.group_log import GroupLog
+from fairseq_dro.training.update_log import UpdateLog
 from tests.stock_commands import train_command
 
+FURTHER = GroupDroCtcCriterion.further_columns
 
-def group_log(folder) -> GroupLog:
+
+def update_log(folder) -> UpdateLog:
     state = GroupDroState(["a", "b"], GroupDro(0.1), "every_update")
-    log = GroupLog(state, objective="group_dro", folder=str(folder), tensorboard_logdir=None)
+    unit = GroupLossUnit(GroupLoss.PER_UTTERANCE, 50.0, 16_000)
+    engine = GroupDroEngine(state, unit, further_columns=FURTHER)
+    log = UpdateLog(engine, folder=str(folder), tensorboard_logdir=None)
     log.update = 1
     return log
 
 
-def outputs(**columns) -> list[dict]:
-    sums = torch.zeros(2, len(COLUMNS), dtype=torch.float64)
+def outputs(further=(), **columns) -> list[dict]:
+    names = (*COLUMNS, *further)
+    sums = torch.zeros(2, len(names), dtype=torch.float64)
     for name, values in columns.items():
-        sums[:, COLUMNS.index(name)] = torch.tensor(values, dtype=torch.float64)
+        sums[:, names.index(name)] = torch.tensor(values, dtype=torch.float64)
     return [{GROUP_SUMS: sums}]
 
 
 def test_validation_leaves_every_number_of_the_state_alone(tmp_path):
-    log = group_log(tmp_path)
+    log = update_log(tmp_path)
     losses = outputs(loss_nats=[3.0, 5.0], n_utterances=[1, 1], n_batches=[1, 1])
-    log.reduce(losses, training=True)
-    before = log.state.state_dict()
+    log.observe(losses)
+    before = log.engine.state.state_dict()
     assert before["n_moves"] == 1
     log.validation.begin("valid")
     for _ in range(3):
-        log.reduce(losses, training=False)
-    assert log.state.state_dict() == before
+        log.validation.add(outputs(FURTHER, loss_nats=[3.0, 5.0], n_utterances=[1, 1]))
+    assert log.engine.state.state_dict() == before
 
 
 def test_a_validation_without_reference_characters_has_no_worst_language(tmp_path):
-    log = group_log(tmp_path)
+    log = update_log(tmp_path)
     log.validation.begin("valid")
-    log.reduce(outputs(loss_nats=[3.0, 5.0], n_utterances=[1, 1]), training=False)
+    log.validation.add(outputs(FURTHER, loss_nats=[3.0, 5.0], n_utterances=[1, 1]))
     log.validation.end({"num_updates": 1}, epoch=1)
     record = read_records(tmp_path / "history.jsonl")[0]
     assert record["worst_language"] is None and record["mean_cer"] is None
 
 
 def test_losses_left_out_are_named_once(tmp_path, caplog):
-    log = group_log(tmp_path)
+    log = update_log(tmp_path)
     for _ in range(2):
-        log.reduce(
-            outputs(loss_nats=[3.0, 0], n_utterances=[1, 0], n_not_finite=[0, 2]), training=True
-        )
+        log.observe(outputs(loss_nats=[3.0, 0], n_utterances=[1, 0], n_not_finite=[0, 2]))
     assert caplog.text.count("2 utterances of this update (groups: b) had a loss that is not") == 1
-    assert log.state.last_loss[0] == 3 and np.isnan(log.state.last_loss[1]), "b was never seen"
+    last_loss = log.engine.state.last_loss
+    assert last_loss[0] == 3 and np.isnan(last_loss[1]), "b was never seen"
 
 
 def test_lines_of_a_run_that_began_anew_do_not_mix_with_the_old_ones(tmp_path):
@@ -71,15 +78,14 @@ def test_lines_of_a_run_that_began_anew_do_not_mix_with_the_old_ones(tmp_path):
 
 
 def test_rates_of_several_batches_are_those_of_their_sums(tmp_path):
-    log = group_log(tmp_path)
+    log = update_log(tmp_path)
     log.validation.begin("valid")
     for errors, length in ((1, 10), (3, 5)):
-        log.reduce(
+        log.validation.add(
             outputs(
-                char_errors=[errors, 0], characters=[length, 4], word_errors=[1, 0], words=[2, 1],
-                n_utterances=[1, 1], loss_nats=[2.0, 1.0],
-            ),
-            training=False,
+                FURTHER, char_errors=[errors, 0], reference_characters=[length, 4],
+                word_errors=[1, 0], words=[2, 1], n_utterances=[1, 1], loss_nats=[2.0, 1.0],
+            )
         )
     log.validation.end({"num_updates": 7}, epoch=1)
     record = read_records(tmp_path / "history.jsonl")[0]

@@ -6,7 +6,8 @@ continues exactly where it stopped. Neither fairseq nor files are known here.
 Shapes: N utterances, G groups, B batches.
 
 How it works
-    1. How many batches each group has (``batch_counts``). Under ``proportional`` sampling their
+    1. How many batches each group has (``batch_counts``): by its audio, by a share of the epoch, or
+       one a round. Under ``proportional`` sampling their
        sum is a multiple of ``multiple_of`` (workers x micro-batches): no batch is repeated and no
        worker ever needs a dummy batch (which would spoil its whole update, fairseq
        ``trainer.py:799``).
@@ -28,10 +29,10 @@ from enum import Enum
 
 import numpy as np
 
-from fairseq_dro.data import batch_counts, partition
-from fairseq_dro.data.batch_order import spread_turns, take_turns, turns_in_rounds
-from fairseq_dro.data.full_batches import ENOUGH_BATCHES, full_batches
-from fairseq_dro.data.partition import SortedGroups
+from fairseq_dro.batching import batch_counts, partition
+from fairseq_dro.batching.batch_order import spread_turns, take_turns, turns_in_rounds
+from fairseq_dro.batching.full_batches import ENOUGH_BATCHES, full_batches
+from fairseq_dro.batching.partition import SortedGroups
 
 EVEN_FILL = (0.7, 1.4)
 """Mean fill of a language's batches beyond which their sums no longer compare with others'."""
@@ -46,6 +47,8 @@ class GroupSampling(str, Enum):
     """Rounds: each holds one batch of every group, in random order."""
     TEMPERATURE = "temperature"
     """In proportion to (seconds of the group) ** (1 / temperature)."""
+    Q = "q"
+    """By the group weights q, which then weight no loss."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class BatchPlanner:
         epoch: int,
         multiple_of: int = 1,
         earlier_multiples: Sequence[int] | None = None,
+        share: np.ndarray | None = None,
     ) -> Plan:
         """The batches of one epoch, in the global order in which workers take turns.
 
@@ -90,6 +94,8 @@ class BatchPlanner:
             multiple_of: workers x micro-batches of an update.
             earlier_multiples: the same of each epoch before, where it may have been another
                 (``update_freq`` by epoch): rounds go on where the last epoch left off.
+            share: [G] of the epoch's batches, sum 1, for ``q``; None for all alike. Each group gets
+                one batch at least, so that its loss stays known.
         """
         rng = np.random.default_rng([self.seed, epoch])
         kept = self._kept(n_samples)
@@ -105,8 +111,13 @@ class BatchPlanner:
             n_batches = int(counts.sum())  # an epoch: as much audio as there is
             before = sum(_rounded_up(n_batches, multiple) for multiple in earlier_multiples)
             total = _rounded_up(n_batches, multiple_of)
+            if self.sampling is GroupSampling.TEMPERATURE:
+                share = corpus.audio ** (1 / self.temperature)
+                share = share / share.sum()
+            elif share is None:
+                share = np.full(len(counts), 1 / len(counts))
             batches = self._sampled(
-                corpus, counts, n_samples, total, before, multiple_of, rng
+                corpus, counts, n_samples, total, before, multiple_of, rng, share
             )
         is_left_out = np.ones(len(n_samples), dtype=bool)
         is_left_out[kept] = False
@@ -117,11 +128,6 @@ class BatchPlanner:
         if self.max_padded_samples is None:
             return np.arange(len(n_samples))
         return np.flatnonzero(n_samples <= self.max_padded_samples)
-
-    def _tempered(self, corpus: SortedGroups, total: int) -> np.ndarray:
-        """[G] batches of each group under ``temperature``, ``total`` in all."""
-        share = corpus.audio ** (1 / self.temperature)
-        return batch_counts.by_share(share / share.sum(), total)
 
     def _once_each(
         self,
@@ -163,6 +169,7 @@ class BatchPlanner:
         before: int,
         multiple_of: int,
         rng: np.random.Generator,
+        share: np.ndarray | None,
     ) -> list[np.ndarray]:
         """``total`` batches of an epoch, after the ``before`` batches of all earlier ones."""
         n_groups, rounds = len(counts), None
@@ -171,7 +178,7 @@ class BatchPlanner:
             turns = turns_in_rounds(n_groups, total, before, self.seed)
             drawn = np.bincount(turns, minlength=n_groups)
         else:
-            drawn = self._tempered(corpus, total)
+            drawn = batch_counts.by_share(share, total)
             turns = spread_turns(drawn, rng)
         in_passes = counts >= ENOUGH_BATCHES
         of_group = self._whole_passes(corpus, counts, np.where(in_passes, drawn, 0), rng)

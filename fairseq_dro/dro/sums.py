@@ -3,12 +3,15 @@
 fairseq adds up logging outputs over micro-batches and workers (``trainer.py:1409``), so whatever
 is a sum can ride along. It reduces tensors apart from Python numbers
 (``distributed/utils.py:633``), and stock ``ctc`` logs numbers only: so an update with several
-workers has one all-reduce more, of G x K float64 numbers and the loss (10 kB for 143 languages).
+workers has one all-reduce more, of G x K float64 numbers and the loss (8 kB for 143 languages).
+
+Shapes: B utterances, G groups, K columns: ``COLUMNS``, and behind them in validation those that the
+criterion adds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,42 +21,45 @@ GROUP_SUMS = "_group_sums"
 """Key of the tensor in the logging output."""
 
 COLUMNS = (
-    "loss_nats",  # sum of CTC losses of the counted utterances
-    "n_utterances",  # utterances with a finite loss; the others never reach q
+    "loss_nats",  # what q sees: sum over the counted utterances
+    "n_utterances",  # counted: with a finite loss; the others never reach q
     "n_batches",  # batches that hold at least one counted utterance of the group
     "n_not_finite",  # utterances whose loss was infinite, NaN or zeroed by zero_infinity
     "audio_samples",  # of the counted utterances
-    "char_errors",  # the last four in validation only
-    "characters",
-    "word_errors",
-    "words",
+    "units",  # target units of the counted utterances
+    "characters",  # of their references, by the rule of CER
 )
 
 
 def sum_by_group(
-    groups: torch.Tensor, n_groups: int, values: dict[str, torch.Tensor]
+    groups: torch.Tensor,
+    n_groups: int,
+    values: dict[str, torch.Tensor],
+    further: Sequence[str] = (),
 ) -> torch.Tensor:
     """Sum per-utterance values by group, on their device and without a synchronisation.
 
     Args:
         groups: [B] int64, group of each utterance.
         values: per-utterance numbers [B] by column name.
+        further: names of columns behind ``COLUMNS``.
 
     Returns:
-        [G, K] float64, columns as in ``COLUMNS``.
+        [G, K] float64.
     """
-    rows = torch.zeros(len(groups), len(COLUMNS), dtype=torch.float64, device=groups.device)
+    names = (*COLUMNS, *further)
+    rows = torch.zeros(len(groups), len(names), dtype=torch.float64, device=groups.device)
     for name, value in values.items():
-        rows[:, COLUMNS.index(name)] = value.to(torch.float64)
-    sums = torch.zeros(n_groups, len(COLUMNS), dtype=torch.float64, device=groups.device)
+        rows[:, names.index(name)] = value.to(torch.float64)
+    sums = torch.zeros(n_groups, len(names), dtype=torch.float64, device=groups.device)
     sums.index_add_(0, groups, rows)
-    sums[:, COLUMNS.index("n_batches")] = sums[:, COLUMNS.index("n_utterances")] > 0
+    sums[:, names.index("n_batches")] = sums[:, names.index("n_utterances")] > 0
     return sums
 
 
-def column(sums: np.ndarray, name: str) -> np.ndarray:
+def column(sums: np.ndarray, name: str, further: Sequence[str] = ()) -> np.ndarray:
     """[G] one column of a [G, K] array."""
-    return sums[:, COLUMNS.index(name)]
+    return sums[:, (*COLUMNS, *further).index(name)]
 
 
 def total_group_sums(logging_outputs: Iterable[dict[str, Any]]) -> np.ndarray | None:

@@ -18,19 +18,20 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from fairseq.data.iterators import EpochBatchIterator
 
-from fairseq_dro.data.fingerprint import Fingerprint
+from fairseq_dro.batching.planner import BatchPlanner
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
-from fairseq_dro.data.planner import BatchPlanner
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
+from fairseq_dro.training.fingerprint import Fingerprint
+from fairseq_dro.training.training_plan import TrainingPlan
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             keeps no such state.
         units: symbols of the target dictionary: output unit i of the model means ``units[i]``.
         planner: what planned them, so that a changed option can be named.
+        plan_by: the plan of this epoch with groups drawn by [G] shares, where they are drawn by q:
+            a checkpoint's rest of an epoch is planned again by the q it was planned with.
         accept_changed_data: go on although what the checkpoint was trained on has changed.
     """
 
@@ -57,6 +60,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         group_state: GroupDroState | None,
         units: Sequence[str],
         planner: BatchPlanner | None = None,
+        plan_by: Callable[[np.ndarray], TrainingPlan] | None = None,
         accept_changed_data: bool = False,
         **options: Any,
     ) -> None:
@@ -72,10 +76,16 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         self.units_checksum = zlib.crc32("\n".join(units).encode())
         self.planner = planner
         self.accept_changed_data = accept_changed_data
-        self.replan(batches, multiple_of)
+        self.replan(batches, multiple_of, plan_by)
 
-    def replan(self, batches: Sequence[np.ndarray], multiple_of: int) -> None:
+    def replan(
+        self,
+        batches: Sequence[np.ndarray],
+        multiple_of: int,
+        plan_by: Callable[[np.ndarray], TrainingPlan] | None = None,
+    ) -> None:
         """Take the plan of the next epoch; the loader and its processes stay."""
+        self.plan_by = plan_by
         self._frozen_batches = tuple(batch.tolist() for batch in batches)
         self.multiple_of = multiple_of
         self._checksum_of_batches: int | None = None
@@ -148,6 +158,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             )
         if self.group_state is not None:
             self.group_state.require_trained_alike(_in_todays_words(state.get("group_dro", {})))
+            self._replan_as_saved(state)
         changes = self._changes_since(state)
         if changes and not self.accept_changed_data:
             raise UserError(self._refusal(changes))
@@ -156,9 +167,24 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
                 "task.accept_changed_data=true: the run goes on although %s", "; ".join(changes)
             )
             state["iterations_in_epoch"] = self._position_after_changes(state)
-        super().load_state_dict(state)
         if self.group_state is not None:
             self._load_group_state(state)
+        super().load_state_dict(state)
+
+    def _replan_as_saved(self, state: dict[str, Any]) -> None:
+        """Where groups are drawn by q, the plan was made before the checkpoint's q was known.
+
+        Inside an epoch its batches are those of the q it was planned with; the next epoch is
+        planned by the q of its end.
+        """
+        saved = state.get("group_dro", {})
+        if self.plan_by is None or tuple(saved.get("groups", ())) != self.group_state.groups:
+            return
+        begun = state.get("iterations_in_epoch", 0) > 0
+        share = saved.get("planned_share") if begun else saved["q"]
+        if share is not None:
+            planned = self.plan_by(np.array(share))
+            self.replan(planned.batches, planned.multiple_of, self.plan_by)
 
     def _changes_since(self, state: dict[str, Any]) -> list[str]:
         """A clause for each change, with both values."""
@@ -235,6 +261,9 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             self.group_state.load_state_dict(saved)
             return
         self.group_state.adopt(saved)
+        if self.plan_by is not None and tuple(saved["groups"]) != self.group_state.groups:
+            planned = self.plan_by(self.group_state.q)
+            self.replan(planned.batches, planned.multiple_of, self.plan_by)
         q = dict(zip(self.group_state.groups, self.group_state.q))
         for name in [name for name in q if name not in saved["groups"]]:
             logger.warning("%s is new: it starts at the mean weight, q = %.4g", name, q[name])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_dro.batching.planner import EVEN_FILL, BatchPlanner, Plan
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
-from fairseq_dro.data.planner import EVEN_FILL, BatchPlanner, Plan
 from fairseq_dro.errors import UserError
 
 # Shapes: N items of the data set, B batches.
@@ -40,6 +40,7 @@ class TrainingPlan:
         epoch: int,
         workers: int,
         micro_batches: Sequence[int],
+        share: np.ndarray | None = None,
     ) -> TrainingPlan:
         """Plan all items but the ``infeasible`` ones.
 
@@ -48,6 +49,7 @@ class TrainingPlan:
 
         Args:
             micro_batches: of an update, in each epoch up to this one.
+            share: [G] of the epoch's batches, where groups are drawn by q.
 
         Raises:
             UserError: there are fewer utterances than workers.
@@ -57,7 +59,8 @@ class TrainingPlan:
         *earlier, multiple = [workers * n for n in micro_batches]
         for multiple_of in (multiple, workers):
             plan = planner.plan(
-                n_samples, groups, epoch=epoch, multiple_of=multiple_of, earlier_multiples=earlier
+                n_samples, groups, epoch=epoch, multiple_of=multiple_of, earlier_multiples=earlier,
+                share=share,
             )
             if len(plan.batches) % multiple_of == 0:
                 items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
@@ -124,7 +127,7 @@ class TrainingPlan:
                 f"batches of {len(uneven)} groups hold much less or more audio than "
                 f"task.batch_seconds={batch_seconds:g}, so their summed losses, and with ctc_dro "
                 f"their q, do not compare with those of the others: {fills}; "
-                "criterion.count_partial_batches=true counts batches by their seconds"
+                "criterion.group_loss=per_second counts batches by their seconds"
             )
         return found
 
