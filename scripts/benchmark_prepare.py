@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fairseq_dro.corpora.audio_files import AudioJob, convert_all, probe_all
+from fairseq_dro.corpora.audio_conversion import convert_all
+from fairseq_dro.corpora.audio_files import AudioJob, probe_all
 
 CLIP_SECONDS = 5.0
 KINDS = {

@@ -17,7 +17,8 @@ import soxr
 
 from fairseq_dro.cli import main
 from fairseq_dro.corpora import audio_pool
-from fairseq_dro.corpora.audio_files import AudioJob, convert_all, probe_all
+from fairseq_dro.corpora.audio_conversion import convert_all
+from fairseq_dro.corpora.audio_files import AudioJob, probe_all
 from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError

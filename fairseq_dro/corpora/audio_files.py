@@ -1,7 +1,7 @@
-"""One audio file: what its header says, and its 16 kHz mono FLAC where it needs one.
+"""One audio file: how long it is, and whether it can be used where it lies.
 
-16 kHz mono PCM and FLAC are used where they lie. Everything else is decoded by soundfile, mixed to
-one channel, resampled by soxr and written as 16-bit FLAC. Functions here run in worker processes.
+16 kHz mono PCM and FLAC are; everything else is converted (``audio_conversion.py``). Functions here
+run in worker processes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 
-from fairseq_dro.corpora.mp3 import has_unknown_length
+from fairseq_dro.corpora.adjusted import ROUNDED_DURATION, UNFINISHED_HEADER
+from fairseq_dro.corpora.audio_container import (
+    UNKNOWN_BYTES,
+    Container,
+    container_of,
+    has_second_ogg,
+)
+from fairseq_dro.corpora.flac import flac_goes_on
+from fairseq_dro.corpora.mp3 import Mp3, frames_of
 from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
@@ -29,13 +38,19 @@ NO_LENGTH = "length unknown"
 OUTSIDE = "offset and duration are outside the file"
 NOT_NUMBERS = "audio holds NaN or infinity"
 CUT = "audio is shorter than its header says"
+GOES_ON = "audio goes on behind the end that its header gives"
+TOO_LOUD = "a few samples are so far beyond full scale that the rest is silence beside them"
 
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
 _NO_ZIP_SLICES = (".wav", ".flac", ".ogg")  # else fairseq takes what follows a colon for a place
 _UNKNOWN_LENGTH = 2**40  # samples, two years; libsndfile gives 2**63 - 1 where a header has none
 _CUT_SECONDS, _CUT_SHARE = 0.1, 0.02  # the length of an MP3 may be off by some frames
+ROUNDED_SECONDS = 0.025
+"""A duration that is longer than its file by no more is a rounded one: lhotse's
+``LHOTSE_AUDIO_DURATION_MISMATCH_TOLERANCE``."""
+_SAME_SECONDS = 0.005 + 1e-6  # half of the last of two decimals
+_NO_EXCESS = 1e-4  # half a sample of the lowest rate
 _WAV_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's log
-_UNKNOWN_BYTES = 0x7FFF0000  # and above: what programs write that stream a WAV
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +81,19 @@ class AudioResult:
         n_samples: of the file as it stands or was converted, at 16 kHz; 0 where it must be
             converted first.
         error: a reason from this module, or empty.
+        adjusted: what was put right, phrases of ``adjusted.py``.
     """
 
     seconds: float = 0.0
     n_samples: int = 0
     error: str = ""
     detail: str = ""
+    adjusted: tuple[str, ...] = ()
 
 
 def probe_all(jobs: Sequence[AudioJob]) -> list[AudioResult]:
     """Read the headers; never raises because of a file."""
-    return [_guarded(_probe, job) for job in jobs]
-
-
-def convert_all(jobs: Sequence[AudioJob]) -> list[AudioResult]:
-    """Write the target of each job, unless a whole one is there already.
-
-    Raises:
-        UserError: a file cannot be written, as when the disk is full.
-    """
-    return [_guarded(_convert, job) for job in jobs]
+    return [guarded(_probe, job) for job in jobs]
 
 
 def require_decoders(audio: Sequence[Path | ParquetAudio]) -> None:
@@ -103,7 +111,8 @@ def require_decoders(audio: Sequence[Path | ParquetAudio]) -> None:
         )
 
 
-def _guarded(function, job: AudioJob) -> AudioResult:
+def guarded(function: Callable[[AudioJob], AudioResult], job: AudioJob) -> AudioResult:
+    """What a function finds in a file; a file that cannot be read is a result as well."""
     try:
         if isinstance(job.audio, Path) and not job.audio.is_file():
             return AudioResult(error=MISSING, detail=f"{job.audio}{_other_spelling(job.audio)}")
@@ -124,10 +133,19 @@ def _other_spelling(path: Path) -> str:
     return ""
 
 
-def _open(audio: Path | ParquetAudio) -> soundfile.SoundFile:
+def open_audio(audio: Path | ParquetAudio) -> tuple[soundfile.SoundFile, Container]:
+    """The file as libsndfile can read it, and what its bytes say."""
+    with _stream(audio) as stream:
+        container = container_of(stream)
+    if isinstance(audio, Path) and container.is_read_in_place:
+        return soundfile.SoundFile(str(audio)), container
+    return soundfile.SoundFile(io.BytesIO(container.readable(_bytes_of(audio)))), container
+
+
+def _stream(audio: Path | ParquetAudio) -> BinaryIO:
     if isinstance(audio, Path):
-        return soundfile.SoundFile(str(audio))
-    return soundfile.SoundFile(io.BytesIO(_bytes_of(audio)))
+        return open(audio, "rb", buffering=0)
+    return io.BytesIO(_bytes_of(audio))
 
 
 def _bytes_of(audio: Path | ParquetAudio) -> bytes:
@@ -137,9 +155,9 @@ def _bytes_of(audio: Path | ParquetAudio) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _has_unknown_length(audio: Path | ParquetAudio) -> bool:
+def _mp3(audio: Path | ParquetAudio) -> Mp3:
     """One is kept: all parts of a long file are asked about in turn."""
-    return has_unknown_length(_bytes_of(audio))
+    return frames_of(_bytes_of(audio))
 
 
 @lru_cache(maxsize=1)
@@ -152,30 +170,47 @@ def _row_group(path: Path, group: int) -> list[bytes]:
 
 
 def _probe(job: AudioJob) -> AudioResult:
-    with _open(job.audio) as file:
-        if file.frames >= _UNKNOWN_LENGTH or (
-            file.format == "MP3" and _has_unknown_length(job.audio)
-        ):
+    file, container = open_audio(job.audio)
+    with file:
+        is_mp3 = file.subtype == "MPEG_LAYER_III" and file.format == "MP3"
+        if file.frames >= _UNKNOWN_LENGTH or (is_mp3 and _mp3(job.audio).is_length_unknown):
             detail = f"{job.audio}: its header does not say how long it is; encode it again"
             return AudioResult(error=NO_LENGTH, detail=detail)
         seconds = file.frames / file.samplerate
-        n_samples = file.frames if _is_used_in_place(file, job) else 0
-        cut = ""
-        if file.frames and not job.is_segment:
-            cut = _cut_short(file, is_decoded=not n_samples)
-    if seconds == 0:
-        return AudioResult(error=EMPTY, detail=str(job.audio))
-    if cut:
-        return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
-    if job.is_segment:
-        to_the_end = job.duration_seconds is None
-        end = seconds if to_the_end else job.start_seconds + job.duration_seconds
-        # Half a sample of the lowest rate is rounding, not a mistake
-        if end > seconds + 1e-4 or end <= job.start_seconds:
-            detail = f"{job.start_seconds:g} s to {end:g} s of {seconds:.3f} s in {job.audio}"
-            return AudioResult(error=OUTSIDE, detail=detail)
-        seconds = end - job.start_seconds
-    return AudioResult(seconds, n_samples)
+        if seconds == 0:
+            return AudioResult(error=EMPTY, detail=str(job.audio))
+        adjusted = () if container.unfinished is None else (UNFINISHED_HEADER,)
+        if not _means_all(job, seconds):
+            return _probe_part(job, seconds, adjusted)
+        is_fit = container.is_read_in_place and _is_used_in_place(file, job.audio)
+        cut = _cut_short(file, is_decoded=not is_fit)
+        if cut:
+            return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
+        more = _goes_on(file, container, job.audio)
+        if more:
+            return AudioResult(error=GOES_ON, detail=f"{more} in {job.audio}")
+        return AudioResult(seconds, file.frames if is_fit else 0, adjusted=adjusted)
+
+
+def _means_all(job: AudioJob, seconds: float) -> bool:
+    """Whether a file is meant as a whole: no part, or one as long as the file but for rounding."""
+    if job.start_seconds:
+        return False
+    return job.duration_seconds is None or abs(job.duration_seconds - seconds) <= _SAME_SECONDS
+
+
+def _probe_part(job: AudioJob, seconds: float, adjusted: tuple[str, ...]) -> AudioResult:
+    """The part of a file of some seconds that is meant; a rounded duration ends with the file."""
+    start = job.start_seconds
+    end = seconds if job.duration_seconds is None else start + job.duration_seconds
+    if end > seconds + ROUNDED_SECONDS or min(end, seconds) <= start:
+        detail = f"{start:g} s to {end:g} s of {seconds:.3f} s in {job.audio}"
+        if end / 1000 <= seconds + ROUNDED_SECONDS and end > start:
+            detail += "; offset and duration are seconds: are these milliseconds?"
+        return AudioResult(error=OUTSIDE, detail=detail)
+    if end > seconds + _NO_EXCESS:
+        adjusted = (*adjusted, ROUNDED_DURATION)
+    return AudioResult(min(end, seconds) - start, adjusted=adjusted)
 
 
 def _cut_short(file: soundfile.SoundFile, is_decoded: bool) -> str:
@@ -194,91 +229,46 @@ def _cut_short(file: soundfile.SoundFile, is_decoded: bool) -> str:
     # libsndfile shortens a cut WAV to what is there, and says so in its log
     log = file.extra_info if file.format in ("WAV", "WAVEX") else ""
     found = _WAV_DATA.search(log) if "(should be" in log else None
-    if found is None or int(found[1]) >= _UNKNOWN_BYTES:
+    if found is None or int(found[1]) >= UNKNOWN_BYTES:
         return ""
     promised, there = int(found[1]), int(found[2])
     seconds = file.frames / file.samplerate
     full = seconds * promised / there
-    if full - seconds <= max(_CUT_SECONDS, _CUT_SHARE * full):
-        return ""
-    return f"{seconds:.2f} s of {full:.2f} s"
+    return f"{seconds:.2f} s of {full:.2f} s" if is_cut(seconds, full) else ""
 
 
-def _is_used_in_place(file: soundfile.SoundFile, job: AudioJob) -> bool:
-    if not isinstance(job.audio, Path) or job.is_segment:
+def _goes_on(
+    file: soundfile.SoundFile, container: Container, audio: Path | ParquetAudio
+) -> str:
+    """What a file holds behind the end that its header gives, found without decoding it."""
+    seconds = file.frames / file.samplerate
+    if file.format in ("FLAC", "OGG"):
+        data = container.readable(_bytes_of(audio))
+        if file.format == "OGG":
+            return f"a second Ogg stream behind {seconds:.2f} s" * has_second_ogg(data)
+        return f"more than {seconds:.2f} s" * flac_goes_on(data, file.frames)
+    full = seconds * (1 + container.share_beyond)
+    if file.format == "MP3" and file.subtype == "MPEG_LAYER_III":
+        mp3 = _mp3(audio)
+        if mp3.has_two_rates:
+            return "frames of two sample rates"
+        if mp3.seconds_said is not None:
+            seconds, full = mp3.seconds_said, mp3.seconds
+    return f"{full:.2f} s of audio behind a header of {seconds:.2f} s" * is_cut(seconds, full)
+
+
+def is_cut(seconds: float, full: float) -> bool:
+    """Whether so much of a full length is missing that words may be."""
+    return full - seconds > max(_CUT_SECONDS, _CUT_SHARE * full)
+
+
+def _is_used_in_place(file: soundfile.SoundFile, audio: Path | ParquetAudio) -> bool:
+    if not isinstance(audio, Path) or not file.seekable():
         return False
     if file.samplerate != SAMPLE_RATE or file.channels != 1:
         return False
-    if any(part in str(job.audio) for part in _UNFIT_FOR_A_MANIFEST):
+    if any(part in str(audio) for part in _UNFIT_FOR_A_MANIFEST):
         return False
-    if ":" in str(job.audio) and job.audio.suffix not in _NO_ZIP_SLICES:
+    if ":" in str(audio) and audio.suffix not in _NO_ZIP_SLICES:
         return False
     return file.subtype.startswith("PCM_")  # so is FLAC's
-
-
-def _convert(job: AudioJob) -> AudioResult:
-    assert job.target is not None
-    done = _already_converted(job)
-    if done:
-        return AudioResult(done / SAMPLE_RATE, done)
-    import numpy as np
-    import soxr
-
-    with _open(job.audio) as file:
-        rate = file.samplerate
-        start = round(job.start_seconds * rate)
-        n_frames = file.frames - start
-        if job.duration_seconds is not None:
-            n_frames = min(n_frames, round(job.duration_seconds * rate))
-        file.seek(start)
-        samples = file.read(n_frames, dtype="float32", always_2d=True)  # [T, channels]
-    if not len(samples):
-        return AudioResult(error=EMPTY, detail=str(job.audio))
-    # libsndfile finds most cut files itself; an MP3's first frame promises what is not there
-    if len(samples) < n_frames - max(_CUT_SECONDS * rate, _CUT_SHARE * n_frames):
-        detail = f"{len(samples) / rate:.2f} s of {n_frames / rate:.2f} s in {job.audio}"
-        return AudioResult(error=CUT, detail=detail)
-    n_channels = samples.shape[1]
-    # A product, for numpy's mean over so short an axis takes longer than the resampling
-    mono = samples[:, 0] if n_channels == 1 else samples @ np.full(n_channels, 1 / n_channels, "f4")
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE)
-    if not len(mono):
-        return AudioResult(error=EMPTY, detail=str(job.audio))
-    if not np.isfinite(mono).all():  # a WAV of floats may hold them; FLAC cannot
-        return AudioResult(error=NOT_NUMBERS, detail=str(job.audio))
-    encoded = io.BytesIO()
-    soundfile.write(
-        encoded, np.clip(mono, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16"
-    )
-    _write_whole(job.target, encoded.getbuffer())
-    return AudioResult(len(mono) / SAMPLE_RATE, len(mono))
-
-
-def _already_converted(job: AudioJob) -> int:
-    """Samples of a target that an earlier, killed call has written whole; 0 if there is none."""
-    assert job.target is not None
-    source = job.audio if isinstance(job.audio, Path) else job.audio.path
-    try:
-        if job.target.stat().st_mtime_ns < source.stat().st_mtime_ns:
-            return 0
-        with soundfile.SoundFile(str(job.target)) as file:
-            return file.frames if file.samplerate == SAMPLE_RATE and file.channels == 1 else 0
-    except (OSError, soundfile.LibsndfileError):
-        return 0
-
-
-def _write_whole(target: Path, data: memoryview) -> None:
-    """Write a file that is whole or absent under its name, whenever the process is killed."""
-    partial = target.with_name(target.name + ".partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as stream:
-            stream.write(data)
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(
-            f"{target} cannot be written ({error.strerror}): make room or choose another folder; "
-            "the same command goes on where it stopped."
-        ) from None

@@ -13,7 +13,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
-from fairseq_dro.corpora.audio_files import AudioJob, AudioResult, convert_all, probe_all
+from fairseq_dro.corpora.audio_conversion import convert_all
+from fairseq_dro.corpora.audio_files import AudioJob, AudioResult, probe_all
 from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.errors import UserError

@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_dro.corpora import audio_pool
 from fairseq_dro.corpora.data_folder import CONVERTED
 from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.rejected import count_by_language
 from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.data.manifest_writer import Utterance
 
@@ -18,8 +19,10 @@ _MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes a
 
 def converted(
     candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
-) -> list[Utterance]:
-    """Lines of the data folder, in the order of the candidates.
+) -> tuple[list[Utterance], dict[str, dict[str, int]]]:
+    """Lines of the data folder, in the order of the candidates, and what was put right in them.
+
+    The counts are by phrase of ``adjusted.py`` and language.
 
     Raises:
         UserError: a file cannot be written, or a process was killed.
@@ -38,8 +41,10 @@ def converted(
             dropped.add(id(candidate))
         else:
             candidate.n_samples = result.n_samples
+            candidate.adjusted += result.adjusted
             paths[id(candidate)] = job.target
-    return [
+    kept = [c for c in candidates if id(c) not in dropped]
+    utterances = [
         Utterance(
             path=paths.get(id(c), c.recording.audio),
             n_samples=c.n_samples,
@@ -52,9 +57,11 @@ def converted(
             corpus=" ".join(c.recording.corpus.split()),
             columns={name: " ".join(text.split()) for name, text in c.recording.columns.items()},
         )
-        for c in candidates
-        if id(c) not in dropped
+        for c in kept
     ]
+    return utterances, count_by_language(
+        (phrase, c.recording.language) for c in kept for phrase in c.adjusted
+    )
 
 
 def target_of(out: Path, language: str, utterance_id: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_dro import languages
 from fairseq_dro.corpora import record
+from fairseq_dro.corpora.adjusted import describe_adjusted
 from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
 from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import SPLITS, Rejection
@@ -21,12 +22,14 @@ from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 def write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
     covered: dict[str, float], reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
+    adjusted: dict[str, dict[str, int]],
 ) -> None:  # fmt: skip
     """Write all files, ``dataset.json`` last, and say what was made.
 
     Args:
         tokens: symbols that the dictionary is to have besides those of the labels.
         covered: share of each language's units that is known.
+        adjusted: utterances in which something was put right, by what and by language.
     """
     root = common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
@@ -52,10 +55,12 @@ def write(
             "languages": record.counts(utterances),
             "coverage": covered,
             "rejected": rejected_counts,
+            "adjusted": adjusted,
             "skipped_parts": reader.missing.found,
         }
     )
     sys.stdout.write(describe_rejected(rejected_counts))
+    sys.stdout.write(describe_adjusted(adjusted))
     sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
     sys.stdout.write(describe_folder(args.out, utterances, sizes))
 

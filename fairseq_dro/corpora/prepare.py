@@ -110,7 +110,7 @@ def _prepare(args: argparse.Namespace) -> int:
         folder.begin()
         encoder = labelling.units_of(args, candidates)
         labelled = labelling.label(candidates, encoder, symbols, rejected)
-        utterances = conversion.converted(labelled, args, rejected)
+        utterances, adjusted = conversion.converted(labelled, args, rejected)
         _require_training((u.split for u in utterances), rejected, args, folder)
         if symbols is None:
             covered = record.coverage(utterances)
@@ -119,7 +119,7 @@ def _prepare(args: argparse.Namespace) -> int:
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
         data_set.write(
-            folder, utterances, encoder, tokens, covered, reader, args, rejected
+            folder, utterances, encoder, tokens, covered, reader, args, rejected, adjusted
         )
         return 0
     except BrokenPipeError:  # `fairseq-dro prepare ... | head`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_dro.corpora.recording import Rejection
@@ -31,23 +31,37 @@ def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
 
 def count_rejected(rejected: Sequence[Rejection]) -> dict[str, dict[str, int]]:
     """Counts by reason, the most frequent first, then by language."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in rejected:
-        counts[one.reason][one.language or "?"] += 1
-    by_total = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
-    return {reason: dict(languages.most_common()) for reason, languages in by_total}
+    return count_by_language((one.reason, one.language or "?") for one in rejected)
 
 
 def describe_rejected(counts: dict[str, dict[str, int]]) -> str:
     """The counts as indented lines; empty where nothing was left out."""
+    total = sum(sum(languages.values()) for languages in counts.values())
+    if not total:
+        return ""
+    return f"{total} left out, each with its reason in {FILE}:\n{counts_as_lines(counts)}"
+
+
+def count_by_language(found: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Counts by reason, the most frequent first, then by language.
+
+    Args:
+        found: reason and language of each utterance.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for reason, language in found:
+        counts[reason][language] += 1
+    by_total = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {reason: dict(languages.most_common()) for reason, languages in by_total}
+
+
+def counts_as_lines(counts: dict[str, dict[str, int]]) -> str:
+    """``     12  reason (deu 9, kat 3)`` a reason, each with its line end."""
     lines = []
     for reason, languages in counts.items():
         named = [f"{code} {n}" for code, n in list(languages.items())[:MOST_LANGUAGES_NAMED]]
         more = len(languages) - len(named)
         if more > 0:
             named.append(f"{more} languages more")
-        lines.append(f"  {sum(languages.values()):7d}  {reason} ({', '.join(named)})")
-    total = sum(sum(languages.values()) for languages in counts.values())
-    if not total:
-        return ""
-    return f"{total} left out, each with its reason in {FILE}:\n" + "\n".join(lines) + "\n"
+        lines.append(f"  {sum(languages.values()):7d}  {reason} ({', '.join(named)})\n")
+    return "".join(lines)

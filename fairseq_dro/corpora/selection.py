@@ -33,6 +33,7 @@ class Candidate:
 
     Attributes:
         n_samples: of audio that is used in place; 0 where it is to be converted.
+        adjusted: what was put right, phrases of ``adjusted.py``.
     """
 
     recording: Recording
@@ -41,6 +42,7 @@ class Candidate:
     seconds: float = 0.0
     n_samples: int = 0
     label: str = ""
+    adjusted: tuple[str, ...] = ()
 
     def reject(self, reason: str, detail: str = "") -> Rejection:
         one = self.recording
@@ -104,6 +106,7 @@ def with_audio(
             rejected.append(candidate.reject(result.error, result.detail))
         else:
             candidate.seconds, candidate.n_samples = result.seconds, result.n_samples
+            candidate.adjusted = result.adjusted
             kept.append(candidate)
     return kept
 

@@ -8,7 +8,8 @@ Columns by name, in any order; others are ignored:
 ``language``         ISO 639-3
 ``split``            optional: train, dev or valid, test; without it splits are made by hash
 ``id``               optional: of the utterance; else the file's name without its suffix, with
-                     its folders and suffix as far as two files would have one name
+                     its folders and suffix as far as two files would have one name, and ``@`` with
+                     the offset (and duration) of a part
 ``speaker``          optional
 ``corpus``           optional
 any name of --keep   empty where the value is not known
@@ -25,6 +26,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ COLUMNS = (
     "path", "file", "text", "normalised_text", "language", "split", "id", "speaker", "corpus",
     "offset", "duration",
 )  # fmt: skip
+Part = tuple[float, float | None]  # offset and duration in seconds
+WHOLE = (0.0, None)
 SPLITS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
 
 
@@ -83,6 +87,12 @@ class Table(Reader):
             if rows and not any(column in row for _, row in rows):
                 _first_of(list(rows[0][1]), (column,), self._table)
         names = _names_of({_field(row, self._path_column) for _, row in rows})
+        parts: dict[str, set[Part]] = defaultdict(set)  # of files of which there are any
+        for number, row in rows:
+            part = _part(row, f"{self._table}:{number}")
+            if part != WHOLE:
+                parts[_field(row, self._path_column)].add(part)
+        part_names = {path: _names_of_parts(several) for path, several in parts.items()}
         for number, row in rows:
             where = f"{self._table}:{number}"
             written_split = _field(row, "split")
@@ -96,13 +106,10 @@ class Table(Reader):
             language = self.languages.code_of(_field(row, "language"), "table", where)
             if not self.languages.takes(language):
                 continue
-            duration = _seconds(row, "duration", where)
-            named = names[path]
-            offset = _seconds(row, "offset", where) or 0.0
-            if offset or duration:
-                named += f"@{offset:g}"
+            offset, duration = part = _part(row, where)
             yield Recording(
-                utterance_id=_field(row, "id") or named,
+                utterance_id=_field(row, "id")
+                or names[path] + part_names.get(path, {}).get(part, ""),
                 language=language,
                 text=_field(row, self._text_column),
                 audio=self.audio_root / path,
@@ -179,6 +186,23 @@ def _names_of(paths: set[str]) -> dict[str, str]:
     for name_of in (lambda path: path.stem, lambda path: str(path.with_suffix("")), str):
         names = {path: name_of(Path(path)) for path in paths}
         if len(set(names.values())) == len(paths):
+            break
+    return names
+
+
+def _part(row: dict[str, Any], where: str) -> Part:
+    return _seconds(row, "offset", where) or 0.0, _seconds(row, "duration", where)
+
+
+def _names_of_parts(parts: set[Part]) -> dict[Part, str]:
+    """The shortest kind of name that tells all parts of one file apart: by where they begin."""
+    for name_of in (
+        lambda offset, duration: f"@{offset:g}",
+        lambda offset, duration: f"@{offset!r}",
+        lambda offset, duration: f"@{offset!r}+{'' if duration is None else repr(duration)}",
+    ):
+        names = {part: name_of(*part) for part in parts}
+        if len(set(names.values())) == len(parts):
             break
     return names
 
