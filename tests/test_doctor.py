@@ -253,13 +253,33 @@ def test_a_terminal_without_utf_8_shows_codes_and_json_stays_json(data):
     assert "ß" in json.loads(done.stdout)["findings"][0]["what"]
 
 
-def test_clipping_is_an_error_where_a_tenth_of_a_language_has_it(data, capsys):
-    for line in (2, 3):
-        spoil_audio(audio_of(data, line), "clipped")
-    assert doctor(capsys, data, "--all")[1]["audio_clipped"]["severity"] == "warning"
-    spoil_audio(audio_of(data, 4), "clipped")
+def test_clipping_of_recordings_is_one_warning_for_all_splits_however_much_there_is(data, capsys):
+    lines = {"train": range(2, 40), "valid": range(2, 5), "test": (3,)}
+    for split, spoilt in lines.items():
+        for line in spoilt:
+            spoil_audio(audio_of(data, line, split), "clipped")
     status, found = doctor(capsys, data, "--all")
-    assert status == 1 and found["audio_clipped"]["severity"] == "error"
+    clipping = found.pop("audio_clipped")
+    assert (status, clipping["severity"], clipping["count"], found) == (0, "warning", 42, {})
+    assert "clipping in 42 of 90 files read: 38 of train (" in clipping["what"]
+    assert "3 of valid" in clipping["what"] and "1 of test" in clipping["what"]
+    assert clipping["places"][-1].startswith("test.tsv:3 ")
+
+
+@pytest.mark.parametrize("by", ["the recording", "prepare", "prepare, before it scaled"])
+def test_the_doctor_says_who_clipped(data, capsys, by):
+    path = audio_of(data, 2)
+    spoil_audio(path, "clipped")
+    if by != "the recording":
+        target = data / "converted" / path.name
+        target.parent.mkdir()
+        shutil.move(path, target)
+        edit(data / "train.tsv", 2, lambda row: f"converted/{path.name}\t{row.split(chr(9))[1]}")
+    record = {} if by == "prepare, before it scaled" else {"adjusted": {}}
+    (data / "dataset.json").write_text(json.dumps(record))
+    mend = doctor(capsys, data, "--all")[1]["audio_clipped"]["mend"]
+    assert ("prepare the folder anew" in mend) == (by == "prepare, before it scaled")
+    assert ("recordings came clipped" in mend) == (by != "prepare, before it scaled")
 
 
 def test_every_place_of_a_finding_is_in_the_record(data, capsys):

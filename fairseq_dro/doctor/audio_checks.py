@@ -6,17 +6,21 @@ Shapes: T samples, C channels.
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from fairseq_dro.corpora.data_folder import CONVERTED, RECORD
 from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.finding import (
+    MOST_PLACES,
     SPOILS_FROM,
     Finding,
     Severity,
@@ -43,8 +47,15 @@ MENDS = {
     "audio_channels": "convert them with `fairseq-dro prepare`, or `sox IN -c 1 OUT`; training "
     "averages the channels, which can cancel a voice",
     "audio_silent": "listen to them, and remove those without speech from all files of the split",
-    "audio_clipped": "listen to them; look for a source that was not clipped",
 }
+CLIPPED_BEFORE = (
+    "listen to them: speech is heard through it, and training can start; the recordings came "
+    "clipped (`fairseq-dro prepare` scales and never clips), so only a better source helps"
+)
+CLIPPED_BY_PREPARE = (
+    "prepare the folder anew: it was made by an older version, which clipped what exceeded full "
+    "scale, and this one scales it"
+)
 WHATS = {
     "audio_missing": "files that do not exist",
     "audio_unreadable": "files that cannot be read",
@@ -52,10 +63,9 @@ WHATS = {
     "audio_rate": "another sample rate than {rate} Hz",
     "audio_channels": "more than one channel",
     "audio_silent": "silence",
-    "audio_clipped": "clipping",
 }
-SPOILS = {"audio_silent": SPOILS_FROM, "audio_clipped": 0.1}
-"""Share of a language's files from which a defect is an error: speech is heard through clipping."""
+SPOILS = {"audio_silent": SPOILS_FROM}
+"""Share of a language's files from which a defect is an error; speech is heard through clipping."""
 STOPS_TRAINING = ("audio_missing", "audio_unreadable", "audio_cut", "audio_rate")
 
 
@@ -70,43 +80,90 @@ class AudioJob:
 
 
 def audio_findings(
-    manifest: Manifest, rows: Iterable[int], sample_rate: int, workers: int = 1
+    chosen: Iterable[tuple[Manifest, Sequence[int]]], sample_rate: int, workers: int = 1
 ) -> list[Finding]:
-    """Read the audio of some rows and report by kind.
+    """Read the audio of some rows of each split and report by kind and split.
 
-    Silence and clipping are errors where a language has them in more than ``SPOILS`` of its files
-    that were read.
+    Silence is an error where a language has it in more than ``SPOILS`` of its files that were read.
+    Clipping is reported once, of all splits together.
     """
-    jobs = [
-        AudioJob(int(row), str(manifest.audio_path(row)), int(manifest.n_samples[row]), sample_rate)
-        for row in rows
-    ]
-    found: dict[str, list[tuple[int, str]]] = {}
-    for job, defects in zip(jobs, _examine_all(jobs, workers)):
-        for kind, detail in defects:
-            found.setdefault(kind, []).append((job.row, detail))
-    findings = []
-    n_read = counts_by_language(manifest, [job.row for job in jobs])
-    for kind in WHATS:
-        if kind in found:
-            bad = found[kind]
-            bad_rows = [row for row, _ in bad]
-            n_bad = counts_by_language(manifest, bad_rows)
-            is_error = kind in STOPS_TRAINING
-            if kind in SPOILS:
-                is_error = (n_bad >= np.maximum(LEAST_SPOILT, SPOILS[kind] * n_read)).any()
-            findings.append(
-                Finding(
-                    kind,
-                    Severity.ERROR if is_error else Severity.WARNING,
-                    f"{WHATS[kind].format(rate=sample_rate)}: {len(bad)} of {len(jobs)} files read "
-                    f"of {manifest.split}{in_languages(manifest, bad_rows)}",
-                    MENDS[kind].format(rate=sample_rate),
-                    len(bad),
-                    places(manifest, bad_rows, "tsv", [d for _, d in bad]),
-                )
-            )
-    return findings
+    findings, clipped = [], []
+    n_read = 0
+    for manifest, rows in chosen:
+        jobs = [_job(manifest, row, sample_rate) for row in rows]
+        n_read += len(jobs)
+        found: dict[str, list[tuple[int, str]]] = {}
+        for job, defects in zip(jobs, _examine_all(jobs, workers)):
+            for kind, detail in defects:
+                found.setdefault(kind, []).append((job.row, detail))
+        if "audio_clipped" in found:
+            clipped.append((manifest, found.pop("audio_clipped")))
+        findings += [
+            _finding(manifest, kind, found[kind], jobs, sample_rate)
+            for kind in WHATS
+            if kind in found
+        ]
+    return [*findings, *_clipping(clipped, n_read)]
+
+
+def _job(manifest: Manifest, row: int, sample_rate: int) -> AudioJob:
+    path, n_samples = str(manifest.audio_path(row)), int(manifest.n_samples[row])
+    return AudioJob(int(row), path, n_samples, sample_rate)
+
+
+def _finding(
+    manifest: Manifest, kind: str, bad: Sequence[tuple[int, str]], jobs: Sequence[AudioJob],
+    sample_rate: int,
+) -> Finding:  # fmt: skip
+    rows = [row for row, _ in bad]
+    is_error = kind in STOPS_TRAINING
+    if kind in SPOILS:
+        n_bad = counts_by_language(manifest, rows)
+        n_read = counts_by_language(manifest, [job.row for job in jobs])
+        is_error = bool((n_bad >= np.maximum(LEAST_SPOILT, SPOILS[kind] * n_read)).any())
+    return Finding(
+        kind,
+        Severity.ERROR if is_error else Severity.WARNING,
+        f"{WHATS[kind].format(rate=sample_rate)}: {len(bad)} of {len(jobs)} files read "
+        f"of {manifest.split}{in_languages(manifest, rows)}",
+        MENDS[kind].format(rate=sample_rate),
+        len(bad),
+        places(manifest, rows, "tsv", [detail for _, detail in bad]),
+    )
+
+
+def _clipping(
+    clipped: Sequence[tuple[Manifest, list[tuple[int, str]]]], n_read: int
+) -> list[Finding]:
+    """One warning for all splits, with who clipped: ``prepare`` did so before it counted."""
+    if not clipped:
+        return []
+    told, named = [], []
+    by_prepare = False
+    for manifest, bad in clipped:
+        rows = [row for row, _ in bad]
+        told += places(manifest, rows, "tsv", [detail for _, detail in bad])
+        named.append(f"{len(bad)} of {manifest.split}{in_languages(manifest, rows)}")
+        converted = str(manifest.folder / CONVERTED) + os.sep
+        is_converted = any(str(manifest.audio_path(row)).startswith(converted) for row in rows)
+        by_prepare |= is_converted and not _prepare_scaled(manifest.folder)
+    count = sum(len(bad) for _, bad in clipped)
+    return [
+        Finding(
+            "audio_clipped", Severity.WARNING,
+            f"clipping in {count} of {n_read} files read: {', '.join(named)}",
+            CLIPPED_BY_PREPARE if by_prepare else CLIPPED_BEFORE, count,
+            tuple(told[:MOST_PLACES]),
+        )
+    ]  # fmt: skip
+
+
+def _prepare_scaled(folder: Path) -> bool:
+    """Whether a folder was made by a version that scales what exceeds full scale."""
+    try:
+        return "adjusted" in json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
 
 
 def examine(job: AudioJob) -> list[tuple[str, str]]:

@@ -111,11 +111,13 @@ def examine(
             if result.rows:
                 counted = result.rows[0].utterances_of_others
                 result.other_splits = [one for one in result.other_splits if one in counted]
-    for manifest in manifests.values():
-        rows = _rows_to_read(manifest, audio_per_language, all_audio)
-        result.audio_files_read += len(rows)
-        result.audio_files += len(manifest)
-        result.findings += audio_checks.audio_findings(manifest, rows, run.sample_rate, workers)
+    chosen = [
+        (manifest, _rows_to_read(manifest, audio_per_language, all_audio))
+        for manifest in manifests.values()
+    ]
+    result.audio_files_read = sum(len(rows) for _, rows in chosen)
+    result.audio_files = sum(len(manifest) for manifest in manifests.values())
+    result.findings += audio_checks.audio_findings(chosen, run.sample_rate, workers)
     return result
 
 
