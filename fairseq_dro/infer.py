@@ -36,6 +36,7 @@ from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
+from fairseq_dro.compat import own_runs  # noqa: E402
 from fairseq_dro.decoding import options  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
@@ -94,7 +95,8 @@ def hydra_main(cfg: DictConfig) -> float | None:
     """Decode as `cfg` says; the word error rate in per cent, for hydra's sweepers."""
     _log_to_stderr()
     try:
-        decode(cfg, typed_options(cfg))
+        with own_runs.own():
+            decode(cfg, typed_options(cfg))
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:
@@ -133,7 +135,7 @@ def run_worker(
 ) -> None:
     """One worker's share; the first one scores and writes."""
     source = _source(cfg, state)
-    with CollectingProcessor(cfg, state) as processor:
+    with own_runs.own(), CollectingProcessor(cfg, state) as processor:
         for sample in processor:
             processor.process_sample(sample)
         processor.log_generation_time()

@@ -61,6 +61,14 @@ def train_command(data: Path, checkpoint: Path, **overrides: str) -> list[str]:
     return [str(BIN / "fairseq-hydra-train"), *arguments]
 
 
+def stock_train_command(data: Path, checkpoint: Path, **overrides: str) -> list[str]:
+    """The training command with fairseq's own task and criterion."""
+    stock = {"task___name": "audio_finetuning", "criterion___name": "ctc", "task__labels": "ltr"}
+    ours = ("task.batch_seconds=", "criterion.objective=")
+    command = train_command(data, checkpoint, **stock, **overrides)
+    return [argument for argument in command if not argument.startswith(ours)]
+
+
 def environment(**variables: str) -> dict[str, str]:
     """The caller's environment with one thread per process."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **variables}

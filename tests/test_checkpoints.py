@@ -17,10 +17,11 @@ import pytest
 import torch
 
 import fairseq_dro
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import random_checkpoint
 from fairseq_dro.models.random_checkpoint import write_random_checkpoint
-from tests.stock_commands import BIN, REPOSITORY, run, train_command
+from tests.stock_commands import BIN, REPOSITORY, run, stock_train_command, train_command
 
 FIRST_FOREIGN_KEY = {
     "xlsr2_300m": "multiple_train_files",
@@ -65,36 +66,30 @@ def stock_run(
 ) -> Path:
     """Run folder of three updates by fairseq alone: its own task and criterion, no plugin."""
     folder = tmp_path_factory.mktemp("stock_run")
-    command = stock_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="3")
+    command = stock_train_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="3")
     run(command, folder, FAIRSEQ_DRO_COMPAT="startup")
     return folder
 
 
-def stock_command(data: Path, checkpoint: Path, **overrides: str) -> list[str]:
-    """The training command with fairseq's own task and criterion."""
-    stock = {"task___name": "audio_finetuning", "criterion___name": "ctc", "task__labels": "ltr"}
-    ours = ("task.batch_seconds=", "criterion.objective=")
-    command = train_command(data, checkpoint, **stock, **overrides)
-    return [argument for argument in command if not argument.startswith(ours)]
-
-
 def build(path: Path, data: Path, **options: Any) -> torch.nn.Module:
-    """The ``wav2vec_ctc`` model a fine-tuning run starts from."""
+    """The ``wav2vec_ctc`` model one of our fine-tuning runs starts from."""
     from fairseq import tasks
     from omegaconf import OmegaConf
 
     task = {"_name": "audio_finetuning", "data": str(data), "labels": "ltr", "normalize": True}
     model = {"_name": "wav2vec_ctc", "w2v_path": str(path), "data": str(data), "normalize": True}
-    return tasks.setup_task(OmegaConf.create(task)).build_model(
-        OmegaConf.create({**model, "ddp_backend": "legacy_ddp", **options})
-    )
+    with own_runs.own():
+        return tasks.setup_task(OmegaConf.create(task)).build_model(
+            OmegaConf.create({**model, "ddp_backend": "legacy_ddp", **options})
+        )
 
 
 def load(path: Path) -> torch.nn.Module:
-    """The model of a checkpoint, as fairseq's users load it."""
+    """The model of a checkpoint, as a command of ours loads it."""
     from fairseq import checkpoint_utils
 
-    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)])
+    with own_runs.own():
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)])
     return models[0]
 
 
@@ -143,7 +138,7 @@ def test_a_random_checkpoint_of_an_unknown_kind_is_refused(tmp_path: Path) -> No
 def test_stock_fairseq_cannot_start_from_xlsr(
     files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
-    command = stock_command(tiny_data, files["xlsr2_300m"])
+    command = stock_train_command(tiny_data, files["xlsr2_300m"])
     done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="startup")
     assert done.returncode != 0
     assert "Key 'multiple_train_files' not in 'AudioPretrainingConfig'" in done.stdout
@@ -356,7 +351,7 @@ def test_stock_fairseq_cannot_resume_because_of_its_dictionary(
     stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(stock_run, tmp_path / "run")
-    command = stock_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="4")
+    command = stock_train_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="4")
     done = run(command, tmp_path / "run", check=False, FAIRSEQ_DRO_COMPAT="startup")
     assert done.returncode != 0
     assert "Unsupported global: GLOBAL fairseq.data.dictionary.Dictionary" in done.stdout
@@ -376,7 +371,7 @@ def _resume_with_two_workers(
         "optimization__max_update": "4",
         "checkpoint__reset_dataloader": "true",  # it stopped in mid-epoch with one worker
     }
-    command = stock_command(tiny_data, files["fairseq_0.12.2"], **distributed)
+    command = stock_train_command(tiny_data, files["fairseq_0.12.2"], **distributed)
     launcher = [str(BIN / "torchrun"), "--nproc-per-node=2", f"--master-port={port}"]
     return run([*launcher, *command], folder, check=False, FAIRSEQ_DRO_COMPAT=compat)
 
@@ -572,36 +567,36 @@ def test_missing_unexpected_and_reshaped_weights_are_named(
     assert "another shape for layer_norm.bias ((5,) instead of (32,))" in sentence
 
 
-def _last_error_with_another_dictionary(
-    stock_run: Path, files: dict[str, Path], data: Path, folder: Path, compat: str
-) -> str:
-    """What the command ends with when a symbol is added to the dictionary before a resume."""
-    shutil.copytree(stock_run, folder / "run")
-    shutil.copytree(data, folder / "data")
-    with open(folder / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
-        dictionary.write("ß 1\n")
-    command = stock_command(folder / "data", files["fairseq_0.12.2"], optimization__max_update="9")
-    done = run(command, folder / "run", check=False, FAIRSEQ_DRO_COMPAT=compat)
-    assert done.returncode != 0
-    return done.stdout.split("another exception occurred:")[-1].split("direct cause of")[-1]
-
-
 def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    fine_tuned: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
-    error = _last_error_with_another_dictionary(stock_run, files, tiny_data, tmp_path, "1")
+    error = _last_error_with_another_dictionary(fine_tuned, files, tiny_data, tmp_path, "1")
     assert "error: checkpoints/checkpoint_last.pt does not fit the model of this run" in error
     assert "size mismatch for w2v_encoder.proj.weight" in error
 
 
 def test_stock_fairseq_ends_without_naming_the_weights_that_do_not_fit(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    fine_tuned: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
 ) -> None:
     error = _last_error_with_another_dictionary(
-        stock_run, files, tiny_data, tmp_path, "-unmatched_weights"
+        fine_tuned, files, tiny_data, tmp_path, "-unmatched_weights"
     )
     assert "Exception: Cannot load model parameters from checkpoint" in error
     assert "proj.weight" not in error
+
+
+def _last_error_with_another_dictionary(
+    fine_tuned: Path, files: dict[str, Path], data: Path, folder: Path, compat: str
+) -> str:
+    """What the command ends with when a symbol is added to the dictionary before a resume."""
+    shutil.copytree(fine_tuned, folder / "run")
+    shutil.copytree(data, folder / "data")
+    with open(folder / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
+        dictionary.write("ß 1\n")
+    command = train_command(folder / "data", files["xlsr2_300m"], optimization__max_update="9")
+    done = run(command, folder / "run", check=False, FAIRSEQ_DRO_COMPAT=compat)
+    assert done.returncode != 0
+    return done.stdout.split("another exception occurred:")[-1].split("direct cause of")[-1]
 
 
 def test_pretraining_heads_and_their_absence_are_no_error(

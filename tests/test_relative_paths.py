@@ -9,39 +9,51 @@ import pytest
 from omegaconf import OmegaConf
 
 from fairseq_dro.compat import relative_paths
-from tests.stock_commands import run, train_command
+from tests.stock_commands import run, stock_train_command, train_command
 
 
 @pytest.fixture
-def stock_command(tmp_path, tiny_data, tiny_checkpoint):
-    """fairseq's own task and criterion on data and model with relative names."""
-    (tmp_path / "data").symlink_to(tiny_data)
-    shutil.copy(tiny_checkpoint, tmp_path / "tiny.pt")
-    command = train_command(
-        "data", "tiny.pt", task___name="audio_finetuning", criterion___name="ctc",
-        optimization__max_update="1", hydra__run__dir="a/run/folder",
-    )  # fmt: skip
-    ours = ("task.batch_seconds", "criterion.objective")
-    return [part for part in command if not part.startswith(ours)] + ["task.labels=ltr"]
+def command(tmp_path, tiny_data, tiny_checkpoint):
+    """Data and model with relative names."""
+    return train_command(*named_here(tmp_path, tiny_data, tiny_checkpoint), **ONE_UPDATE)
 
 
-def test_without_the_patch_fairseq_looks_in_the_run_folder(tmp_path, stock_command):
-    done = run(stock_command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="-relative_paths")
+ONE_UPDATE = {"optimization__max_update": "1", "hydra__run__dir": "a/run/folder"}
+
+
+def named_here(folder, data, checkpoint):
+    (folder / "data").symlink_to(data)
+    shutil.copy(checkpoint, folder / "tiny.pt")
+    return "data", "tiny.pt"
+
+
+def test_a_path_is_relative_to_where_it_was_typed(tmp_path, command):
+    run(command, tmp_path)
+    assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("compat", ["1", "-relative_paths"])
+def test_fairseq_looks_in_the_run_folder_and_so_do_its_own_tasks(
+    tmp_path, tiny_data, tiny_checkpoint, compat
+):
+    command = stock_train_command(
+        *named_here(tmp_path, tiny_data, tiny_checkpoint), **ONE_UPDATE
+    )
+    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT=compat)
     assert done.returncode != 0
     assert "FileNotFoundError: [Errno 2] No such file or directory: 'data/dict.ltr.txt'" in (
         done.stdout
     )
 
 
-def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, stock_command):
+def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, command):
     late = tmp_path / "late"
     late.mkdir()
     code = "from fairseq_dro.compat import relative_paths\n\nrelative_paths.apply()\n"
     (late / "__init__.py").write_text(code, encoding="utf-8")
-    command = [*stock_command, f"common.user_dir={late}"]
-    run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-relative_paths")
+    run([*command, f"common.user_dir={late}"], tmp_path, FAIRSEQ_DRO_COMPAT="-relative_paths")
     assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
-    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.fixture

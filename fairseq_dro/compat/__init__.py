@@ -4,6 +4,9 @@ One module a reason. Each cites the line it answers and has two functions: ``nee
 running versions need it at all, and ``apply()``. Each has a test that runs the stock command
 without it and asserts the error, so that a module can be deleted on the day its test goes red.
 
+What a new Python or torch needs is applied to every run; whatever else is applied, fairseq's own
+tasks and criterions do what they do without it (``own_runs.py``).
+
 The environment variable ``FAIRSEQ_DRO_COMPAT`` chooses what is applied:
 
 ============  ======================================================================================
@@ -64,6 +67,8 @@ def apply() -> None:
     """Apply every reason that needs fairseq to be imported first; a second call does nothing."""
     if os.environ.get("FAIRSEQ_DRO_COMPAT") == "startup":
         return
+    own_runs = importlib.import_module(f"{__name__}.own_runs")
+    own_runs.apply()
     for reason in AFTER_FAIRSEQ:
         _apply_once(reason)
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.durable_file import copy_durably, write_durably
 from fairseq_dro.errors import UserError
 
@@ -52,6 +53,9 @@ def apply() -> None:
 
     @functools.wraps(save)
     def torch_persistent_save(obj: Any, filename: str, async_write: bool = False) -> None:
+        if not own_runs.current():
+            save(obj, filename, async_write)
+            return
         if async_write:
             raise UserError(_ASYNCHRONOUS)
         if not PathManager.supports_rename(filename):  # a remote store with its own rules
@@ -67,7 +71,8 @@ def apply() -> None:
     @functools.wraps(copy)
     def copy_whole(src_path: str, dst_path: str, overwrite: bool = False) -> Any:
         paths = (src_path, dst_path)
-        if any(PathManager.path_requires_pathmanager(path) for path in paths):
+        is_remote = any(PathManager.path_requires_pathmanager(path) for path in paths)
+        if is_remote or not own_runs.current():
             return copy(src_path, dst_path, overwrite)
         _insist(dst_path, lambda: copy_durably(src_path, dst_path))
         return dst_path
@@ -75,7 +80,8 @@ def apply() -> None:
     @functools.wraps(call_main)
     def call_main_without_asynchronous_writes(cfg: Any, main: Any, **kwargs: Any) -> Any:
         checkpoint = getattr(cfg, "checkpoint", None)  # without iopath fairseq would just end
-        if getattr(checkpoint, "write_checkpoints_asynchronously", False):
+        asynchronously = getattr(checkpoint, "write_checkpoints_asynchronously", False)
+        if asynchronously and own_runs.names_own_part(cfg):
             raise UserError(_ASYNCHRONOUS)
         return call_main(cfg, main, **kwargs)
 

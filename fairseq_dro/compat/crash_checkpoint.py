@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 
 
@@ -30,8 +31,9 @@ def apply() -> None:
     def load_checkpoint(self: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
         extra_state = original(self, filename, *args, **kwargs)
         cfg = self.cfg.checkpoint
-        goes_on = not cfg.reset_dataloader and filename != cfg.finetune_from_model
-        if goes_on and extra_state is not None and not _has_position(extra_state):
+        resumes = not cfg.reset_dataloader and filename != cfg.finetune_from_model
+        lacks_position = extra_state is not None and not _has_position(extra_state)
+        if resumes and lacks_position and own_runs.has_own_part(self):
             raise UserError(
                 f"{filename} holds no position in the data and no group weights q, as crash.pt, "
                 f"which fairseq writes when an update fails: to go on, leave out "

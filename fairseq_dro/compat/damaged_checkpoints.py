@@ -28,7 +28,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fairseq_dro.compat import checkpoint_files
+from fairseq_dro.compat import checkpoint_files, own_runs
 from fairseq_dro.compat.checkpoint_files import LAST
 from fairseq_dro.compat.rank_zero import on_rank_zero
 from fairseq_dro.compat.saved_position import SavedPosition
@@ -50,7 +50,7 @@ def apply() -> None:
 
     @functools.wraps(original)
     def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
-        if trainer.checkpoint_suffix:
+        if not own_runs.has_own_part(trainer) or trainer.checkpoint_suffix:
             return original(cfg, trainer, **kwargs)
         if cfg.restore_file != LAST:
             on_rank_zero(trainer, lambda: _require_whole(cfg.restore_file))

@@ -7,8 +7,9 @@ got an unexpected keyword argument 'etype'``, or in 3.13 ``missing 1 required po
 through generated code.
 
 Only an exception that is not one of hydra's own gets there. It is now shown by Python itself, from
-the program's first line on, as hydra means to, before hydra's function sees it; a mistake of the
-user, in an option too, is shown as its sentence. ``HYDRA_FULL_ERROR=1`` means what it meant.
+the program's first line on, as hydra means to, before hydra's function sees it. A mistake of the
+user, and one in the options of this package's runs, is shown as its sentence.
+``HYDRA_FULL_ERROR=1`` means what it meant.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import Any
 
 from fairseq_dro.compat.mistaken_options import sentences_for
 from fairseq_dro.errors import sentence_of
-from fairseq_dro.stop_requests import INTERRUPTED_STATUS
 
 HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 
@@ -40,9 +40,6 @@ def apply() -> None:
         def shown() -> Any:
             try:
                 return func()
-            except KeyboardInterrupt:  # before training, or in the parent of the workers
-                sys.stderr.write("\ninterrupted: the same command goes on from what was saved.\n")
-                sys.exit(INTERRUPTED_STATUS)
             except Exception as error:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise

@@ -13,6 +13,8 @@ import math
 import sys
 from typing import Any
 
+from fairseq_dro.compat import own_runs
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +43,7 @@ def _stopping_when_finished(train: Any) -> Any:
     @functools.wraps(train)
     def train_or_stop(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         max_update = cfg.optimization.max_update or math.inf
-        if trainer.get_num_updates() >= max_update:
+        if own_runs.has_own_part(trainer) and trainer.get_num_updates() >= max_update:
             logger.info(
                 "nothing to do: the checkpoint holds %d updates and optimization.max_update is %d",
                 trainer.get_num_updates(), max_update,

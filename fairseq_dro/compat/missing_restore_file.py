@@ -12,6 +12,7 @@ import math
 import os
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.compat.checkpoint_files import updates_of
 from fairseq_dro.compat.rank_zero import on_rank_zero
 from fairseq_dro.compat.unreadable_files import places_of
@@ -31,7 +32,8 @@ def apply() -> None:
 
     @functools.wraps(original)
     def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
-        on_rank_zero(trainer, lambda: require_named_files(cfg, trainer.checkpoint_suffix))
+        if own_runs.has_own_part(trainer):
+            on_rank_zero(trainer, lambda: require_named_files(cfg, trainer.checkpoint_suffix))
         return original(cfg, trainer, **kwargs)
 
     checkpoint_utils.load_checkpoint = load_checkpoint

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 
 KINDS = ("unknown_option", "bad_configuration")
@@ -34,13 +35,15 @@ def sentences_for(error: Exception) -> list[str]:
     is_training = "fairseq_cli.hydra_train" in sys.modules
     if not is_training or not args.config_dir or not args.config_name or args.multirun:
         return []
+    config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
+    if not own_runs.mentions_own_part([*args.overrides, _content(*config)]):
+        return []
     data = ("task.data=", "+task.data=")  # what lies there is not asked for
     overrides = [one for one in args.overrides if not one.startswith(data)]
     try:
         from fairseq_dro.doctor.configuration import examine_configuration, named_options
         from fairseq_dro.doctor.typed_options import as_typed
 
-        config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
         _, findings = examine_configuration(Path(), *config, overrides)
         named = named_options(*config)
         findings = [as_typed(one, named, overrides) for one in findings]
@@ -50,3 +53,9 @@ def sentences_for(error: Exception) -> list[str]:
         return []
     found = [": ".join(filter(None, (f.what, f.mend))) for f in findings if f.kind in KINDS]
     return [one if one.endswith(("?", ".")) else f"{one}." for one in found]
+
+
+def _content(folder: Path, name: str) -> str:
+    """The text of a recipe; nothing where hydra is about to say that there is none."""
+    path = folder / f"{name}.yaml"
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

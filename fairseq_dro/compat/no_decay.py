@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 
 
@@ -28,7 +29,8 @@ def apply() -> None:
 
     @functools.wraps(original)
     def init(self: Any, cfg: Any, optimizer: Any) -> None:
-        require_decay(cfg.max_update, cfg.phase_ratio, cfg.decay_steps)
+        if own_runs.current():
+            require_decay(cfg.max_update, cfg.phase_ratio, cfg.decay_steps)
         original(self, cfg, optimizer)
 
     TriStageLRSchedule.__init__ = init

@@ -31,6 +31,7 @@ import torch
 import torch.multiprocessing
 
 from fairseq_dro import stop_requests
+from fairseq_dro.compat import own_runs
 from fairseq_dro.compat.checkpoint_files import LAST, updates_of
 from fairseq_dro.compat.saved_position import SavedPosition
 
@@ -61,7 +62,7 @@ def apply() -> None:
     @functools.wraps(load)
     def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
         command = sys.modules.get("fairseq_cli.train")
-        if command is None:  # a program of its own
+        if command is None or not own_runs.has_own_part(trainer):  # or a program of its own
             return load(cfg, trainer, **kwargs)
         if not hasattr(command.validate_and_save, "stops_on_request"):
             command.train = _saying_where_it_goes_on(command.train)
@@ -78,6 +79,8 @@ def apply() -> None:
     def _aggregate_logging_outputs(
         self: Any, logging_outputs: list[dict[str, Any]], *sums: Any, **kwargs: Any
     ) -> Any:
+        if not own_runs.has_own_part(self):
+            return aggregate(self, logging_outputs, *sums, **kwargs)
         asked = float(stop_requests.requested())
         logs, (*sums, n_asked) = aggregate(self, logging_outputs, *sums, asked, **kwargs)
         self.n_asked_to_stop = _on_cpu(n_asked)
@@ -92,12 +95,16 @@ def apply() -> None:
 
     @functools.wraps(call_main)
     def call_main_passing_signals_on(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        if main is not getattr(sys.modules.get("fairseq_cli.train"), "main", None):
+        is_training = main is getattr(sys.modules.get("fairseq_cli.train"), "main", None)
+        if not is_training or not own_runs.names_own_part(cfg):
             return call_main(cfg, main, **kwargs)
         spawn = torch.multiprocessing.spawn
         torch.multiprocessing.spawn = _spawn_and_pass_signals_on
         try:
             return call_main(cfg, main, **kwargs)
+        except KeyboardInterrupt:  # before training, or in the parent of the workers
+            sys.stderr.write("\ninterrupted: the same command resumes from what was saved.\n")
+            sys.exit(stop_requests.INTERRUPTED_STATUS)
         finally:
             torch.multiprocessing.spawn = spawn
 
@@ -117,6 +124,8 @@ def _on_cpu(number: Any) -> Any:
 
 def _all_stop(trainer: Any) -> bool:
     """Whether the run is to stop now; the same on all workers."""
+    if not own_runs.has_own_part(trainer):
+        return False
     if trainer.data_parallel_world_size == 1:
         return stop_requests.requested()
     return bool(getattr(trainer, "n_asked_to_stop", 0) > 0)
@@ -185,6 +194,8 @@ def _saying_where_it_goes_on(train: Any) -> Any:
         try:
             return train(cfg, trainer, *args, **kwargs)
         except KeyboardInterrupt:
+            if not own_runs.has_own_part(trainer):
+                raise
             if trainer.data_parallel_rank == 0:
                 sys.stderr.write(f"\n{_interrupted(cfg.checkpoint, trainer.get_num_updates())}\n")
             sys.exit(stop_requests.INTERRUPTED_STATUS)

@@ -16,6 +16,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from fairseq_dro.compat import own_runs
+
 PATH_OPTIONS = (
     ("task", "data"),
     ("model", "data"),  # fairseq copies task.data there (wav2vec2_asr.py:161)
@@ -49,7 +51,8 @@ def apply() -> None:
 
         def setup_task(cfg: Any, **kwargs: Any) -> Any:
             tasks.setup_task = set_up  # once: later calls have the configuration of a checkpoint
-            make_absolute(cfg._get_root())
+            if own_runs.names_own_part(cfg._get_root()):
+                make_absolute(cfg._get_root())
             return set_up(cfg, **kwargs)
 
         tasks.setup_task = setup_task
@@ -58,7 +61,8 @@ def apply() -> None:
     original = distributed_utils.call_main
 
     def call_main(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        make_absolute(cfg)
+        if own_runs.names_own_part(cfg):
+            make_absolute(cfg)
         return original(cfg, main, **kwargs)
 
     distributed_utils.call_main = call_main

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 
 
@@ -32,7 +33,7 @@ def apply() -> None:
             raise
         except Exception as error:
             cause = str(error.__context__)
-            if "loading state_dict" not in cause:
+            if "loading state_dict" not in cause or not own_runs.has_own_part(self):
                 raise
             raise UserError(
                 f"{filename} does not fit the model of this run ({_names(cause)}); use the "

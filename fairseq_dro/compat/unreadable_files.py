@@ -14,6 +14,7 @@ import os
 import pickle
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
 
@@ -31,6 +32,8 @@ def apply() -> None:
 
     @functools.wraps(original)
     def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if not own_runs.current():
+            return original(path, *args, **kwargs)
         try:
             state = original(path, *args, **kwargs)
         except UserError:

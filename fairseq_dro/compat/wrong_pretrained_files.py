@@ -13,6 +13,7 @@ import contextvars
 import functools
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
 
@@ -35,7 +36,8 @@ def apply() -> None:
 
     @functools.wraps(build)
     def __init__(self: Any, cfg: Any, *args: Any, **kwargs: Any) -> None:
-        token = _encoder_cfg.set(cfg if cfg.w2v_args is None else None)
+        is_checked = own_runs.current() and cfg.w2v_args is None
+        token = _encoder_cfg.set(cfg if is_checked else None)
         try:
             build(self, cfg, *args, **kwargs)
         finally:
@@ -56,6 +58,8 @@ def apply() -> None:
 
     @functools.wraps(load_weights)
     def load_model_weights(self: Any, state: dict[str, Any], model: Any, cfg: Any) -> None:
+        if not own_runs.current():
+            return load_weights(self, state, model, cfg)
         state["model"].pop("_ema", None)
         if cfg.ddp_backend != "fully_sharded":  # there a worker holds a part of the weights only
             checkpoint_checks.require_same_weights(

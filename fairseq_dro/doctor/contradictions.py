@@ -10,6 +10,7 @@ import torch
 from fairseq import checkpoint_utils
 from omegaconf import DictConfig, OmegaConf
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.compat.no_decay import require_decay
 from fairseq_dro.criterions import options as criterion_options
 from fairseq_dro.doctor.finding import Finding, Severity
@@ -79,7 +80,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # older formats cannot be mapped; whatever else it is, fairseq's reader says
-        return checkpoint_utils.load_checkpoint_to_cpu(path)
+        with own_runs.own():
+            return checkpoint_utils.load_checkpoint_to_cpu(path)
 
 
 def parse_layers(text: str) -> Layers:
