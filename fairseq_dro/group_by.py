@@ -41,8 +41,11 @@ class GroupBy:
     columns: tuple[str, ...] = (LANGUAGE,)
 
     @classmethod
-    def parse(cls, written: str) -> GroupBy:
+    def parse(cls, written: str, option: str = "task.group_by=") -> GroupBy:
         """From ``language+accent``.
+
+        Args:
+            option: what the user typed it behind.
 
         Raises:
             UserError: a column has no name, or is named twice, or cannot be one.
@@ -51,7 +54,7 @@ class GroupBy:
         for column in columns:
             if not is_column(column) or columns.count(column) > 1:
                 raise UserError(
-                    f"task.group_by={written} is not understood ({column!r}): expected one column "
+                    f"{option}{written} is not understood ({column!r}): expected one column "
                     "of the data folder or several joined by +, each once, such as language, "
                     "accent or language+accent."
                 )

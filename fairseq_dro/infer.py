@@ -142,7 +142,7 @@ def run_worker(
         decoded = processor.gather()
     if not distributed_utils.is_master(cfg.distributed_training):
         return
-    scores = sum_up(one.scored for one in decoded)
+    scores = sum_up((one.scored for one in decoded), by=processor.by)
     record = {**summarise(scores), "decoded": source}
     table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
     if cfg.decoding.results_path is not None:

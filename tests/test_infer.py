@@ -466,14 +466,20 @@ def test_another_error_of_the_model_is_not_taken_for_a_lack_of_memory(
     assert len(shapes) == 1
 
 
-def test_speakers_and_corpora_of_the_data_folder_are_in_the_records(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+def test_the_columns_of_the_data_folder_are_in_the_records(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
 ) -> None:
+    """Whatever the model was trained on: groups may be made of any when runs are compared."""
     data = _copy_split(tiny_data, tmp_path / "data")
     n_utterances = len(_names(tiny_data))
-    for suffix in ("speaker", "corpus"):
+    for suffix in ("speaker", "corpus", "accent"):
         lines = [f"{suffix}{index % 3}" for index in range(n_utterances)]
         (data / f"test.{suffix}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (data / "test.gender").write_text("f\n" + (n_utterances - 1) * "\n")  # of one it is known
+    (data / "test.short").write_text("f\n")
+    (data / "test.km").write_text(n_utterances * f"{200 * '7 '}\n")
+    (data / "test.zip").write_bytes(n_utterances * b"\xff\n")
+    (data / "test.accent.bak").write_text(n_utterances * "x\n")
     records = _records(
         infer(f"common_eval.path={stock_model}", f"task.data={data}",
               f"decoding.results_path={tmp_path / 'results'}")
@@ -481,6 +487,13 @@ def test_speakers_and_corpora_of_the_data_folder_are_in_the_records(
     assert [(record["speaker"], record["corpus"]) for record in records] == [
         (f"speaker{index % 3}", f"corpus{index % 3}") for index in range(n_utterances)
     ]
+    accents = [{"accent": f"accent{index % 3}"} for index in range(n_utterances)]
+    accents[0]["gender"] = "f"
+    assert [record["columns"] for record in records] == accents
+    left_out = [record for record in caplog.messages if "is no column of the split" in record]
+    assert len(left_out) == 2 and "test.short" in left_out[0] and "test.zip" in left_out[1]
+    scores = json.loads((tmp_path / "results" / "scores.json").read_text(encoding="utf-8"))
+    assert scores["group_by"] == "language" and len(scores["columns"]["accent"]) == 3
 
 
 # --- mistakes ---

@@ -38,6 +38,7 @@ def _error(path: Path | list[Path]) -> str:
     [
         _record(),
         _record(score=-12.5, speaker="s1", corpus="mls"),
+        _record(columns={"accent": "schottisch", "score": "no field"}),
         _record(language=None, seconds=None),
         score_utterance("", "", id="\u2028 \" \\ 你", language="cmn", seconds=0.0),
     ],
@@ -46,7 +47,7 @@ def test_a_written_record_is_read_back_as_it_was(record: Record, tmp_path: Path)
     line = format_line(record)
     assert parse_line(line, "x:1") == record
     assert read_records(_file(tmp_path / "r.jsonl", line)) == [record]
-    assert set(json.loads(line)) - {"speaker", "corpus"} == set(REQUIRED + OPTIONAL[:2])
+    assert set(json.loads(line)) - {"speaker", "corpus", "columns"} == set(REQUIRED + OPTIONAL[:2])
 
 
 def test_a_file_of_an_older_version_without_the_optional_fields_is_read() -> None:
@@ -73,6 +74,8 @@ def test_a_missing_field_is_named_with_file_line_and_utterance(name: str, tmp_pa
         ("hypothesis", None, "a text"),
         ("language", 3, "a text or null"),
         ("corpus", ["mls"], "a text or null"),
+        ("columns", {"accent": 1}, "an object of texts"),
+        ("columns", ["accent"], "an object of texts"),
         ("seconds", "3", "a finite number or null"),
         ("seconds", float("nan"), "a finite number or null"),
         ("score", True, "a number or null"),

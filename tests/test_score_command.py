@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -435,3 +436,63 @@ def build_parser_and_run(arguments: list[str]) -> int:
     from fairseq_dro.report.score import command as score
 
     return score.run(build_parser().parse_args(arguments))
+
+
+ACCENTS = ("gb", "us", "scotland")
+
+
+def _accents() -> list[Record]:
+    """English of three accents and two genders; the worse the later in ``ACCENTS``."""
+    records = _records(90)
+    return [
+        score_utterance(
+            one.reference, one.hypothesis, id=one.id, language="eng", seconds=1.0,
+            columns={"accent": ACCENTS[place % 3], "gender": "fm"[place % 2]},
+        )
+        for place, one in enumerate(records)
+    ]  # fmt: skip
+
+
+def test_groups_may_be_of_any_column_of_the_records(score, tmp_path):
+    """One language with many groups: mean, worst and disparity are over these."""
+    path = _record_file(tmp_path / "r.jsonl", _accents())
+    by_accent = score(path, "--group-by", "accent")
+    assert by_accent["group_by"] == "accent" and list(by_accent["languages"]) == sorted(ACCENTS)
+    assert by_accent["worst"]["language"] == "scotland"
+    assert by_accent["disparity"]["n_languages"] == 3
+    assert by_accent["languages"]["scotland"]["cer_low"] is not None
+    assert list(by_accent["columns"]) == ["accent", "gender", "language"]
+    both = score(path, "--group-by", "gender+accent")
+    assert list(both["languages"]) == [f"{x}/{accent}" for x in "fm" for accent in sorted(ACCENTS)]
+    assert score(path)["disparity"] is None  # one language
+    for found in (by_accent, both):
+        for number in ("cer", "wer", "n_utterances", "reference_characters"):
+            assert found["all"][number] == score(path)["all"][number]
+    for accent in ACCENTS:
+        sums = by_accent["columns"]["accent"][accent].items()
+        assert sums <= by_accent["languages"][accent].items()
+
+
+def test_records_are_grouped_as_they_were_decoded(score, tmp_path):
+    path = _record_file(tmp_path / "decode_test" / "utterances.jsonl", _accents())
+    record = {"group_by": "accent", "decoded": {"split": "test", "update": 3}}
+    (path.parent / "scores.json").write_text(json.dumps(record))
+    assert score(tmp_path)["group_by"] == "accent"
+    assert score(path, "--group-by", "language")["group_by"] == "language"
+
+
+def test_tables_call_groups_by_their_column(tmp_path, capsys):
+    path = _record_file(tmp_path / "r.jsonl", _accents())
+    assert cli.main(["score", str(path), *QUICK, "--group-by", "accent"]) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"^\| accent +\|", table, re.M) and "### By gender" in table
+    assert "### By accent" not in table and "Worst group chosen on one half" in table
+    assert "languages" not in table and "### How unequally groups are served" in table
+    assert re.search(r"^\| scotland +\|", table, re.M) and "worst group" in table
+
+
+@pytest.mark.parametrize("group_by", ["dialect", "dialect+gender", "accent+", "a/b"])
+def test_groups_that_no_record_has_are_refused(tmp_path, capsys, group_by):
+    path = _record_file(tmp_path / "r.jsonl", _accents())
+    assert cli.main(["score", str(path), *QUICK, "--group-by", group_by]) == 2
+    assert f"--group-by {group_by}" in capsys.readouterr().err

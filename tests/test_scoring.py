@@ -7,6 +7,7 @@ import random
 import statistics
 import unicodedata
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import jiwer
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.scoring.convention import Convention, ml_superb_text
 from fairseq_dro.scoring.edits import (
     EditCounts,
@@ -368,15 +370,16 @@ def test_merged_scores_of_parts_are_those_of_the_whole() -> None:
             "[deu] ab cd", draw.choice(["ab cd", "", "[deu] abcd", "[fra] x"]), id=str(i),
             seconds=0.1 * i,
             language=draw.choice(["deu", "fra", None]), speaker=draw.choice([None, "a", "b", "c"]),
-            corpus=draw.choice([None, "mls"]),
+            corpus=draw.choice([None, "mls"]), columns=draw.choice([{}, {"x": "1"}, {"x": "2"}]),
         )
         for i in range(200)
     ]  # fmt: skip
-    for convention in (Convention(), Convention("ml_superb")):
-        whole = sum_up(records, convention)
-        merged = sum_up(records[:70], convention)
-        merged.merge(sum_up(records[70:71], convention))
-        merged.merge(sum_up(records[71:], convention))
+    conventions = Convention(), Convention("ml_superb")
+    for convention, by in product(conventions, (BY_LANGUAGE, GroupBy.parse("x+corpus"))):
+        whole = sum_up(records, convention, by)
+        merged = sum_up(records[:70], convention, by)
+        merged.merge(sum_up(records[70:71], convention, by))
+        merged.merge(sum_up(records[71:], convention, by))
         assert summarise(merged, n_replicates=100) == summarise(whole, n_replicates=100)
 
 

@@ -17,6 +17,7 @@ from fairseq.logging import progress_bar
 from omegaconf import DictConfig
 
 from fairseq_dro.data.checks import post_process_mismatch
+from fairseq_dro.data.columns import further_columns
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.decoding.decoded import Decoded
@@ -25,6 +26,7 @@ from fairseq_dro.decoding.options import checkpoint_paths
 from fairseq_dro.decoding.out_of_memory import is_out_of_memory
 from fairseq_dro.decoding.stock_infer import InferenceProcessor
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.scoring.utterances import score_utterance
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class CollectingProcessor(InferenceProcessor):
     def __init__(self, cfg: DictConfig, state: dict[str, Any] | None = None) -> None:
         self._state = state
         self.decoded: list[Decoded] = []
+        self.by = GroupBy.parse(cfg.task.get("group_by", BY_LANGUAGE))
         self._too_large = math.inf
         super().__init__(cfg)
         mismatch = post_process_mismatch(
@@ -119,11 +122,17 @@ class CollectingProcessor(InferenceProcessor):
             dataset = GroupedAudioDataset(dataset, manifest, rows, np.full(len(rows), -1))
             self.task.datasets[split] = dataset
         self.dataset = dataset
-        if not dataset.manifest.languages:
-            logger.warning(
-                "%s/%s.lang does not exist: all utterances are scored together.",
-                dataset.manifest.folder, split,
-            )
+        self.columns = further_columns(dataset.manifest)
+        known = {"language": dataset.manifest.languages, "speaker": dataset.manifest.speakers,
+                 "corpus": dataset.manifest.corpora, **self.columns}  # fmt: skip
+        for place, column in enumerate(self.by.columns):
+            if not known.get(column):
+                logger.warning(
+                    "%s/%s.%s does not exist: %s.", dataset.manifest.folder, split,
+                    suffix_of(column), f"groups are by {'+'.join(self.by.columns[:place])} alone"
+                    if place else "all utterances are scored together",
+                )
+                break
 
     def process_sample(self, sample: dict[str, Any]) -> None:
         """Decode a batch; where memory does not hold it, its halves, and theirs.
@@ -208,6 +217,7 @@ class CollectingProcessor(InferenceProcessor):
             score=_finite(hypo.get("score")),
             speaker=manifest.speakers[row] if manifest.speakers else None,
             corpus=manifest.corpora[row] if manifest.corpora else None,
+            columns={name: lines[row] for name, lines in self.columns.items() if lines[row]},
         )
         self.decoded.append(Decoded(row, reference_units, hypothesis_units, scored))
         if not self.cfg.common_eval.quiet:

@@ -1,19 +1,20 @@
-"""Scores of one decoded split in Markdown: languages, disparity, corpora, speakers, confusions."""
+"""Scores of one decoded split in Markdown: groups, disparity, columns, speakers, confusions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.languages import label_of
 from fairseq_dro.report.text_table import padded
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
 
-MOST_ROWS = 10  # of speakers and of confusions, the worst first
+MOST_ROWS = 10  # of speakers, of confusions and of a column's values, the worst first
 _MEASURES = {
     "mean": "mean (macro CER)",
-    "worst": "worst language",
+    "worst": "worst",
     "worst_15": "worst 15, mean",
     "cvar_10": "worst tenth, mean (CVaR 10 %)",
     "p90": "90th percentile",
@@ -31,26 +32,35 @@ def scores_table(scores: dict[str, Any], title: str) -> str:
             which has no intervals).
         title: the heading, such as the name of the split.
     """
-    sections = [f"## {title}", _languages(scores)]
+    by = GroupBy.parse(scores.get("group_by", BY_LANGUAGE))
+    sections = [f"## {title}", _languages(scores, by)]
     if scores.get("disparity"):
-        sections += ["### How unequally languages are served", _disparity(scores["disparity"])]
+        sections += [
+            f"### How unequally {by.noun}s are served", _disparity(scores["disparity"], by.noun)
+        ]
     if scores.get("ml_superb"):
         sections += ["### ML-SUPERB", _ml_superb(scores["ml_superb"])]
     if scores.get("corpora"):
         sections += ["### Corpora", _groups("corpus", scores["corpora"], len(scores["corpora"]))]
+    for column, values in scores.get("columns", {}).items():
+        if str(by) != column:
+            sections += [f"### By {column}{_worst_of(values)}", _groups(column, values, MOST_ROWS)]
     if scores.get("speakers"):
-        n_speakers = len(scores["speakers"])
-        of = f", the worst {MOST_ROWS} of {n_speakers}" if n_speakers > MOST_ROWS else ""
-        sections += [f"### Speakers{of}", _groups("speaker", scores["speakers"], MOST_ROWS)]
+        speakers = scores["speakers"]
+        sections += [f"### Speakers{_worst_of(speakers)}", _groups("speaker", speakers, MOST_ROWS)]
     if scores.get("lid_confusion"):
         sections += ["### Languages taken for others", _confusion(scores["lid_confusion"])]
     return "\n\n".join(sections) + "\n"
 
 
-def _languages(scores: dict[str, Any]) -> str:
+def _worst_of(values: dict[str, Any]) -> str:
+    return f", the worst {MOST_ROWS} of {len(values)}" if len(values) > MOST_ROWS else ""
+
+
+def _languages(scores: dict[str, Any], by: GroupBy) -> str:
     languages = scores["languages"]
     rows = [
-        (label_of(code), languages[code])
+        (by.label_of(code), languages[code])
         for code in sorted(languages, key=lambda code: (-(languages[code]["cer"] or 0), code))
     ]
     if scores["mean"]:
@@ -60,14 +70,14 @@ def _languages(scores: dict[str, Any]) -> str:
     rows.append(("**all together**", scores["all"]))
     notes = [_counting_note(scores.get("convention", {}))]
     if any(row.get("cer_low") is not None for row in languages.values()):
-        notes.append(_interval_note(languages))
+        notes.append(_interval_note(languages, by.noun))
     if not languages:
         notes.append(
-            "The utterances carry no language, so they are scored together; an interval is "
+            f"The utterances carry no {by.columns[0]}, so they are scored together; an interval is "
             f"bootstrapped over speakers where {FEWEST_SPEAKERS} or more are known, else over "
             "utterances."
         )
-    return "\n".join([_rates_table("language", rows), "", *notes])
+    return "\n".join([_rates_table(str(by), rows), "", *notes])
 
 
 def _counting_note(convention: dict[str, str]) -> str:
@@ -87,9 +97,9 @@ def _counting_note(convention: dict[str, str]) -> str:
     return note
 
 
-def _interval_note(languages: dict[str, Any]) -> str:
+def _interval_note(languages: dict[str, Any], noun: str) -> str:
     kinds = {row["block"] for row in languages.values() if row.get("cer_low") is not None}
-    note = f"95 % intervals are bootstrapped {drawn_over(kinds)}."
+    note = f"95 % intervals are bootstrapped {drawn_over(kinds, noun)}."
     without = [code for code, row in languages.items() if row.get("cer_low") is None]
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
@@ -97,13 +107,17 @@ def _interval_note(languages: dict[str, Any]) -> str:
     return note
 
 
-def drawn_over(kinds: Collection[str]) -> str:
-    """What the bootstrap drew, where blocks are of these kinds: ``speaker``, ``utterance``."""
+def drawn_over(kinds: Collection[str], noun: str = "language") -> str:
+    """What the bootstrap drew, where blocks are of these kinds: ``speaker``, ``utterance``.
+
+    Args:
+        noun: what a group is called.
+    """
     if set(kinds) == {"speaker"}:
         return "over speakers"
     if "speaker" in kinds:
         return (
-            f"over speakers where a language has {FEWEST_SPEAKERS} or more, else over utterances"
+            f"over speakers where a {noun} has {FEWEST_SPEAKERS} or more, else over utterances"
         )
     return "over utterances, as no speakers are known or too few"
 
@@ -135,12 +149,13 @@ def _groups(head: str, groups: dict[str, Any], most: int) -> str:
     return _rates_table(head, [(name, groups[name]) for name in worst_first[:most]])
 
 
-def _disparity(disparity: dict[str, Any]) -> str:
+def _disparity(disparity: dict[str, Any], noun: str) -> str:
     rows, n_languages = [], disparity["n_languages"]
     for name, label in _MEASURES.items():
         if (name == "worst_15" and n_languages <= 15) or (name == "cvar_10" and n_languages <= 10):
             continue  # that is the mean, or the worst
         one = disparity[name]
+        label = f"worst {noun}" if name == "worst" else label
         show = _plain if name == "gini" else _per_cent
         rows.append(
             (
@@ -154,14 +169,14 @@ def _disparity(disparity: dict[str, Any]) -> str:
     half = disparity.get("split_half_worst")
     if half:
         lines.append(
-            "Worst language chosen on one half of the utterances and measured on the other: "
+            f"Worst {noun} chosen on one half of the utterances and measured on the other: "
             f"{_per_cent(half['value'])} % "
             f"(95 % of the halves: {_ends(half['low'], half['high'])})."
         )
     lines.append(
-        f"Over {n_languages} languages. The observed worst and spread are raised by "
+        f"Over {n_languages} {noun}s. The observed worst and spread are raised by "
         "luck; the interval of the true number allows for it, and can lie below what was observed. "
-        '"If all were alike": what would be observed if all languages had the same error rate.'
+        f'"If all were alike": what would be observed if all {noun}s had the same error rate.'
     )
     return "\n".join(lines)
 

@@ -1,9 +1,10 @@
-"""Error rates per language, their mean, the worst, and all utterances together.
+"""Error rates per group, their mean, the worst, and all utterances together.
 
-A language's rate is the sum of its errors over the sum of its reference units (not a mean of
-utterances' rates), so a long utterance weighs more than a short one, and an utterance with an empty
-reference adds its insertions and nothing else. The *mean* gives every language the same weight
-(macro), *all together* every unit (micro). All rates are fractions.
+Groups are languages unless ``Scores.by`` says otherwise, and are called so here. A language's rate
+is the sum of its errors over the sum of its reference units (not a mean of utterances' rates), so a
+long utterance weighs more than a short one, and an utterance with an empty reference adds its
+insertions and nothing else. The *mean* gives every language the same weight (macro), *all together*
+every unit (micro). All rates are fractions.
 
 Sums are whole numbers, so that no number depends on the order of the utterances, nor on how they
 were shared out among processes.
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq_dro.group_by import BY_LANGUAGE, LANGUAGE, GroupBy
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.language_blocks import WITHOUT_LANGUAGE, LanguageBlocks
@@ -121,17 +123,24 @@ class Sums:
 
 @dataclass
 class Scores:
-    """Sums per language, corpus and speaker, and over everything.
+    """Sums per group, corpus, speaker and further column, and over everything.
 
     Utterances are added one by one; scores of parts are merged. Names are in alphabetical order in
-    ``as_record``. Speakers and corpora are there where the utterances know theirs.
+    ``as_record``. Speakers, corpora and columns are there where the utterances know theirs.
+
+    Attributes:
+        by: what a group is.
+        languages: by group.
+        columns: by column, then by value; the languages are among them where groups are others.
     """
 
     convention: Convention = Convention()
+    by: GroupBy = BY_LANGUAGE
     languages: dict[str, Sums] = field(default_factory=dict)
     corpora: dict[str, Sums] = field(default_factory=dict)
     language_corpora: dict[str, Sums] = field(default_factory=dict)  # deu/mls
     speakers: dict[str, Sums] = field(default_factory=dict)  # deu/speaker
+    columns: dict[str, dict[str, Sums]] = field(default_factory=dict)
     all: Sums = field(init=False)
     confusion: Counter = field(default_factory=Counter)  # (spoken, recognised) languages
     blocks: LanguageBlocks = field(default_factory=LanguageBlocks)
@@ -146,12 +155,18 @@ class Scores:
         """Count one more utterance, as it is: its texts are not compared anew."""
         self.all.add(utterance)
         language, corpus, speaker = utterance.language, utterance.corpus, utterance.speaker
+        group = self.by.group_of(utterance)
         self.blocks.add(
-            language or WITHOUT_LANGUAGE, speaker, utterance.characters,
+            group or WITHOUT_LANGUAGE, speaker, utterance.characters,
             self.convention.utterance_mean,
         )  # fmt: skip
-        if language is not None:
-            self._sums(self.languages, language).add(utterance)
+        if group is not None:
+            self._sums(self.languages, group).add(utterance)
+        columns = dict(utterance.columns)
+        if self.by != BY_LANGUAGE and language is not None:
+            columns[LANGUAGE] = language
+        for name, value in columns.items():
+            self._sums(self.columns.setdefault(name, {}), value).add(utterance)
         if corpus is not None:
             self._sums(self.corpora, corpus).add(utterance)
             if language is not None:
@@ -176,6 +191,9 @@ class Scores:
             groups = getattr(self, name)
             for key, sums in getattr(other, name).items():
                 self._sums(groups, key).merge(sums)
+        for name, groups in other.columns.items():
+            for key, sums in groups.items():
+                self._sums(self.columns.setdefault(name, {}), key).merge(sums)
         self.confusion.update(other.confusion)
         self.blocks.merge(other.blocks)
 
@@ -193,15 +211,16 @@ class Scores:
     def as_record(self) -> dict[str, Any]:
         """The sums part of ``scores.json``.
 
-        ``languages`` by code, ``mean`` over languages, ``worst`` (name and rates of the language of
-        the highest CER) and ``all`` utterances together. ``mean`` and ``worst`` are null where the
-        utterances carry no language. ``corpora``, ``language_corpora`` and ``speakers`` are empty
-        where they are not known. ``lid_confusion``: spoken language -> recognised language ->
-        utterances.
+        ``group_by``: what groups are. ``languages`` by group, ``mean`` over these, ``worst`` (name
+        and rates of the one of the highest CER) and ``all`` utterances together. ``mean`` and
+        ``worst`` are null where the utterances have no group. ``corpora``, ``language_corpora``,
+        ``speakers`` and ``columns`` are empty where they are not known. ``lid_confusion``: spoken
+        language -> recognised language -> utterances.
         """
         code = self.worst_language()
         record: dict[str, Any] = {
             "format": FORMAT,
+            "group_by": str(self.by),
             "languages": _records(self.languages),
             "mean": None,
             "worst": None,
@@ -209,6 +228,7 @@ class Scores:
             "corpora": _records(self.corpora),
             "language_corpora": _records(self.language_corpora),
             "speakers": _records(self.speakers),
+            "columns": {name: _records(found) for name, found in sorted(self.columns.items())},
             "lid_confusion": {},
         }
         for (spoken, recognised), count in sorted(self.confusion.items()):
@@ -229,9 +249,11 @@ class Scores:
         return record
 
 
-def sum_up(utterances: Iterable[Record], convention: Convention | None = None) -> Scores:
-    """Add utterances up; those without a language count in ``all`` only."""
-    scores = Scores(convention or Convention())
+def sum_up(
+    utterances: Iterable[Record], convention: Convention | None = None, by: GroupBy = BY_LANGUAGE
+) -> Scores:
+    """Add utterances up; those without a group count in ``all`` only."""
+    scores = Scores(convention or Convention(), by)
     for utterance in utterances:
         scores.add(utterance)
     scores.languages = dict(sorted(scores.languages.items()))

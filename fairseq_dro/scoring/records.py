@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq_dro.errors import UserError
@@ -18,7 +19,7 @@ CHARACTER_COUNTS = ("substitutions", "deletions", "insertions", "reference_chara
 WORD_COUNTS = ("word_substitutions", "word_deletions", "word_insertions", "reference_words")
 REQUIRED = ("id", "language", "seconds", "reference", "hypothesis", "predicted_language")
 REQUIRED += CHARACTER_COUNTS + WORD_COUNTS
-OPTIONAL = ("target_language", "score", "speaker", "corpus")
+OPTIONAL = ("target_language", "score", "speaker", "corpus", "columns")
 _COLUMNS = ("language", "speaker", "corpus")
 _TEXTS = ("id", "reference", "hypothesis")
 _NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus")
@@ -40,17 +41,19 @@ class Record:
     score: float | None = None  # log probability of the best path, in nats; None if unknown
     speaker: str | None = None
     corpus: str | None = None
+    # further columns of the data folder, such as accent; an unknown value is left out
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def value(self, column: str) -> str | None:
         """Of a column of the data folder (``language``, ``corpus`` ...); None if unknown."""
-        return getattr(self, column) if column in _COLUMNS else None
+        return getattr(self, column) if column in _COLUMNS else self.columns.get(column)
 
-    def as_record(self) -> dict[str, str | float | int | None]:
-        """Flat and JSON-ready; S, D, I and reference_characters are those of CER.
+    def as_record(self) -> dict[str, Any]:
+        """JSON-ready; S, D, I and reference_characters are those of CER.
 
-        ``speaker`` and ``corpus`` are there only where they are known.
+        ``speaker``, ``corpus`` and ``columns`` are there only where they are known.
         """
-        record: dict[str, str | float | int | None] = {
+        record: dict[str, Any] = {
             "id": self.id,
             "language": self.language,
             "seconds": self.seconds,
@@ -66,6 +69,8 @@ class Record:
             value = getattr(self, name)
             if value is not None:
                 record[name] = value
+        if self.columns:
+            record["columns"] = dict(self.columns)
         return record
 
 
@@ -110,6 +115,7 @@ def parse_line(line: str, where: str) -> Record:
         score=float(score) if score is not None and math.isfinite(score) else None,
         speaker=fields.get("speaker"),
         corpus=fields.get("corpus"),
+        columns=fields.get("columns", {}),
     )
 
 
@@ -137,6 +143,7 @@ def _check(fields: dict[str, Any], where: str) -> None:
         (("seconds",), _is_finite, "a finite number or null"),
         (("score",), _is_number, "a number or null"),
         (CHARACTER_COUNTS + WORD_COUNTS, _is_count, "a whole number, 0 or more"),
+        (("columns",), _is_columns, "an object of texts, such as {\"accent\": \"scottish\"}"),
     ):
         for name in names:
             if name in fields and not is_right(fields[name]):
@@ -152,6 +159,10 @@ def _is_text(value: Any) -> bool:
 
 def _is_name(value: Any) -> bool:
     return value is None or isinstance(value, str)
+
+
+def _is_columns(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
 def _is_number(value: Any) -> bool:

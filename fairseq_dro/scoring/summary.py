@@ -71,10 +71,11 @@ def summarise(
         record["disparity"] = disparity
         record["mean"].update(cer_low=disparity["mean"]["low"], cer_high=disparity["mean"]["high"])
     if scores.convention.profile == "ml_superb":
+        few = {group for group in scores.languages if scores.by.language_of(group) in few_shot}
         record["ml_superb"] = {
             "all": _ml_superb(scores, scores.languages),
-            "normal": _ml_superb(scores, set(scores.languages) - set(few_shot)),
-            "few_shot": _ml_superb(scores, set(scores.languages) & set(few_shot)),
+            "normal": _ml_superb(scores, set(scores.languages) - few),
+            "few_shot": _ml_superb(scores, few),
         }
     return record
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fairseq_dro.scoring.edits import count_edits
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import (
@@ -22,6 +24,7 @@ def score_utterance(
     score: float | None = None,
     speaker: str | None = None,
     corpus: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Record:
     """Score one hypothesis; both texts may begin with a language token."""
     target_language, reference, predicted_language, hypothesis = split_language_tokens(
@@ -42,4 +45,5 @@ def score_utterance(
         score=score,
         speaker=speaker,
         corpus=corpus,
+        columns=columns or {},
     )

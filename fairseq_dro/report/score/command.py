@@ -1,9 +1,9 @@
 """``fairseq-dro score RECORDS ...`` or ``fairseq-dro score --ref FILE --hyp FILE``: error rates.
 
 RECORDS are record files of fairseq-dro-infer (utterances.jsonl), results folders or run folders.
-Prints tables of error rates by language (with intervals of the CER), corpus and speaker, and of how
-unequally languages are served; with --out it also writes scores.json and scores.md. Texts are
-compared anew, whatever counts the records hold.
+Prints tables of error rates by language or other groups (with intervals of the CER), by corpus,
+speaker and further columns, and of how unequally groups are served; with --out it also writes
+scores.json and scores.md. Texts are compared anew, whatever counts the records hold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.text_lines import lines_of
 
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
+    from fairseq_dro.group_by import GroupBy
     from fairseq_dro.report.score.counting import Source
 
 SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
@@ -39,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("auto", "plain", "trn", "kaldi"), default="auto",
         help="plain: `text`, same order; trn: `text (id)`; kaldi: `id text` (default: trn where "
         "all lines end in an id, else plain)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group-by", metavar="COLUMN+COLUMN",
+        help="what a group is: language, corpus, speaker or a column of the records, or several "
+        "joined by + (default: as the records were decoded, else language)",
     )  # fmt: skip
     how = parser.add_argument_group("how texts are compared")
     how.add_argument(
@@ -84,7 +90,12 @@ def run(args: argparse.Namespace) -> int:
     convention = Convention(args.profile, args.unit, args.alignment)
     few_shot = _language_set(args.few_shot) if args.few_shot else FEW_SHOT
     source, title = _source(args)
-    scores = count(source, convention, jobs=args.jobs or _processors())
+    scores = count(source, convention, args.jobs or _processors(), _group_by(args, source))
+    if not scores.languages and args.group_by:
+        raise UserError(
+            f"--group-by {args.group_by}: no utterance has a {scores.by.columns[0]}; decode a data "
+            "folder that has the column, or name another."
+        )
     record = summarise(
         scores, few_shot=few_shot, seed=args.seed, n_replicates=args.replicates
     )
@@ -121,6 +132,18 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
     format = guess_format(args.ref, args.hyp) if args.format == "auto" else args.format
     kept = {name: path for name, path in sides.items() if path is not None}
     return TextFiles(args.ref, args.hyp, format, kept), f"Scores of {args.hyp}"
+
+
+def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:
+    """As typed, else as the scores beside the first file of records say."""
+    from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+    from fairseq_dro.report.decoding_source import decoding_source
+
+    if args.group_by is not None:
+        return GroupBy.parse(args.group_by, "--group-by ")
+    if not args.records:
+        return BY_LANGUAGE
+    return decoding_source(source.paths[0].parent).group_by
 
 
 def _language_set(path: Path) -> list[str]:

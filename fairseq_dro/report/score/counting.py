@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.report.score.text_files import read_column, read_pairs
 from fairseq_dro.scoring.convention import Convention
@@ -163,17 +164,20 @@ class _Column:
             raise UserError(f"{self.path} has more lines than {reference} has utterances.")
 
 
-def count(source: Source, convention: Convention, jobs: int = 1) -> Scores:
+def count(
+    source: Source, convention: Convention, jobs: int = 1, by: GroupBy = BY_LANGUAGE
+) -> Scores:
     """Sums over all utterances of a source, compared by a convention.
 
     Args:
         jobs: processes; a source of one chunk is counted in this one.
+        by: what a group is.
 
     Raises:
         UserError: see the sources; or two utterances have the same id.
     """
-    scores, ids = Scores(convention), array("Q")
-    for part, hashes in _in_order(source, convention, jobs):
+    scores, ids = Scores(convention, by), array("Q")
+    for part, hashes in _in_order(source, convention, jobs, by):
         scores.merge(part)
         ids.extend(hashes)
     _refuse_duplicates(source, np.asarray(ids, dtype=np.uint64))
@@ -182,13 +186,13 @@ def count(source: Source, convention: Convention, jobs: int = 1) -> Scores:
 
 
 def _in_order(
-    source: Source, convention: Convention, jobs: int
+    source: Source, convention: Convention, jobs: int, by: GroupBy
 ) -> Iterator[tuple[Scores, array]]:
     chunks = source.chunks()
     head = list(itertools.islice(chunks, 2))
     if jobs < 2 or len(head) < 2:
         for chunk in itertools.chain(head, chunks):
-            yield _count_chunk(source, convention, chunk)
+            yield _count_chunk(source, convention, by, chunk)
         return
     # spawned processes inherit no threads and no half-held locks
     context = multiprocessing.get_context("spawn")
@@ -196,7 +200,7 @@ def _in_order(
         waiting: deque[Future] = deque()
         try:
             for chunk in itertools.chain(head, chunks):
-                waiting.append(pool.submit(_count_chunk, source, convention, chunk))
+                waiting.append(pool.submit(_count_chunk, source, convention, by, chunk))
                 if len(waiting) >= jobs * _WAITING:
                     yield waiting.popleft().result()
             while waiting:
@@ -206,8 +210,10 @@ def _in_order(
                 future.cancel()
 
 
-def _count_chunk(source: Source, convention: Convention, chunk: Any) -> tuple[Scores, array]:
-    part, hashes = Scores(convention), array("Q")
+def _count_chunk(
+    source: Source, convention: Convention, by: GroupBy, chunk: Any
+) -> tuple[Scores, array]:
+    part, hashes = Scores(convention, by), array("Q")
     for record in source.records(chunk):
         part.add(convention.score(record))
         hashes.append(_hash(record.id))

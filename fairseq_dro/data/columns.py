@@ -1,0 +1,41 @@
+"""The columns of a split that decoding hands on, whatever they were kept for.
+
+A column is a text file ``{split}.NAME`` with one short value a line. Other files may lie there
+too, such as ``test.km`` or ``test.zip``: those are no columns, and are not read.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from fairseq_dro.data.lines import Categories
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import is_column
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 100
+"""Of a value, on average: a file of longer lines holds something else."""
+_WITH_THE_MANIFEST = ("language", "corpus", "speaker")
+
+
+def further_columns(manifest: Manifest) -> dict[str, Categories]:
+    """Columns of a split beside language, corpus and speaker, by name: N values each.
+
+    A file that looks like a column and has another number of lines, or is no text, is left out
+    with a warning.
+    """
+    found = {}
+    prefix = f"{manifest.split}."
+    for path in sorted(manifest.folder.glob(f"{manifest.split}.*")):
+        name = path.name.removeprefix(prefix)
+        if name in (manifest.label_type, *_WITH_THE_MANIFEST) or not is_column(name):
+            continue
+        if not path.is_file() or path.stat().st_size > MOST_BYTES * len(manifest):
+            continue
+        try:
+            found[name] = manifest.column(name)
+        except UserError as error:
+            logger.warning("%s is no column of the split: %s", path, error)
+    return found
