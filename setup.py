@@ -130,6 +130,7 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "numbers": ["num2words"],  # prepare --digits spell
         "parquet": ["pyarrow"],  # prepare ml-superb-parquet
         "whisper": WHISPER,
         "test": [
@@ -140,6 +141,7 @@ setup(
             "kaldialign",
             "langcodes",
             "language_data",
+            "num2words",
             "pyarrow",
             "pytest",
             "pytest-xdist",

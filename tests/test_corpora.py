@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_dro.corpora.espeak import synthesiser
-from fairseq_dro.corpora.spelling import as_letters, as_target_text
 from fairseq_dro.corpora.spoken_corpus import (
     SpokenUtterance,
     add_noise,
@@ -23,6 +22,8 @@ from fairseq_dro.corpora.spoken_corpus import (
     train_counts,
 )
 from fairseq_dro.corpora.spoken_languages import choose_languages, spoken_languages, vocabulary
+from fairseq_dro.corpora.text_profiles import PROFILES
+from fairseq_dro.corpora.units import Characters
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import require_known
 
@@ -36,7 +37,7 @@ def test_a_hundred_languages_are_known_by_their_code_and_have_seven_words_of_the
         words = vocabulary(language)
         assert len(words) >= 7, language
         assert len(set(words)) == len(words)
-        assert all(word == as_target_text(word) for word in words)
+        assert all(word == PROFILES["lower"](word, language.code) for word in words)
     # Babel falls back to another language's names where CLDR has none: no two may be alike
     spellings = {}
     for language in ALL:
@@ -148,24 +149,7 @@ def test_too_small_a_vocabulary_is_refused_by_language():
         plan_corpus(choose_languages("deu"), 1000, n_words=4, seed=1)
 
 
-@pytest.mark.parametrize(
-    "published, target",
-    [
-        ("Dé Máirt", "dé máirt"),
-        ("segunda-feira", "segunda feira"),
-        ("П\u2019ятниця!", "п'ятниця"),
-        ("سه\u200cشنبه", "سهشنبه"),
-        ("e\u0301te\u0301, 3 'mots'", "été mots"),
-        ("İyun", "iyun"),
-        ("...", ""),
-    ],
-)
-def test_target_text_is_lower_case_letters_marks_and_inner_apostrophes(published, target):
-    assert as_target_text(published) == target
-    assert as_target_text(target) == target
-
-
 @given(st.lists(st.text("abcდეé'", min_size=1), min_size=1))
 def test_fairseq_reads_the_letters_back_as_the_text(words):
     text = " ".join(words)
-    assert post_process(as_letters(text), "letter") == text
+    assert post_process(Characters().labels(text), "letter") == text

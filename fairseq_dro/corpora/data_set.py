@@ -15,14 +15,15 @@ from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import SPLITS, Rejection
 from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
 from fairseq_dro.corpora.summary import describe_coverage, describe_folder
+from fairseq_dro.corpora.text_census import TextCensus, describe_text
 from fairseq_dro.corpora.units import Units
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 
 
 def write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    covered: dict[str, float], reader: Reader, args: argparse.Namespace, rejected: list[Rejection],
-    adjusted: dict[str, dict[str, int]],
+    covered: dict[str, float], reader: Reader, args: argparse.Namespace, census: TextCensus,
+    rejected: list[Rejection], adjusted: dict[str, dict[str, int]],
 ) -> None:  # fmt: skip
     """Write all files, ``dataset.json`` last, and say what was made.
 
@@ -45,7 +46,8 @@ def write(
     folder.finish(
         {
             "reader": reader.name,
-            "text_profile": args.text_profile or reader.text_profile,
+            "text_profile": census.profile,
+            "text": census.as_record(),
             "units": args.units,
             "versions": record.versions(),
             "fingerprint": record.fingerprint(
@@ -61,6 +63,7 @@ def write(
     )
     sys.stdout.write(describe_rejected(rejected_counts))
     sys.stdout.write(describe_adjusted(adjusted))
+    sys.stdout.write(describe_text(census.as_record()))
     sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
     sys.stdout.write(describe_folder(args.out, utterances, sizes))
 

@@ -11,6 +11,7 @@ from fairseq_dro.corpora.options import VOCABULARY_SIZE
 from fairseq_dro.corpora.recording import Rejection
 from fairseq_dro.corpora.selection import Candidate
 from fairseq_dro.errors import UserError
+from fairseq_dro.text.tags import is_tag
 from fairseq_dro.text_lines import lines_of
 
 OUTSIDE_DICTIONARY = "symbol outside the dictionary"
@@ -22,17 +23,21 @@ def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Uni
     Raises:
         UserError: the model cannot be read, or the texts do not make as many units.
     """
+    whole_tags = args.tags == "keep"
     if args.units == "characters":
-        return units.Characters()
+        return units.Characters(whole_tags)
     if args.units == "graphemes":
-        return units.Graphemes()
+        return units.Graphemes(whole_tags)
     model = args.out / units.SENTENCEPIECE_MODEL
     if args.sentencepiece_model is not None:
         if args.sentencepiece_model.resolve() != model.resolve():
             model.write_bytes(args.sentencepiece_model.read_bytes())
     else:
         texts = [c.text for c in candidates if c.split == "train"]
-        units.train_sentencepiece(texts, args.vocabulary_size or VOCABULARY_SIZE, model)
+        tags = {w for c in candidates for w in c.text.split() if is_tag(w)} if whole_tags else ()
+        units.train_sentencepiece(
+            texts, args.vocabulary_size or VOCABULARY_SIZE, model, sorted(tags)
+        )
     return units.Sentencepiece(model)
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from fairseq_dro.corpora.audio_pool import default_workers
+from fairseq_dro.corpora.numerals import require_num2words
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import is_column
@@ -18,6 +19,8 @@ FILE_OPTIONS = (
 VOCABULARY_SIZE = 1000
 HELD_OUT_FRACTION = 0.1
 FEW_SHOT_SET = "few_shot_20"
+TAGS = ("drop", "keep")
+DIGITS = ("keep", "leave-out", "leave-out-of-training", "spell")
 UNITS = ("characters", "graphemes", "sentencepiece")
 NO_INFLUENCE = ("workers", "overwrite", "command", "run", "reader", "out", "list")
 """Arguments that do not change what is prepared."""
@@ -72,6 +75,15 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     text.add_argument(
         "--text-profile", choices=sorted(PROFILES), help="rule for the text; default: the corpus's"
     )
+    text.add_argument(
+        "--tags", choices=TAGS,
+        help="such as [noise]: drop them (default), or keep each as one symbol",
+    )  # fmt: skip
+    text.add_argument(
+        "--digits", choices=DIGITS,
+        help="keep them, leave utterances with digits out, or spell numbers in words, roughly; "
+        "default: lower and keep_case drop digits, and such utterances are counted",
+    )  # fmt: skip
     text.add_argument("--units", choices=UNITS, default="characters")
     text.add_argument(
         "--vocabulary-size", type=int, help="of a new sentencepiece model (default: 1000)"
@@ -175,6 +187,27 @@ def check(args: argparse.Namespace) -> None:
             "--dictionary with --units sentencepiece needs the model that the dictionary was made "
             "with: add --sentencepiece-model."
         )
+
+
+def check_text(args: argparse.Namespace, name: str) -> None:
+    """``--tags`` and ``--digits`` are something that the text profile can do.
+
+    Raises:
+        UserError: they are not; or what spells numbers is not installed.
+    """
+    profile = PROFILES[name]
+    if args.tags is not None and not profile.knows_tags:
+        raise UserError(
+            f"--tags {args.tags} is not for the text profile {name}, which has a rule of its own "
+            "for brackets: leave it out, or add --text-profile lower."
+        )
+    if args.digits == "keep" and not profile.drops_numbers:
+        raise UserError(
+            f"--digits keep has no effect, because the text profile {name} keeps digits: leave it "
+            "out."
+        )
+    if args.digits == "spell":
+        require_num2words()
 
 
 def refuse_idle_shares(args: argparse.Namespace, all_have_splits: bool) -> None:

@@ -36,7 +36,10 @@ from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.corpora.recording import Rejection
 from fairseq_dro.corpora.rejected import count_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.corpora.text_census import TextCensus
+from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
+from fairseq_dro.text import RULES_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,10 @@ def _prepare(args: argparse.Namespace) -> int:
     request = {
         "reader": reader.name, "options": options.as_request(args), "source": reader.source()
     }  # fmt: skip
+    profile = args.text_profile or reader.text_profile
+    options.check_text(args, profile)
+    if PROFILES[profile].has_version:
+        request["text_rules"] = RULES_VERSION
     few_shot: list[str] = []
     if args.few_shot is not None:
         asked = args.few_shot_languages or options.FEW_SHOT_SET
@@ -98,7 +105,8 @@ def _prepare(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{args.out} is there already, made by the same command.\n")
         return 0
     rejected: list[Rejection] = []
-    candidates = _choose(reader, args, few_shot, rejected)
+    census = TextCensus(profile, args)
+    candidates = _choose(reader, args, few_shot, census, rejected)
     _report_absent_languages(candidates, rejected, choice, reader)
     folder.refuse_converted(
         c.recording.audio for c in candidates if isinstance(c.recording.audio, Path)
@@ -118,8 +126,9 @@ def _prepare(args: argparse.Namespace) -> int:
             covered = record.coverage_by(
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
+        census.add_numbers(labelled)
         data_set.write(
-            folder, utterances, encoder, tokens, covered, reader, args, rejected, adjusted
+            folder, utterances, encoder, tokens, covered, reader, args, census, rejected, adjusted
         )
         return 0
     except BrokenPipeError:  # `fairseq-dro prepare ... | head`
@@ -132,11 +141,11 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _choose(
-    reader: Reader, args: argparse.Namespace, few_shot: list[str], rejected: list[Rejection]
-) -> list[Candidate]:
+    reader: Reader, args: argparse.Namespace, few_shot: list[str], census: TextCensus,
+    rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
     items = with_progress(reader.recordings(), None, "utterances")
-    profile = args.text_profile or reader.text_profile
-    candidates = selection.normalise(items, profile, rejected)
+    candidates = selection.normalise(items, census.profile, args, census, rejected)
     if candidates:
         options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
     require_decoders([c.recording.audio for c in candidates])

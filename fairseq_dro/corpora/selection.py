@@ -10,8 +10,10 @@ from pathlib import Path
 
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
+from fairseq_dro.corpora.numerals import spell_out
 from fairseq_dro.corpora.options import HELD_OUT_FRACTION
 from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.text_census import TextCensus
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.corpora.units import WORD_BOUNDARY
 
@@ -19,6 +21,7 @@ SAME_ID = "id that another utterance has"
 NO_TEXT = "text is empty"
 NOT_UNICODE = "id, text or path that UTF-8 cannot hold"
 NO_TEXT_LEFT = "text is empty after normalisation"
+HOLDS_NUMBER = "text holds a number"
 HOLDS_BOUNDARY = "text holds |, which stands between words"
 IN_TWO_SPLITS = "no split given, and tied to two by speaker and text"
 TOO_SHORT = "shorter than --min-seconds"
@@ -32,6 +35,7 @@ class Candidate:
     """A recording on its way into the folder.
 
     Attributes:
+        has_number: the text as published holds a number.
         n_samples: of audio that is used in place; 0 where it is to be converted.
         adjusted: what was put right, phrases of ``adjusted.py``.
     """
@@ -43,6 +47,7 @@ class Candidate:
     n_samples: int = 0
     label: str = ""
     adjusted: tuple[str, ...] = ()
+    has_number: bool = False
 
     def reject(self, reason: str, detail: str = "") -> Rejection:
         one = self.recording
@@ -56,17 +61,27 @@ class Candidate:
 
 
 def normalise(
-    items: Iterable[Recording | Rejection], profile: str, rejected: list[Rejection]
-) -> list[Candidate]:
-    """Utterances whose id is new and whose text is of use, in the order of the corpus."""
+    items: Iterable[Recording | Rejection], profile: str, args: argparse.Namespace,
+    census: TextCensus, rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
+    """Utterances whose id is new and whose text is of use, in the order of the corpus.
+
+    Args:
+        census: is told of each text what the rule did to it.
+    """
     rule = PROFILES[profile]
+    keeps = {"keeps_tags": args.tags == "keep", "keeps_numbers": args.digits == "keep"}
     first: dict[str, str] = {}
     candidates = []
     for item in items:
         if isinstance(item, Rejection):
             rejected.append(item)
             continue
-        text = rule(item.text)
+        published = item.text
+        if args.digits == "spell":
+            published = spell_out(published, item.language)
+        spelled = rule.spell(published, item.language, **keeps)
+        text = spelled.text
         written_id = " ".join(item.utterance_id.split())  # as the data folder will have it
         if written_id in first:
             detail = f"first at {first[written_id]}"
@@ -78,8 +93,13 @@ def normalise(
                                          item.text))  # fmt: skip
         elif WORD_BOUNDARY in text:
             rejected.append(Rejection.of(item, HOLDS_BOUNDARY, text))
+        elif spelled.has_number and args.digits == "leave-out":
+            rejected.append(Rejection.of(item, HOLDS_NUMBER, item.text))
         else:
-            candidates.append(Candidate(item, text, item.split or ""))
+            candidates.append(
+                Candidate(item, text, item.split or "", has_number=spelled.has_number)
+            )
+            census.add(item, spelled)
         first.setdefault(written_id, item.where)
     return candidates
 
@@ -162,10 +182,13 @@ def select(
     """
     if args.max_seconds is not None:
         longest_seconds = {"train": args.max_seconds, "valid": args.max_seconds}
+    leaves_numbers = args.digits == "leave-out-of-training"
     kept = []
     for candidate in candidates:
         longest = longest_seconds.get(candidate.split, float("inf"))
-        if candidate.seconds < args.min_seconds:
+        if candidate.has_number and leaves_numbers and candidate.split == "train":
+            rejected.append(candidate.reject(HOLDS_NUMBER, candidate.recording.text))
+        elif candidate.seconds < args.min_seconds:
             rejected.append(candidate.reject(TOO_SHORT, f"{candidate.seconds:.2f} s"))
         elif candidate.seconds > longest:
             detail = f"{candidate.seconds:.2f} s of at most {longest:g} s"

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro.corpora.espeak import synthesiser
-from fairseq_dro.corpora.spelling import as_letters
 from fairseq_dro.corpora.spoken_languages import SpokenLanguage, vocabulary
+from fairseq_dro.corpora.units import Characters
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 from fairseq_dro.errors import UserError
 
@@ -179,7 +179,7 @@ def _speak_language(job: tuple[list[SpokenUtterance], str]) -> list[Utterance]:
                 path=path,
                 n_samples=len(samples),
                 language=utterance.language,
-                label=as_letters(utterance.text),
+                label=Characters().labels(utterance.text),
                 utterance_id=utterance.utterance_id,
                 split=utterance.split,
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from fairseq_dro.corpora.spelling import as_target_text
+from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
 
 
@@ -85,5 +85,6 @@ def vocabulary(language: SpokenLanguage) -> tuple[str, ...]:
         # months once the Azerbaijani locale has been loaded in the same process.
         names = [*locale.days["format"]["wide"].values(), *locale.months["format"]["wide"].values()]
     # Korean "1월" and its like would all shrink to one word without its digit.
-    spelled = [as_target_text(name) for name in names if not any(map(str.isdigit, name))]
+    lower = PROFILES["lower"]
+    spelled = [lower(name, language.code) for name in names if not any(map(str.isdigit, name))]
     return tuple(dict.fromkeys(filter(None, spelled)))

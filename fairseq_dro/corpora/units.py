@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from fairseq_dro.corpora.spelling import as_letters
 from fairseq_dro.errors import UserError
+from fairseq_dro.text.tags import is_tag
 
 WORD_BOUNDARY = "|"
 SENTENCEPIECE_MODEL = "sentencepiece.model"
@@ -31,19 +31,32 @@ class Units(ABC):
 
 
 class Characters(Units):
-    """Code points; words end in ``|``, as fairseq's post-processing ``letter`` wants it."""
+    """Code points; words end in ``|``, as fairseq's post-processing ``letter`` wants it.
+
+    Args:
+        whole_tags: a word that is a tag is one unit.
+    """
+
+    def __init__(self, whole_tags: bool = False) -> None:
+        self._whole_tags = whole_tags
 
     def labels(self, text: str) -> str:
-        return as_letters(text)
+        return " ".join(f"{' '.join(self._units_of(word))} |" for word in text.split())
+
+    def _units_of(self, word: str) -> Sequence[str]:
+        return (word,) if self._whole_tags and is_tag(word) else self._split(word)
+
+    def _split(self, word: str) -> Sequence[str]:
+        return word
 
 
-class Graphemes(Units):
+class Graphemes(Characters):
     """Extended grapheme clusters of Unicode: a letter with its marks is one unit."""
 
-    def labels(self, text: str) -> str:
+    def _split(self, word: str) -> Sequence[str]:
         import regex
 
-        return " ".join(" ".join(regex.findall(r"\X", word)) + " |" for word in text.split())
+        return regex.findall(r"\X", word)
 
 
 class Sentencepiece(Units):
@@ -69,8 +82,13 @@ class Sentencepiece(Units):
         return " ".join(self._processor.encode(text, out_type=str))
 
 
-def train_sentencepiece(texts: Sequence[str], n_units: int, model: Path) -> None:
+def train_sentencepiece(
+    texts: Sequence[str], n_units: int, model: Path, tags: Sequence[str] = ()
+) -> None:
     """Train a unigram model on texts and write it; the same texts give the same model.
+
+    Args:
+        tags: words that are to be one unit each.
 
     Raises:
         UserError: the texts do not make that many units.
@@ -86,6 +104,7 @@ def train_sentencepiece(texts: Sequence[str], n_units: int, model: Path) -> None
             sentence_iterator=iter(texts[::step]), model_writer=written, vocab_size=n_units,
             model_type="unigram", character_coverage=1.0, normalization_rule_name="identity",
             bos_id=-1, eos_id=-1, pad_id=-1, num_threads=1, minloglevel=2,
+            user_defined_symbols=list(tags),
         )  # fmt: skip
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().rpartition("] ")[2]  # what precedes is its own source line

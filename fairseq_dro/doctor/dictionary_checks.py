@@ -19,8 +19,8 @@ from fairseq_dro.doctor.finding import (
     shown_unit,
 )
 from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.text.tags import SPECIAL_SYMBOLS
 
-SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's own (dictionary.py:37)
 OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)
 
 

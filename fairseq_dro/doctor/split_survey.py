@@ -5,7 +5,6 @@ Shapes: N utterances, U units.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
 from fairseq_dro.doctor.scripts import BIT_OF_SCRIPT, AlphabetBits, alphabet_bits, has_several
 from fairseq_dro.languages import known_languages, own_table_of
+from fairseq_dro.text.tags import LANGUAGE_TOKEN, is_tag
 
 WORD_END = "|"
 PIECE_START = "\u2581"  # with which sentencepiece begins a word
-TOKEN = re.compile(r"\[[^\[\]\s]+\]")
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,12 @@ class SplitSurvey:
         """The language token with which a target begins."""
         number = int(self.first_unit[row])
         name = self.numbers.name(number) if number >= 0 else ""
-        return name if TOKEN.fullmatch(name) else None
+        return name if LANGUAGE_TOKEN.fullmatch(name) else None
 
     def text(self, row: int) -> str:
         """The sentence as it is written, without language token."""
         units = self.manifest.labels[row].split()
-        if units and TOKEN.fullmatch(units[0]):
+        if units and LANGUAGE_TOKEN.fullmatch(units[0]):
             units = units[1:]
         return _written("".join(units))
 
@@ -137,11 +136,13 @@ class _LongerUnits:
         names = self.numbers.longer_names[len(self.lengths) :]
         if not names:
             return
-        is_token = [bool(TOKEN.fullmatch(name)) for name in names]
-        pairs = list(zip(names, is_token))
-        lengths = [0 if token else len(name.replace(PIECE_START, "")) for name, token in pairs]
-        bits = [0 if token else alphabet_bits(name) for name, token in pairs]
-        begins = [token or name.startswith(PIECE_START) for name, token in pairs]
+        lengths, bits, begins = [], [], []
+        for name in names:
+            is_token = LANGUAGE_TOKEN.fullmatch(name) is not None
+            is_whole = is_token or is_tag(name)
+            lengths.append(0 if is_token else 1 if is_whole else len(name.replace(PIECE_START, "")))
+            bits.append(0 if is_whole else alphabet_bits(name))
+            begins.append(is_token or name.startswith(PIECE_START))
         self.lengths = np.append(self.lengths, np.array(lengths, np.int64))
         self.bits = np.append(self.bits, np.array(bits, np.uint8))
         self.begins_word = np.append(self.begins_word, np.array(begins, bool))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from fairseq_dro.doctor.finding import (
@@ -11,8 +13,9 @@ from fairseq_dro.doctor.finding import (
     number_of,
     places,
 )
-from fairseq_dro.doctor.split_survey import TOKEN, SplitSurvey
-from fairseq_dro.languages import known_languages, own_table_of
+from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.languages import is_code, known_languages, own_table_of
+from fairseq_dro.text.tags import LANGUAGE_TOKEN
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
@@ -70,7 +73,8 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
         int(number): survey.numbers.name(int(number))
         for number in np.unique(survey.first_unit[survey.first_unit >= 0])
     }
-    tokens = [number for number, name in numbers.items() if TOKEN.fullmatch(name)]
+    names = manifest.languages.names if len(manifest.languages) else ()
+    tokens = [number for number, name in numbers.items() if _is_token(name, names)]
     has_token = np.isin(survey.first_unit, tokens)
     if not has_token.any():
         return []
@@ -120,3 +124,9 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
             )
         )  # fmt: skip
     return findings
+
+
+def _is_token(unit: str, names: Collection[str]) -> bool:
+    """Whether a unit is the token of a language, and no other tag of three letters."""
+    match = LANGUAGE_TOKEN.fullmatch(unit)
+    return match is not None and (match[1] in names or is_code(match[1]))

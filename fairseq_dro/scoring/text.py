@@ -22,9 +22,9 @@ import unicodedata
 from typing import NamedTuple
 
 from fairseq_dro.languages import is_code, scored_without_spaces
+from fairseq_dro.text.tags import LANGUAGE_TOKEN
 
-# the codes that a table of languages may have: ISO 639-3, and with more behind it as in [org_jpn]
-_LANGUAGE_TOKEN = re.compile(r"\s*\[([a-z]{3}(?:_[a-z0-9]+)*)\]\s*")
+_LEADING_TOKEN = re.compile(rf"\s*{LANGUAGE_TOKEN.pattern}\s*")
 
 
 def normalize(text: str) -> str:
@@ -45,7 +45,7 @@ def split_language_token(
         language: of the utterance; it counts as a code also where languages.tsv lacks it.
         any_code: take whatever has the form of a code.
     """
-    match = _LANGUAGE_TOKEN.match(text)
+    match = _LEADING_TOKEN.match(text)
     if match is None or not (any_code or match[1] == language or is_code(match[1])):
         return None, text
     return match[1], text[match.end() :]
