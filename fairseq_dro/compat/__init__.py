@@ -42,6 +42,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "unreadable_files",
     "foreign_task_keys",
     "wrong_pretrained_files",
+    "finetuned_units",
     "unmatched_weights",
     "relative_paths",
     "finished_run",

@@ -69,6 +69,13 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
             "their frames, instead of stopping"
         },
     )
+    output_rows_by_name: bool = field(
+        default=False,
+        metadata={
+            "help": "of a checkpoint.finetune_from_model that was trained with other units: keep "
+            "the output rows of the units it knows, and start those of new ones afresh"
+        },
+    )
     accept_changed_data: bool = field(
         default=False,
         metadata={
