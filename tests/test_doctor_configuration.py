@@ -13,10 +13,8 @@ from omegaconf import OmegaConf
 
 from fairseq_dro.cli import main
 from fairseq_dro.doctor import configuration, contradictions
-from fairseq_dro.doctor.contradictions import parse_layers
-from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS, frames_of
 from fairseq_dro.errors import UserError
-from fairseq_dro.models.drawable_masks import require_drawable_masks
+from fairseq_dro.models.wav2vec2 import LAYERS, frames_of, parse_layers, require_drawable_masks
 from fairseq_dro.tasks.options import IGNORED
 from tests.conftest import TINY_SIZES
 from tests.doctor_folder import doctor, write_clean_folder
@@ -80,7 +78,6 @@ def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
     ("override", "said"),
     [
         ("task.language_token=true", "language_token"),
-        ("criterion.objective=best", "objective: Invalid value 'best'"),
         ("+optimization.sentence_avg=true", "already at"),
         ("dataset.max_tokens=many", "many"),
         ("task.batch_seconds=five", "task.batch_seconds: Value 'five'"),
@@ -141,6 +138,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
 @pytest.mark.parametrize(
     ("overrides", "said_by_kind"),
     [
+        (["criterion.objective=best"], {"out_of_range": "criterion.objective=best is no rule"}),
         (
             ["criterion.step_size=-1", "+task.length_noise=3", "criterion.dro_start_update=13000",
              "lr_scheduler.phase_ratio=[0.1,0.4,0.6]", "task.normalize=false",
@@ -270,7 +268,7 @@ def test_targets_are_measured_by_the_layers_of_the_file(findings, tiny_checkpoin
 
 def test_frames_are_those_of_the_model(tiny_data, tiny_checkpoint):
     layers = parse_layers(TINY_SIZES["conv_feature_layers"])
-    assert [layer[1:] for layer in layers] == [layer[1:] for layer in WAV2VEC2_LAYERS]
+    assert [layer[1:] for layer in layers] == [layer[1:] for layer in LAYERS]
     model = make_model(make_task(tiny_data), tiny_checkpoint)
     n_samples = np.arange(400, 40_000, 37)
     encoder = model.w2v_encoder.w2v_model

@@ -12,7 +12,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from fairseq_dro.dro.group_loss import GroupLoss
-from fairseq_dro.dro.rules import RULES, parameters, require_in_range
+from fairseq_dro.dro.rules import RULES, parameters, require_in_range, rule_named
 from fairseq_dro.dro.state import UpdateWhen
 from fairseq_dro.errors import UserError
 
@@ -138,6 +138,7 @@ def require_ranges(cfg: GroupDroConfig) -> None:
     Raises:
         UserError: the first such.
     """
+    rule_named(str(cfg.objective))
     for name, option in OF_RULES.items():
         require_in_range(option, getattr(cfg, name), f"criterion.{name}")
     for name, is_right, expected in (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig, OmegaConf
 
 from fairseq_dro.compat import own_runs
@@ -15,16 +14,13 @@ from fairseq_dro.compat.no_decay import require_decay
 from fairseq_dro.criterions import options as criterion_options
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.errors import UserError
-from fairseq_dro.models import checkpoint_checks
-from fairseq_dro.models.drawable_masks import require_drawable_masks
+from fairseq_dro.models import checkpoint_checks, wav2vec2
 from fairseq_dro.tasks import options as task_options
 
 TASK, CRITERION = "language_grouped_audio_finetuning", "group_dro_ctc"
-MASKED_MODELS = ("wav2vec_ctc", "wav2vec_seq2seq")  # with the options of Wav2Vec2AsrConfig
-Layers = tuple[tuple[int, int, int], ...]
 
 
-def of_configuration(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
+def of_configuration(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | None]:
     """All findings, and the extractor's layers where the pre-trained file could be read."""
     findings = [
         *_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_batches(cfg), *_ignored(cfg)
@@ -33,7 +29,7 @@ def of_configuration(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
     return findings + of_file, layers
 
 
-def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
+def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | None]:
     """Whether the model can start from ``model.w2v_path`` with this configuration."""
     path = None if _is_missing(cfg, "model.w2v_path") else _get(cfg, "model.w2v_path")
     if not path:
@@ -63,7 +59,7 @@ def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
     except UserError as error:
         return [_error("wrong_checkpoint", str(error))], None
     layers = checkpoint_checks.pretrained_option(state, "conv_feature_layers")
-    return findings, parse_layers(layers) if layers else None
+    return findings, wav2vec2.parse_layers(layers) if layers else None
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -82,22 +78,6 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     except Exception:  # older formats cannot be mapped; whatever else it is, fairseq's reader says
         with own_runs.own():
             return checkpoint_utils.load_checkpoint_to_cpu(path)
-
-
-def parse_layers(text: str) -> Layers:
-    """``[(512, 10, 5)] + [(512, 3, 2)] * 4``, which fairseq evaluates, without evaluating it.
-
-    Raises:
-        ValueError: it is something else.
-    """
-
-    def value(node: ast.AST) -> Any:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
-            left, right = value(node.left), value(node.right)
-            return left + right if isinstance(node.op, ast.Add) else left * right
-        return ast.literal_eval(node)
-
-    return tuple(tuple(layer) for layer in value(ast.parse(text, mode="eval").body))
 
 
 def _missing(cfg: DictConfig) -> list[Finding]:
@@ -143,6 +123,8 @@ def _parts(cfg: DictConfig) -> list[Finding]:
 
 def _ranges(cfg: DictConfig) -> list[Finding]:
     findings = []
+    if _get(cfg, "common.user_dir"):
+        utils.import_user_module(cfg.common)  # it may register a rule
     for part, name, module in (
         (cfg.task, TASK, task_options), (cfg.criterion, CRITERION, criterion_options)
     ):  # fmt: skip
@@ -223,10 +205,10 @@ def _ignored(cfg: DictConfig) -> list[Finding]:
 
 
 def _masks(cfg: DictConfig, width: int | None) -> list[Finding]:
-    if width is None or _get(cfg, "model._name") not in MASKED_MODELS:
+    if width is None or _get(cfg, "model._name") not in wav2vec2.MODELS:
         return []
     try:
-        require_drawable_masks(cfg.model, width)
+        wav2vec2.require_drawable_masks(cfg.model, width)
     except UserError as error:
         return [_error("mask_not_drawable", *_with_mend(error))]
     return []

@@ -27,6 +27,7 @@ from fairseq_dro.doctor.planned_batches import planned_batches
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
+from fairseq_dro.models import wav2vec2
 
 MOST_FILES = 2000  # audio files of a split that are read without --all
 
@@ -179,7 +180,7 @@ def _check_split(
     findings += spelling_checks.disguised_words(one)
     findings += text_checks.references(one, stops_training=stops_training)
     findings += text_checks.language_tokens(one, adds_token=run.language_token)
-    frames = length_checks.frames_of(manifest.n_samples, run.layers)
+    frames = wav2vec2.frames_of(manifest.n_samples, run.layers)
     findings += length_checks.infeasible(
         one, frames, adds_token=run.language_token,
         stops_training=is_training and not run.skip_infeasible,

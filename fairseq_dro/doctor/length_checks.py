@@ -14,21 +14,11 @@ from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.split_survey import SplitSurvey
 
-WAV2VEC2_LAYERS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
-"""(channels, kernel, stride) of wav2vec 2.0's extractor (``wav2vec2.py``, conv_feature_layers)."""
 MADS = 8.0
 """Median absolute deviations of the logarithm from which a value is an outlier, if it also is
 ``TIMES`` the median or the median is ``TIMES`` it: with normal logarithms, 1 in 10^7."""
 TIMES = 6.0
 FEWEST = 20  # utterances without which a language has no outliers
-
-
-def frames_of(n_samples: np.ndarray, layers=WAV2VEC2_LAYERS) -> np.ndarray:
-    """[N] encoder frames of [N] samples (``wav2vec2.py:_get_feat_extract_output_lengths``)."""
-    frames = np.asarray(n_samples)
-    for _, kernel, stride in layers:
-        frames = (frames - kernel) // stride + 1
-    return np.maximum(frames, 0)
 
 
 def infeasible(

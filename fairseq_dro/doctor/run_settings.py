@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
-from fairseq_dro.doctor.length_checks import WAV2VEC2_LAYERS
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from fairseq_dro.models.wav2vec2 import LAYERS, Layers
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RunSettings:
     micro_batches: int = 1
     compares_sums: bool = True
     plans_batches: bool = True
-    layers: tuple[tuple[int, int, int], ...] = WAV2VEC2_LAYERS
+    layers: Layers = LAYERS
 
     @property
     def multiple_of(self) -> int:

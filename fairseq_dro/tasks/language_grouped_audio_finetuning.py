@@ -6,10 +6,9 @@ dictionary, and checks of both. What is done with groups is in ``training.groupe
 
 import logging
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
-import torch
 from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 
@@ -27,7 +26,7 @@ from fairseq_dro.data.manifest_dataset import (
 from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
-from fairseq_dro.models.drawable_masks import require_drawable_masks
+from fairseq_dro.models.family import ModelFamily, family_of
 from fairseq_dro.tasks.options import (
     LanguageGroupedAudioFinetuningConfig,
     ignored_options,
@@ -60,7 +59,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         self.state.add_factory("groups", self._groups_of_training)  # saved with the checkpoint
         self.languages: List[str] = []
         self._training_manifest: Optional[Manifest] = None
-        self._frames_of: Optional[Callable[[np.ndarray], np.ndarray]] = None
+        self.family: Optional[ModelFamily] = None
         self._post_process = "letter"
 
     @property
@@ -103,13 +102,9 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
 
     def build_model(self, model_cfg, from_checkpoint=False):
         model = super().build_model(model_cfg, from_checkpoint)
-        encoder = getattr(getattr(model, "w2v_encoder", None), "w2v_model", None)
-        if hasattr(encoder, "mask_emb") and not self.cfg.allow_unseen:
-            require_drawable_masks(model_cfg, len(encoder.mask_emb))
-        if hasattr(encoder, "_get_feat_extract_output_lengths"):
-            self._frames_of = lambda n_samples: encoder._get_feat_extract_output_lengths(
-                torch.from_numpy(n_samples)
-            ).numpy()
+        self.family = family_of(model)
+        if self.family is not None and not self.cfg.allow_unseen:
+            self.family.require_options(model_cfg)
         return model
 
     # --- data ---
@@ -165,9 +160,9 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         if is_training:
             for option, instead in ignored_options(self.cfg.get):
                 logger.warning("%s has no effect here: %s", option, instead)
-            if self._frames_of is not None:  # a model was built, and it is a wav2vec2
+            if self.family is not None:  # a model was built, and it is one we know
                 self.infeasible = left_out.find_infeasible(
-                    manifest, rows, self._frames_of,
+                    manifest, rows, self.family.frames_of,
                     language_token=self.cfg.language_token, skip=self.cfg.skip_infeasible,
                 )
             for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):

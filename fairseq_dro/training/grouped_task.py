@@ -23,10 +23,11 @@ from fairseq_dro.dro.engine import GroupDroEngine
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.dro.sums import on_host
 from fairseq_dro.errors import UserError
-from fairseq_dro.models.frozen_parameters import frozen_parameters, held_still
+from fairseq_dro.models.family import family_of
 from fairseq_dro.report import provenance
 from fairseq_dro.training import left_out, workers
 from fairseq_dro.training.epoch_iterator import GroupedEpochBatchIterator
+from fairseq_dro.training.held_still import held_still
 from fairseq_dro.training.training_plan import TrainingPlan
 from fairseq_dro.training.update_log import UpdateLog
 
@@ -214,7 +215,8 @@ class GroupedTask:
 
     def optimizer_step(self, optimizer, model, update_num):
         """The step, in which frozen weights stay what they are."""
-        with held_still(optimizer, frozen_parameters(model)):
+        family = family_of(model)
+        with held_still(optimizer, family.frozen_parameters() if family is not None else []):
             super().optimizer_step(optimizer, model, update_num)
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:

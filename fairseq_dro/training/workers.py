@@ -22,7 +22,7 @@ def require_ddp_backend(backend: str, *, find_unused_parameters: bool) -> None:
     """Refuse the back ends under which a sum over workers is not what an update sees.
 
     ``slowmo`` averages weights of updates that differ between workers; ``fully_sharded`` hides
-    the parameters that ``models.frozen_parameters`` has to know; both need fairscale.
+    the parameters that ``training.held_still`` has to know; both need fairscale.
     ``pytorch_ddp`` waits for the gradient of every parameter, and frozen parts, dropped layers and
     batches without a mask leave some without.
 

@@ -19,19 +19,6 @@ from typing import Any
 import torch
 
 
-def frozen_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """Parameters that get no gradient at this update; none for other models than wav2vec2's."""
-    encoder = getattr(model, "w2v_encoder", None)
-    wav2vec2 = getattr(encoder, "w2v_model", None)
-    if wav2vec2 is None:
-        return []
-    if encoder.num_updates < encoder.freeze_finetune_updates:
-        return list(wav2vec2.parameters())
-    if wav2vec2.feature_grad_mult == 0:
-        return list(wav2vec2.feature_extractor.parameters())
-    return []
-
-
 @contextmanager
 def held_still(optimizer: Any, frozen: list[torch.nn.Parameter]) -> Iterator[None]:
     """An optimizer step inside leaves ``frozen`` and, where it can, their state alone.
