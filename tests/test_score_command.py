@@ -363,7 +363,7 @@ def test_different_utterance_sets_are_named(tmp_path: Path, mistake) -> None:
 def test_ids_are_not_counted_as_words_by_mistake(tmp_path: Path, mistake) -> None:
     pair = [_write(tmp_path / name, "u1 a b", "u2 b") for name in ("ref", "hyp")]
     sentence = mistake("--ref", pair[0], "--hyp", pair[1])
-    assert "begins with the same, such as 'u1'" in sentence and "--format kaldi" in sentence
+    assert "begin with the same, such as 'u1'" in sentence and "--format kaldi" in sentence
 
 
 @pytest.mark.parametrize(

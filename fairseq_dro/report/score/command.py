@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.report.score.notation import NAMES
 from fairseq_dro.text_lines import lines_of
 
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
     from fairseq_dro.group_by import GroupBy
     from fairseq_dro.report.score.counting import Source
+
+logger = logging.getLogger(__name__)
 
 SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
 
@@ -39,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     texts.add_argument(
         "--format", choices=("auto", "plain", "trn", "kaldi"), default="auto",
         help="plain: `text`, same order; trn: `text (id)`; kaldi: `id text` (default: trn where "
-        "all lines end in an id, else plain)",
+        "all lines end in an id, else plain, and refused where that is not clear)",
+    )  # fmt: skip
+    texts.add_argument(
+        "--post-process", choices=("auto", "none", *NAMES), default="auto",
+        help="join a model's units to words, as fairseq's post_process of that name does (default: "
+        "where all lines are in units); none: texts are words",
     )  # fmt: skip
     parser.add_argument(
         "--group-by", metavar="COLUMN+COLUMN",
@@ -77,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the scores; write them with --out.
 
     Raises:
-        UserError: see ``record_file``, ``text_files`` and ``counting.count``; or options that do
-            not go together.
+        UserError: see ``record_file``, ``reading``, ``text_files`` and ``counting.count``; or
+            options that do not go together.
     """
     from fairseq_dro.report.score.counting import count
     from fairseq_dro.report.scores_table import scores_table
@@ -111,7 +120,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
     """Where utterances come from, and a headline."""
     from fairseq_dro.report.record_file import find_records
     from fairseq_dro.report.score.counting import RecordFiles, TextFiles
-    from fairseq_dro.report.score.text_files import guess_format
+    from fairseq_dro.report.score.reading import describe_reading, find_reading
 
     sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
     if bool(args.records) == bool(args.ref or args.hyp):
@@ -129,9 +138,11 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
     if args.ref is None or args.hyp is None:
         missing = "--ref" if args.ref is None else "--hyp"
         raise UserError(f"score: {missing} is missing: references and hypotheses go together.")
-    format = guess_format(args.ref, args.hyp) if args.format == "auto" else args.format
+    reading = find_reading(args.ref, args.hyp, args.format, args.post_process)
+    if "auto" in (args.format, args.post_process):
+        logger.info("%s", describe_reading(reading, args.ref, args.hyp))
     kept = {name: path for name, path in sides.items() if path is not None}
-    return TextFiles(args.ref, args.hyp, format, kept), f"Scores of {args.hyp}"
+    return TextFiles(args.ref, args.hyp, reading, kept), f"Scores of {args.hyp}"
 
 
 def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:

@@ -23,7 +23,7 @@ import numpy as np
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
-from fairseq_dro.report.score.text_files import read_column, read_pairs
+from fairseq_dro.report.score.text_files import Reading, read_column, read_pairs
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.rates import Scores
@@ -88,7 +88,7 @@ class TextFiles:
 
     reference: Path
     hypothesis: Path
-    format: str
+    reading: Reading
     columns: Mapping[str, Path]  # language, speaker, corpus
 
     def chunks(self) -> Iterator[list[_Texts]]:
@@ -110,15 +110,15 @@ class TextFiles:
             )  # fmt: skip
 
     def places(self) -> Iterator[tuple[str, str]]:
-        for pair in read_pairs(self.reference, self.hypothesis, self.format):
+        for pair in read_pairs(self.reference, self.hypothesis, self.reading):
             yield pair.id, pair.where
 
     def _texts(self) -> Iterator[_Texts]:
         columns = [
-            _Column(name, self.columns[name], self.format) if name in self.columns else None
+            _Column(name, self.columns[name], self.reading.format) if name in self.columns else None
             for name in ("language", "speaker", "corpus")
         ]
-        for pair in read_pairs(self.reference, self.hypothesis, self.format):
+        for pair in read_pairs(self.reference, self.hypothesis, self.reading):
             values = [column.value(pair.id, pair.where) if column else None for column in columns]
             yield _Texts(pair.id, pair.reference, pair.hypothesis, *values)
         for column in columns:

@@ -4,11 +4,13 @@
 format   a line                                      written by
 =======  ==========================================  ==============================================
 plain    ``text``, both files in the same order      anybody
-trn      ``text (id)``                               sclite, ESPnet's score folders, fairseq
+trn      ``text (id)``, ``;; comment``               sclite, ESPnet's score folders, fairseq
 kaldi    ``id text``                                 Kaldi, ESPnet, icefall
 =======  ==========================================  ==============================================
 
 Files are read side by side, so that memory stays flat as long as their order is about the same.
+Which format two files have, and whether they hold words or a model's units, ``reading.py`` finds
+out.
 """
 
 from __future__ import annotations
@@ -16,14 +18,28 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.report.score.notation import joined
 
-FORMATS = ("auto", "plain", "trn", "kaldi")
-_TRN = re.compile(r"^(.*?)\s*\(([^()\s]+)\)$")
-_LOOKED_AT = 50  # lines, to guess the format
+FORMATS = ("plain", "trn", "kaldi")
+COMMENT = ";;"  # at the start of a line of a trn file
+_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # sclite's {a / b / @}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How two text files are to be read.
+
+    Attributes:
+        notations: of the references and of the hypotheses, None for running text.
+    """
+
+    format: str
+    notations: tuple[str | None, str | None] = (None, None)
 
 
 class Pair(NamedTuple):
@@ -35,58 +51,82 @@ class Pair(NamedTuple):
     where: str  # file:line of the reference
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
+    """One utterance of one file; ``id`` is None in plain files."""
+
     number: int
     id: str | None
     text: str
 
 
-def read_pairs(reference: Path, hypothesis: Path, format: str = "auto") -> Iterator[Pair]:
-    """The utterances of both files, in about the order of the references.
+def read_pairs(reference: Path, hypothesis: Path, reading: Reading) -> Iterator[Pair]:
+    """The utterances of both files as running text, in about the order of the references.
 
     Without ids, an utterance's id is ``line-000001`` and so on.
 
     Raises:
-        UserError: a file cannot be read, a line has another form, an id occurs twice close by, the
-            two files do not hold the same utterances, or the format cannot be told.
+        UserError: a file cannot be read, a line has another form or holds alternatives, an id
+            occurs twice close by, or the two files do not hold the same utterances.
     """
-    if format == "auto":
-        format = guess_format(reference, hypothesis)
-    if format == "plain":
-        yield from _in_order(reference, hypothesis)
-    else:
-        yield from _by_id(reference, hypothesis, format)
+    pairs = _in_order if reading.format == "plain" else _by_id
+    for left, right in pairs(reference, hypothesis, reading.format):
+        texts = []
+        for path, line, notation in zip(
+            (reference, hypothesis), (left, right), reading.notations
+        ):
+            if "{" in line.text and _ALTERNATIVES.search(line.text):
+                found = _ALTERNATIVES.search(line.text)
+                raise UserError(
+                    f"{path}:{line.number} holds alternatives as sclite knows them, {found[0]!r}: "
+                    "they are not scored here; write the one that was said, or score with sclite."
+                )
+            texts.append(joined(line.text, notation))
+        id = left.id if left.id is not None else f"line-{left.number:06d}"
+        yield Pair(id, *texts, f"{reference}:{left.number}")
 
 
-def guess_format(reference: Path, hypothesis: Path) -> str:
-    """``trn`` where each line ends in ``(id)``, else ``plain``.
+def lines_of_format(path: Path, format: str) -> Iterator[Line]:
+    """The utterances of one file; comments and, where there are ids, blank lines are none."""
+    for number, text in read_lines(path):
+        if format == "plain":
+            yield Line(number, None, text)
+        elif not text or (format == "trn" and text.startswith(COMMENT)):
+            continue
+        elif format == "kaldi":
+            id, _, rest = text.replace("\t", " ").partition(" ")
+            yield Line(number, id, rest.strip())
+        else:
+            parts = split_trn(text)
+            if parts is None:
+                raise UserError(
+                    f"{path}:{number}: expected `text (id)`, found {text[-40:]!r}; type --format "
+                    "kaldi for `id text`, or --format plain for text alone."
+                )
+            yield Line(number, parts[1], parts[0])
 
-    Raises:
-        UserError: the first words look like ids, so that counting them would flatter the score.
+
+def split_trn(text: str) -> tuple[str, str] | None:
+    """Text and id of ``text (id)``; None where the line does not end in an id.
+
+    The id is what the last brackets hold, with brackets and spaces inside it if it has any.
     """
-    heads = [
-        [text for _, text in itertools.islice(_lines(path), _LOOKED_AT)]
-        for path in (reference, hypothesis)
-    ]
-    if all(head and all(_TRN.match(text) for text in head) for head in heads):
-        return "trn"
-    first_words = [[text.split(maxsplit=1)[:1] for text in head] for head in heads]
-    words = [word[0] for word in first_words[0] if word]
-    if (
-        len(words) > 1
-        and sorted(first_words[0]) == sorted(first_words[1])
-        and len(set(words)) == len(first_words[0])
-        and all(re.search(r"[0-9]", word) for word in words)
-    ):
-        raise UserError(
-            f"{reference}:1: each line of both files begins with the same, such as {words[0]!r}: "
-            "type --format kaldi if these are utterance ids, or --format plain if they are words."
-        )
-    return "plain"
+    if not text.endswith(")"):
+        return None
+    depth = 0
+    for at in range(len(text) - 1, -1, -1):
+        depth += (text[at] == ")") - (text[at] == "(")
+        if not depth:
+            break
+    if depth:  # a closing bracket too many
+        at = text.rfind("(")
+    id = " ".join(text[at + 1 : -1].split())
+    return (text[:at].rstrip(), id) if at >= 0 and id else None
 
 
 def read_column(path: Path, format: str) -> Iterator[tuple[str | None, str]]:
     """Id (None in plain files) and value of each line of a file with one word an utterance.
+
+    Blank lines at its end are left out.
 
     Args:
         format: of the text files that it goes with. Beside ``id value`` (Kaldi's utt2spk), a file
@@ -95,80 +135,25 @@ def read_column(path: Path, format: str) -> Iterator[tuple[str | None, str]]:
     Raises:
         UserError: the file cannot be read, or a line holds more or less.
     """
-    for number, text in _lines(path):
+    expected = "one name" if format == "plain" else "`id name`, or one name"
+    blank: int | None = None
+    for number, text in read_lines(path):
         words = text.split()
-        if len(words) == 2 and format != "plain":
-            yield words[0], words[1]
-        elif len(words) == 1:
-            yield None, words[0]
-        else:
-            expected = "one name" if format == "plain" else "`id name`, or one name"
-            raise UserError(f"{path}:{number}: expected {expected}, found {text[:40]!r}.")
-
-
-def _in_order(reference: Path, hypothesis: Path) -> Iterator[Pair]:
-    for left, right in itertools.zip_longest(_lines(reference), _lines(hypothesis)):
-        if left is None or right is None:
-            shorter, longer = (reference, hypothesis) if left is None else (hypothesis, reference)
-            number = (left or right)[0]
-            raise UserError(
-                f"{shorter} has {number - 1} lines and {longer} has more: in the plain format line "
-                "n of one belongs to line n of the other; with ids in the files, type --format trn "
-                "or --format kaldi."
-            )
-        number, text = left
-        yield Pair(f"line-{number:06d}", text, right[1], f"{reference}:{number}")
-
-
-def _by_id(reference: Path, hypothesis: Path, format: str) -> Iterator[Pair]:
-    waiting: tuple[dict[str, _Line], dict[str, _Line]] = ({}, {})
-    paths = (reference, hypothesis)
-    for both in itertools.zip_longest(*(_with_ids(path, format) for path in paths)):
-        for side, line in enumerate(both):
-            if line is None:
-                continue
-            if line.id in waiting[side]:
-                raise UserError(
-                    f"{paths[side]}:{line.number}: the utterance {line.id} was at line "
-                    f"{waiting[side][line.id].number} already; remove one of them."
-                )
-            other = waiting[1 - side].pop(line.id, None)
-            if other is None:
-                waiting[side][line.id] = line
-                continue
-            left, right = (line, other) if side == 0 else (other, line)
-            yield Pair(line.id, left.text, right.text, f"{reference}:{left.number}")
-    for side, lacks in ((0, "hypothesis"), (1, "reference")):
-        if waiting[side]:
-            first = min(waiting[side].values(), key=lambda line: line.number)
-            more = len(waiting[side]) - 1
-            and_more = f" (nor have {more} others)" if more else ""
-            raise UserError(
-                f"{paths[side]}:{first.number}: the utterance {first.id} has no {lacks} in "
-                f"{paths[1 - side]}{and_more}: both files must hold the same utterances; an empty "
-                "text is a line with the id alone."
-            )
-
-
-def _with_ids(path: Path, format: str) -> Iterator[_Line]:
-    for number, text in _lines(path):
-        if not text:
+        if not words:
+            blank = number if blank is None else blank
             continue
-        if format == "kaldi":
-            id, _, rest = text.replace("\t", " ").partition(" ")
-            yield _Line(number, id, rest.strip())
-            continue
-        match = _TRN.match(text)
-        if match is None:
-            raise UserError(
-                f"{path}:{number}: expected `text (id)`, found {text[-40:]!r}; type --format kaldi "
-                "for `id text`, or --format plain for text alone."
-            )
-        yield _Line(number, match[2], match[1])
+        if blank is not None or len(words) > (1 if format == "plain" else 2):
+            where, found = (number, text) if blank is None else (blank, "")
+            raise UserError(f"{path}:{where}: expected {expected}, found {found[:40]!r}.")
+        yield (words[0], words[1]) if len(words) == 2 else (None, words[0])
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text without white space at its ends, of every line."""
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number (from 1) and text without white space at its ends, of every line.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not UTF-8.
+    """
     try:
         with open(path, "rb") as stream:
             for number, line in enumerate(stream, start=1):
@@ -183,3 +168,54 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): name a file of texts."
         ) from None
+
+
+def _in_order(reference: Path, hypothesis: Path, format: str) -> Iterator[tuple[Line, Line]]:
+    """Line by line; lines at the end that are blank in both files are no utterances."""
+    sides = [lines_of_format(path, format) for path in (reference, hypothesis)]
+    blank: list[tuple[Line, Line]] = []
+    for left, right in itertools.zip_longest(*sides):
+        if not (left and left.text) and not (right and right.text):
+            if left and right:
+                blank.append((left, right))
+            continue
+        if left is None or right is None:
+            shorter, longer = (reference, hypothesis) if left is None else (hypothesis, reference)
+            number = (left or right).number
+            raise UserError(
+                f"{shorter} has {number - 1} lines and {longer} has more: in the plain format line "
+                "n of one belongs to line n of the other; with ids in the files, type --format trn "
+                "or --format kaldi."
+            )
+        yield from blank
+        blank.clear()
+        yield left, right
+
+
+def _by_id(reference: Path, hypothesis: Path, format: str) -> Iterator[tuple[Line, Line]]:
+    waiting: tuple[dict[str, Line], dict[str, Line]] = ({}, {})
+    paths = (reference, hypothesis)
+    for both in itertools.zip_longest(*(lines_of_format(path, format) for path in paths)):
+        for side, line in enumerate(both):
+            if line is None:
+                continue
+            if line.id in waiting[side]:
+                raise UserError(
+                    f"{paths[side]}:{line.number}: the utterance {line.id} was at line "
+                    f"{waiting[side][line.id].number} already; remove one of them."
+                )
+            other = waiting[1 - side].pop(line.id, None)
+            if other is None:
+                waiting[side][line.id] = line
+                continue
+            yield (line, other) if side == 0 else (other, line)
+    for side, lacks in ((0, "hypothesis"), (1, "reference")):
+        if waiting[side]:
+            first = min(waiting[side].values(), key=lambda line: line.number)
+            more = len(waiting[side]) - 1
+            and_more = f" (nor have {more} others)" if more else ""
+            raise UserError(
+                f"{paths[side]}:{first.number}: the utterance {first.id} has no {lacks} in "
+                f"{paths[1 - side]}{and_more}: both files must hold the same utterances; an empty "
+                "text is a line with the id alone."
+            )
