@@ -66,14 +66,15 @@ _PLAIN = regex.compile(  # stretches of letters alone, which most are
     rf"[[\p{{L}}\p{{M}}]--[\p{{Default_Ignorable_Code_Point}}{APOSTROPHES}\u0140\u013f]]+",
     regex.VERSION1,
 )
-_HAS_MARK, _MARKS = re.compile(_MARK), re.compile(f"{_MARK}{{2,}}")
+_MARKS = re.compile(f"{_MARK}{{2,}}")
+_MARK_AT_EDGE = re.compile(rf"(?<!\w){_MARK}|{_MARK}(?!\w)")
 _ENCODED = regex.compile("|".join(ENCODINGS))
 _SELECTORS = regex.compile(r"\p{Variation_Selector}+")
 _VANISHING = regex.compile(f"[{_VANISHES}]")
 _BETWEEN_LETTERS = regex.compile(rf"(?<={_LETTER})[{_VANISHES}]+(?={_LETTER})")
 _SPOKEN = regex.compile(r"[\p{L}\p{N}\p{Sc}\p{Sm}\p{So}&%\u2030@#\u00a7]")
 _NUMBER = regex.compile(r"[\p{N}--\u3007]", regex.VERSION1)
-_ONE_APOSTROPHE = str.maketrans(dict.fromkeys(APOSTROPHES, APOSTROPHES[0]))
+_ONE_APOSTROPHE = dict.fromkeys(APOSTROPHES, APOSTROPHES[0])
 _MOST_REMEMBERED = 200_000  # stretches of one language; a text of few spaces has no repeated ones
 
 
@@ -103,14 +104,15 @@ class Speller:
         self._orthography = orthography_of(language)
         self._quotes = self._orthography.apostrophe == "edge"
         self._word = _word_pattern(self._orthography, keeps_numbers)
-        self._signs = {
+        signs = {
             looks: sign for sign in self._orthography.inner_signs for looks in INNER_SIGNS[sign]
         }
+        self._one_sign = str.maketrans({**_ONE_APOSTROPHE, **signs, _ENDS_WORD: " "})
         self._known: dict[str, tuple[str, Change | None]] = {}
 
     def words(self, text: str) -> tuple[str, list[Change]]:
         """Words with single spaces, in NFC, and what was changed to get them."""
-        may_quote = self._quotes and _HAS_MARK.search(text) is not None
+        may_quote = self._quotes and _MARK_AT_EDGE.search(text) is not None
         if may_quote:
             text = _with_marks_at_words(text)
         known, spelled, changes = self._known, [], []
@@ -134,17 +136,9 @@ class Speller:
         text = unicodedata.normalize("NFC", stretch)
         if _PLAIN.fullmatch(text):
             return self._cased(text), None
-        text = _SELECTORS.sub("", text)
         text = _ENCODED.sub(lambda match: ENCODINGS[match[0]], text)
-        text = _MARKS.sub(" ", text.replace(_ENDS_WORD, " ")).translate(_ONE_APOSTROPHE)
-        text = "".join(self._signs.get(one, one) for one in text)
-        kept = {match.start() for match in _SPELLING_JOINERS.finditer(text)}
-        is_joined = any(
-            kept.isdisjoint(range(*match.span())) for match in _BETWEEN_LETTERS.finditer(text)
-        )
-        text = "".join(
-            one for place, one in enumerate(text) if place in kept or not _VANISHING.match(one)
-        )
+        text = _MARKS.sub(" ", text).translate(self._one_sign)
+        text, is_joined = _visible(text) if _VANISHING.search(text) else (text, False)
         found = self._word.findall(text)
         words = self._cased(" ".join(found))
         kind = None
@@ -159,6 +153,17 @@ class Speller:
     def _cased(self, words: str) -> str:
         words = lower_case(words, self._language) if self._lowers else words
         return unicodedata.normalize("NFC", words)
+
+
+def _visible(text: str) -> tuple[str, bool]:
+    """Without what vanishes, and whether letters came together by it."""
+    text = _SELECTORS.sub("", text)
+    kept = {match.start() for match in _SPELLING_JOINERS.finditer(text)}
+    is_joined = any(
+        kept.isdisjoint(range(*match.span())) for match in _BETWEEN_LETTERS.finditer(text)
+    )
+    left = [one for place, one in enumerate(text) if place in kept or not _VANISHING.match(one)]
+    return "".join(left), is_joined
 
 
 @lru_cache(maxsize=1024)
