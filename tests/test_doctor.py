@@ -18,6 +18,7 @@ from fairseq_dro.cli import main
 from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.doctor import copies
+from fairseq_dro.doctor.letter_encodings import PAIRS, TATWEEL
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import (
@@ -101,32 +102,28 @@ def test_scripts_that_are_mixed_in_ordinary_text_are_not_look_alikes(data, capsy
     assert "look_alikes" not in doctor(capsys, data)[1]
 
 
-@pytest.mark.parametrize(
-    ("line", "word", "is_found"),
-    [
-        (3, "\u0430", True),  # the Cyrillic letter in German
-        (3, "\u0441\u043e\u0451", True),
-        (3, "\u0436\u0430", False),  # no German letter looks like the first
-        (30, "o", True),  # the Latin letter in Russian
-        (30, "xix", False),
-        (30, "HTC", False),
-        (30, "google", False),
-        (60, "o", True),
-    ],
-)
-def test_a_word_all_in_look_alikes_of_another_alphabet(data, capsys, line, word, is_found):
-    edit(data / "train.ltr", line, lambda text: f"{' '.join(word)} | {text}")
+@pytest.mark.parametrize("pair", [*PAIRS, TATWEEL, "ﻳ", "ａ", "ﬁ"])
+@pytest.mark.parametrize("glue", [" ", "\u0651"])  # units of one and of several code points
+def test_a_letter_in_two_encodings_is_found_with_the_rarer_one(data, capsys, pair, glue):
+    rare, usual = (pair[-1], pair[0]) if len(pair) == 2 else (pair, "a")
+    edit(data / "train.ltr", 3, lambda text: f"{text} {usual}{glue}{usual} {usual} {rare}{glue} |")
     _, found = doctor(capsys, data)
-    assert ("disguised_word" in found) == is_found and "look_alikes" not in found
-    if is_found:
-        assert found["disguised_word"]["places"][0].startswith(f"train.ltr:{line} ")
-        assert found["disguised_word"]["severity"] == "warning"
+    assert found["two_encodings"]["severity"] == "warning"
+    assert found["two_encodings"]["count"] == 1
+    assert found["two_encodings"]["places"] == ["train.ltr:3 (wav/deu_train_2)"]
+    told = f"deu {rare} (U+{ord(rare):04X}) 1 times beside {usual}"
+    assert (told if len(pair) == 2 else "1 times") in found["two_encodings"]["what"]
 
 
-def test_a_language_written_in_two_alphabets_has_no_disguised_words(data, capsys):
-    for line in range(26, 49):
-        edit(data / "train.ltr", line, lambda text: f"o | {text}")
-    assert "disguised_word" not in doctor(capsys, data)[1]
+@pytest.mark.parametrize("language, is_found", [("fas", True), ("pus", False)])
+def test_a_language_whose_alphabet_has_both_letters_has_no_letter_twice(
+    data, capsys, language, is_found
+):
+    edit(data / "train.ltr", 3, lambda text: f"ي ی | {text}")
+    edit(data / "train.lang", 3, lambda _: language)
+    assert ("two_encodings" in doctor(capsys, data)[1]) == is_found
+    edit(data / "train.ltr", 3, lambda text: text.replace("ي", "ی"))
+    assert "two_encodings" not in doctor(capsys, data)[1]
 
 
 def test_text_that_is_not_composed_is_found_across_its_units(data, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import unicodedata
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from fairseq_dro.cli import main
-from fairseq_dro.doctor import audio_checks, copies
+from fairseq_dro.doctor import audio_checks, copies, prepared_text
 from fairseq_dro.doctor.configuration import compose_configuration
 from fairseq_dro.doctor.option_names import leaves
 from fairseq_dro.doctor.typed_options import NAMED_BY_EVERY_RECIPE, SECTIONS
@@ -118,6 +119,18 @@ def spoilt(how: str) -> Callable[[Path], None]:
     return lambda folder: spoil_audio(audio_of(folder, 20), how)
 
 
+def said(folder: Path, kind: str) -> None:
+    """A ``dataset.json`` that says so of the German utterances."""
+    found = {one: {} for one in ("cut", "joined", "emptied", "tags", "numbers")}
+    found[kind] = {"deu": {"count": 1, "example": "c.tsv:2: 'a-b' is 'a b'"}}
+    text = {
+        "profile": "lower", "tags": "drop", "digits": "drop", "words": {"deu": 99}, "found": found
+    }
+    languages = {"deu": {"train": {"utterances": 30}}}
+    record = json.dumps({"text": text, "languages": languages})
+    (folder / "dataset.json").write_text(record, encoding="utf-8")
+
+
 def third_of_russian(folder: Path) -> None:
     remove(folder, "train", lambda i, language: language == "rus" and i % 3 > 0)
 
@@ -135,9 +148,15 @@ PLANTED = {
     "look_alikes": Planted(
         "error", "train.ltr:30 (wav/rus_train_5): in 'a", "replace the stray letters",
         change("train.ltr", 30, lambda t: "a " + t)),
-    "disguised_word": Planted(
-        "warning", "train.ltr:3 (wav/deu_train_2): '\u0430' is", "replace their letters",
-        change("train.ltr", 3, lambda t: "\u0430 | " + t)),
+    "two_encodings": Planted(
+        "warning", "train.ltr:3 (wav/deu_train_2)", "write the rarer letter as the other one",
+        change("train.ltr", 3, lambda t: "\u015f \u0219 | " + t)),
+    "words_cut": Planted(
+        "note", "c.tsv:2: 'a-b' is 'a b'", "text put right", lambda f: said(f, "cut")),
+    "words_joined": Planted("note", "c.tsv:2", "text put right", lambda f: said(f, "joined")),
+    "words_emptied": Planted("note", "c.tsv:2", "text put right", lambda f: said(f, "emptied")),
+    "tags_dropped": Planted("note", "deu 1", "--tags keep", lambda f: said(f, "tags")),
+    "numbers_dropped": Planted("warning", "deu 1 of 30", "--digits", lambda f: said(f, "numbers")),
     "empty_reference": Planted(
         "error", "valid.ltr:2 (wav/deu_valid_1)", "write their text, or remove",
         change("valid.ltr", 2, lambda t: "")),
@@ -419,5 +438,8 @@ def kinds_of(path: Path) -> set[str]:
 def test_every_kind_of_finding_has_a_planted_defect():
     modules = (REPOSITORY / "fairseq_dro" / "doctor").glob("*.py")
     kinds = set().union(*map(kinds_of, modules))
-    of_variables = {*audio_checks.WHATS, "language_not_validated", "language_not_tested"}
+    of_variables = {
+        *audio_checks.WHATS, "language_not_validated", "language_not_tested",
+        *(f"words_{kind}" for kind in prepared_text.WORDS),
+    }  # fmt: skip
     assert kinds | of_variables == set(PLANTED)

@@ -17,6 +17,7 @@ from fairseq_dro.doctor import (
     copies,
     dictionary_checks,
     length_checks,
+    prepared_text,
     spelling_checks,
     split_checks,
     text_checks,
@@ -85,6 +86,7 @@ def examine(
         result.findings += dictionary_checks.tokens_lacking(
             manifests.values(), symbols, run.label_type
         )
+    result.findings += prepared_text.what_prepare_did(folder)
     result.findings += split_checks.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
     result.other_splits = [one.manifest.split for one in others]
@@ -177,7 +179,7 @@ def _check_split(
         )
     findings += spelling_checks.normal_forms(one)
     findings += spelling_checks.look_alikes(one)
-    findings += spelling_checks.disguised_words(one)
+    findings += spelling_checks.two_encodings(one)
     findings += text_checks.references(one, stops_training=stops_training)
     findings += text_checks.language_tokens(one, adds_token=run.language_token)
     frames = wav2vec2.frames_of(manifest.n_samples, run.layers)

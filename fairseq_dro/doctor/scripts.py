@@ -14,19 +14,6 @@ import numpy as np
 import regex
 
 ALPHABETS = ("Latin", "Cyrillic", "Greek", "Armenian", "Cherokee", "Coptic", "Georgian")
-BIT_OF_SCRIPT = {
-    name: 1 << i for i, name in enumerate(("Latn", "Cyrl", "Grek", "Armn", "Cher", "Copt", "Geor"))
-}
-"""The bit of each of ``ALPHABETS`` by the script's ISO 15924 name."""
-SAME_SHAPES = (
-    "aаα cс eе iіι jј oоο pрρ sѕ "
-    "uυ vν xхχ yу hһ "
-    "AАΑ BВΒ CС EЕΕ HНΗ IІΙ JЈ "
-    "KКΚ MМΜ NΝ OОΟ PРΡ SЅ TТΤ "
-    "XХΧ YУΥ ZΖ"
-).split()
-"""Letters of Latin, Cyrillic and Greek that cannot be told apart on a screen."""
-_ROMAN_NUMERAL = regex.compile("(?i)[ivxlcdm]{2,}|[ivx]")
 _ONE_OF = regex.compile("|".join(rf"(\p{{Script={name}}})" for name in ALPHABETS))
 
 
@@ -36,9 +23,6 @@ def alphabet_bits(text: str) -> int:
     for match in _ONE_OF.finditer(text):
         bits |= 1 << (match.lastindex - 1)
     return bits
-
-
-_ALPHABETS_OF_SHAPE = {letter: alphabet_bits(shape) for shape in SAME_SHAPES for letter in shape}
 
 
 class AlphabetBits:
@@ -57,23 +41,6 @@ class AlphabetBits:
                 self._bits[code] = 0 if is_surrogate else alphabet_bits(chr(code))
             bits = self._bits[codes]
         return bits
-
-
-def is_in_disguise(word: str, script: int) -> bool:
-    """Whether each letter of a word of another alphabet has its look-alike in ``script``.
-
-    Roman numerals and abbreviations in capitals are written so on purpose.
-
-    Args:
-        script: the bit of the language's alphabet.
-    """
-    letters = [one for one in unicodedata.normalize("NFD", word) if one.isalpha()]
-    if not all(_ALPHABETS_OF_SHAPE.get(letter, 0) & script for letter in letters):
-        return False  # most words leave here, at their first letters
-    bits = alphabet_bits(word)
-    if not bits or bits & script or bits & (bits - 1) or _ROMAN_NUMERAL.fullmatch(word):
-        return False
-    return len(letters) == 1 or not word.isupper()
 
 
 def has_several(bits: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import unicodedata
 
 import numpy as np
 
+from fairseq_dro.doctor import letter_encodings
 from fairseq_dro.doctor.finding import (
     EXAMPLES,
     SPOILS_FROM,
@@ -17,11 +18,8 @@ from fairseq_dro.doctor.finding import (
     places,
     totals_by_language,
 )
-from fairseq_dro.doctor.scripts import alphabet_bits, is_in_disguise, strangers
-from fairseq_dro.doctor.split_survey import WORD_END, SplitSurvey, script_bits
-
-MOST_FOREIGN = 0.2
-"""Share of a language's words in another alphabet up to which it is written in its own."""
+from fairseq_dro.doctor.scripts import alphabet_bits, strangers
+from fairseq_dro.doctor.split_survey import WORD_END, SplitSurvey
 
 
 def normal_forms(survey: SplitSurvey) -> list[Finding]:
@@ -65,34 +63,9 @@ def look_alikes(survey: SplitSurvey) -> list[Finding]:
     ]
 
 
-def disguised_words(survey: SplitSurvey) -> list[Finding]:
-    """Whole words in look-alikes of another alphabet, in languages that are written in one."""
-    manifest, languages = survey.manifest, survey.manifest.languages
-    if not survey.has_foreign_word.any():
-        return []
-    scripts = script_bits(manifest)
-    is_of_one = survey.n_foreign_words <= MOST_FOREIGN * survey.n_words
-    rows, details = [], []
-    for row in np.flatnonzero(survey.has_foreign_word & is_of_one[languages.codes]).tolist():
-        script = int(scripts[languages.codes[row]])
-        words = [word for word in survey.text(row).split() if is_in_disguise(word, script)]
-        if words:
-            rows.append(row)
-            details.append(f"{words[0]!r} is {strangers(words[0])}")
-    if not rows:
-        return []
-    return [
-        Finding(
-            "disguised_word",
-            Severity.WARNING,
-            "words all in look-alikes of another alphabet than the language's: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}"
-            f"{in_languages(manifest, rows)}",
-            "replace their letters by those of the language's alphabet, in all splits",
-            len(rows),
-            places(manifest, rows, manifest.label_type, details),
-        )
-    ]
+def two_encodings(survey: SplitSurvey) -> list[Finding]:
+    """One letter written by two code points in one language."""
+    return letter_encodings.two_encodings(survey.manifest, survey.letter_kinds)
 
 
 def _by_share(survey: SplitSurvey, rows: np.ndarray) -> Severity:

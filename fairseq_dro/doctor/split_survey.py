@@ -1,6 +1,6 @@
 """One pass over the text of a split: what the checks ask, as arrays of one value an utterance.
 
-Shapes: N utterances, U units.
+Shapes: N utterances, U units, G languages, K kinds of letters.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
-from fairseq_dro.doctor.scripts import BIT_OF_SCRIPT, AlphabetBits, alphabet_bits, has_several
-from fairseq_dro.languages import known_languages, own_table_of
+from fairseq_dro.doctor.letter_encodings import N_KINDS, kind_of, kinds_of_code_points
+from fairseq_dro.doctor.scripts import AlphabetBits, alphabet_bits, has_several
 from fairseq_dro.text.tags import LANGUAGE_TOKEN, is_tag
 
 WORD_END = "|"
@@ -33,8 +33,7 @@ class SplitSurvey:
         text_hash: [N] int64, equal for equal text of one language (in this process).
         is_composed: [N] bool, the text is in Unicode's form NFC.
         is_mixed: [N] bool, a word has letters of two alphabets.
-        has_foreign_word: [N] bool, a word is of one alphabet, and not of the language's.
-        n_words, n_foreign_words: words of each name of ``manifest.languages``, and such words.
+        letter_kinds: [G, K] how often each language has letters of ``letter_encodings``.
         unknown: [N] bool, a unit is outside the dictionary.
         unit_counts: how often each unit occurs.
     """
@@ -48,9 +47,7 @@ class SplitSurvey:
     text_hash: np.ndarray
     is_composed: np.ndarray
     is_mixed: np.ndarray
-    has_foreign_word: np.ndarray
-    n_words: np.ndarray
-    n_foreign_words: np.ndarray
+    letter_kinds: np.ndarray
     unknown: np.ndarray
     unit_counts: dict[str, int]
 
@@ -77,14 +74,13 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
     n = len(manifest)
     numbers, alphabets = UnitNumbers(), AlphabetBits()
     mask = None if symbols is None else numbers.mask(symbols)
-    longer, scripts = _LongerUnits(numbers), script_bits(manifest)
+    longer = _LongerUnits(numbers)
     found = SplitSurvey(
         manifest, numbers,
         n_units=np.zeros(n, np.int64), needed=np.zeros(n, np.int64),
         n_characters=np.zeros(n, np.int64), first_unit=np.full(n, -1, np.int64),
         text_hash=_hashes(manifest), is_composed=np.ones(n, bool), is_mixed=np.zeros(n, bool),
-        has_foreign_word=np.zeros(n, bool), n_words=np.zeros(len(scripts), np.int64),
-        n_foreign_words=np.zeros(len(scripts), np.int64),
+        letter_kinds=np.zeros((len(manifest.languages.names) or 1, N_KINDS), np.int64),
         unknown=np.zeros(n, bool), unit_counts={},
     )
     counts = np.zeros(N_CODE_POINTS, dtype=np.int64)
@@ -102,16 +98,13 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
             unknown = np.flatnonzero(~numbers.is_in(mask, chunk.units))
             found.unknown[chunk.first + chunk.line_of(unknown)] = True
         starts, bits = _words(chunk, longer, alphabets)
-        is_several = has_several(bits)
-        found.is_mixed[chunk.first + chunk.line_of(starts[is_several])] = True
+        found.is_mixed[chunk.first + chunk.line_of(starts[has_several(bits)])] = True
+        kinds = longer.look_up(chunk.units, longer.kinds, _kinds_of_letters(chunk.units))
+        letters = np.flatnonzero(kinds)
+        groups = np.zeros(len(letters), np.int64)
         if len(manifest.languages):
-            lines = chunk.first + chunk.line_of(starts)
-            codes = manifest.languages.codes[lines]
-            is_foreign = (bits & scripts[codes] == 0) & (bits > 0) & (scripts[codes] > 0)
-            is_foreign &= ~is_several
-            found.has_foreign_word[lines[is_foreign]] = True
-            found.n_words[:] += np.bincount(codes[bits > 0], minlength=len(scripts))
-            found.n_foreign_words[:] += np.bincount(codes[is_foreign], minlength=len(scripts))
+            groups = manifest.languages.codes[chunk.first + chunk.line_of(letters)]
+        np.add.at(found.letter_kinds, (groups, kinds[letters]), 1)
         found.is_composed[rows] = _composed(manifest, chunk)
         tally = np.bincount(chunk.units)
         n_longer = max(len(tally) - len(counts), 0)
@@ -129,6 +122,7 @@ class _LongerUnits:
         self.numbers = numbers
         self.lengths = np.empty(0, np.int64)
         self.bits = np.empty(0, np.uint8)
+        self.kinds = np.empty(0, np.uint8)
         self.begins_word = np.empty(0, bool)
 
     def update(self) -> None:
@@ -145,6 +139,7 @@ class _LongerUnits:
             begins.append(is_token or name.startswith(PIECE_START))
         self.lengths = np.append(self.lengths, np.array(lengths, np.int64))
         self.bits = np.append(self.bits, np.array(bits, np.uint8))
+        self.kinds = np.append(self.kinds, np.array(list(map(kind_of, names)), np.uint8))
         self.begins_word = np.append(self.begins_word, np.array(begins, bool))
 
     @staticmethod
@@ -178,13 +173,8 @@ def _words(
     return starts, np.bitwise_or.reduceat(bits, starts)
 
 
-def script_bits(manifest: Manifest) -> np.ndarray:
-    """Of each language of a split, the bit of its alphabet; 0 where it is not one compared."""
-    known = known_languages(own_table_of(manifest.folder))
-    return np.array(
-        [BIT_OF_SCRIPT.get(known[name].script, 0) if name in known else 0
-         for name in manifest.languages.names], np.uint8,
-    )  # fmt: skip
+def _kinds_of_letters(units: np.ndarray) -> np.ndarray:
+    return kinds_of_code_points()[np.where(units < N_CODE_POINTS, units, 0)]
 
 
 def _composed(manifest: Manifest, chunk: UnitChunk) -> np.ndarray | bool:

@@ -23,7 +23,7 @@ def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
         *text_checks.language_tokens(looked_at, adds_token=language_token),
         *spelling_checks.normal_forms(looked_at),
         *spelling_checks.look_alikes(looked_at),
-        *spelling_checks.disguised_words(looked_at),
+        *spelling_checks.two_encodings(looked_at),
         *split_checks.languages_of_splits(manifest, [], []),
     ]
     return [
