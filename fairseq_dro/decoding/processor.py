@@ -119,7 +119,8 @@ class CollectingProcessor(InferenceProcessor):
             )
             skipped = getattr(dataset.dataset, "skipped_indices", set())
             rows = np.array([i for i in range(len(manifest)) if i not in skipped], dtype=np.int64)
-            dataset = GroupedAudioDataset(dataset, manifest, rows, np.full(len(rows), -1))
+            unknown = np.full(len(rows), -1)
+            dataset = GroupedAudioDataset(dataset, manifest, rows, unknown, unknown)
             self.task.datasets[split] = dataset
         self.dataset = dataset
         self.columns = further_columns(dataset.manifest)
