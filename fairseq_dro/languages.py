@@ -58,14 +58,11 @@ class _Tables(NamedTuple):
 def name_of(code: str, own_table: str | Path | None = None) -> str:
     """English name of a language; the code itself where no table knows it.
 
-    A group of language and corpus, ``deu/mls``, is named "German (mls)". Reports are also made of
-    runs whose own table is no longer at hand, so an unknown code is no error here;
-    `require_known` is the gate through which every data folder passes.
+    Reports are also made of runs whose own table is no longer at hand, so an unknown code is no
+    error here; `require_known` is the gate through which every data folder passes.
     """
-    code, _, corpus = code.partition("/")
     language = _tables(own_table).by_code.get(code)
-    name = language.name if language else code
-    return f"{name} ({corpus})" if corpus else name
+    return language.name if language else code
 
 
 def label_of(code: str) -> str:

@@ -69,6 +69,14 @@ def decomposed(folder: Path) -> None:
     append(folder / "dict.ltr.txt", "o 1\n\u0308 1\n")
 
 
+def accent_of_valid(folder: Path) -> None:
+    for split in ("train", "valid", "test"):
+        n = len((folder / f"{split}.lang").read_text().splitlines())
+        lines = [("north\n", "south\n")[i % 2] for i in range(n)]
+        (folder / f"{split}.accent").write_text("".join(lines))
+    edit(folder / "valid.accent", 2, lambda _: "west")
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
@@ -189,6 +197,9 @@ PLANTED = {
     "bad_dictionary": Planted(
         "error", "dict.ltr.txt:2: 'a'", "remove or mend the lines",
         change("dict.ltr.txt", 2, lambda t: "a")),
+    "group_not_trained": Planted(
+        "error", "valid.accent:2 (wav/deu_valid_1)", "or remove them from valid", accent_of_valid,
+        ("+task.group_by=accent",)),
     "no_column": of_recipe(
         "error", "train.corpus does not exist", "", "+task.group_by=language+corpus"),
     "target_too_long": Planted(

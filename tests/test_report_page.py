@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -355,21 +356,82 @@ def test_a_run_whose_recipe_is_named_is_compared_with_it(tmp_path, capsys):
     assert "mine.yaml is no recipe" in capsys.readouterr().err
 
 
-def test_a_language_in_two_corpora_is_two_groups(tmp_path):
-    groups = ["deu/fleurs", "deu/mls", "kat/fleurs"]
-    run = plant_decoding(tmp_path / "run", {"deu": 0.2, "kat": 0.4})
-    plant_training(run, groups, updates=100)
+def grouped(run: Path, group_by: str, columns_of: Callable[[str, int], dict[str, str]]) -> Path:
+    """The run with groups of other columns; those of a record by its language and its number."""
     history = run / "history.jsonl"
-    text = history.read_text(encoding="utf-8")
-    history.write_text(text.replace('"group_by": "language"', '"group_by": "language_and_corpus"'))
+    if history.exists():
+        text = history.read_text(encoding="utf-8")
+        history.write_text(text.replace('"group_by": "language"', f'"group_by": "{group_by}"'))
     path = run / "decode_test" / "utterances.jsonl"
     records = [json.loads(line) for line in open(path, encoding="utf-8")]
     for index, record in enumerate(records):
-        record["corpus"] = "mls" if record["language"] == "deu" and index % 2 else "fleurs"
+        record.update(columns_of(record["language"], index))
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    table = report(run)[1].split("## Every language")[1].split("## ")[0]
+    return run
+
+
+@pytest.mark.parametrize("group_by", ["language_and_corpus", "language+corpus"])
+def test_a_language_in_two_corpora_is_two_groups(tmp_path, group_by):
+    groups = ["deu/fleurs", "deu/mls", "kat/fleurs"]
+    run = plant_decoding(tmp_path / "run", {"deu": 0.2, "kat": 0.4})
+    plant_training(run, groups, updates=100)
+    grouped(run, group_by, lambda code, i: {
+        "corpus": "mls" if code == "deu" and i % 2 else "fleurs"
+    })  # fmt: skip
+    markdown = report(run)[1]
+    table = markdown.split("## Every group")[1].split("## ")[0]
     rows = [line.split("|")[1].split()[0] for line in table.splitlines() if line.startswith("| ")]
-    assert sorted(rows[1:]) == groups
+    assert rows[0] == "language+corpus" and sorted(rows[1:]) == groups
+    assert "3 groups by language+corpus" in markdown and "deu/mls German (mls)" in table
+
+
+@pytest.fixture
+def accents(tmp_path, real_pictures) -> list[Path]:
+    """Two runs on five accents of one language, one of which is called as a language is."""
+    names = {"deu": "scotland", "kat": "india", "rus": "kor", "hin": "us", "arb": "gb"}
+    runs = []
+    for objective, cer in (("ctc_dro", 0.1), ("erm", 0.25)):
+        rates = dict(zip(names, (cer + 0.1, *[cer + 0.05] * 4)))
+        run = plant_decoding(tmp_path / objective, rates, n_utterances=24)
+        plant_training(run, list(names.values()), objective=objective, updates=400)
+        runs.append(grouped(run, "accent", lambda code, i: {
+            "language": "eng", "columns": {"accent": names[code], "gender": "fm"[i % 2]}
+        }))  # fmt: skip
+    return runs
+
+
+def test_a_report_on_accents_of_one_language_speaks_of_groups(accents):
+    """Every table, title and sentence; a language is named where a language is meant."""
+    page, markdown = report(accents[0], "--baseline", accents[1])
+    says = Page(page).says
+    assert "5 groups by accent" in says and "## Every group" in markdown
+    table = markdown.split("## Every group")[1].split("## ")[0]
+    heads, *rows = [line.split("|")[1].strip() for line in table.splitlines() if line[:2] == "| "]
+    assert heads == "accent" and set(rows) == {"scotland", "india", "kor", "us", "gb"}
+    assert "Korean" not in says  # of kor, an accent
+    assert "better" in table and "Weights of the groups" in says
+    spoken_of = [says[m.start() - 40 : m.end() + 20] for m in re.finditer("(?i)language", says)]
+    allowed = ("language_grouped_audio", "task.group_by", "languages.tsv")
+    assert [text for text in spoken_of if not any(word in text for word in allowed)] == []
+
+
+def test_a_comparison_on_accents_of_one_language_speaks_of_groups(accents, tmp_path, capsys):
+    runs = [str(run) for run in reversed(accents)]
+    assert main(["compare", *runs, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^\| accent +\|", printed, re.M) and "Of 5 groups, 5 got better" in printed
+    assert not re.search("(?i)language", printed)
+    record = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert record["group_by"] == "accent"
+
+
+def test_a_run_on_accents_cannot_be_compared_on_a_split_without_them(accents, capsys):
+    for run in accents:
+        grouped(run, "accent", lambda code, i: {"columns": {}})
+    assert main(["compare", *map(str, accents)]) == 2
+    error = capsys.readouterr().err
+    assert "has no accent" in error and ".accent" in error
+    assert re.search(r"120 of 120 decoded utterances have no accent", report(accents[0])[1])
 
 
 def test_several_decoded_folders_stand_side_by_side(tmp_path):

@@ -110,7 +110,7 @@ def as_text(result: Examination, n_shown: int, *, whole: bool) -> str:
     """Table, findings with their first places, and a last line that counts them."""
     lines = []
     if result.rows:
-        lines += [table_text(result.rows, result.other_splits, whole=whole), ""]
+        lines += [table_text(result.rows, result.other_splits, whole=whole, by=result.by), ""]
     for finding in result.findings:
         lines += [*_finding_lines(finding, n_shown), ""]
     counts = [

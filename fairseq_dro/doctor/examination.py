@@ -28,6 +28,7 @@ from fairseq_dro.doctor.planned_batches import planned_batches
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.models import wav2vec2
 
 MOST_FILES = 2000  # audio files of a split that are read without --all
@@ -39,10 +40,12 @@ class Examination:
 
     Attributes:
         findings: in the order of the checks.
-        rows: one a language of the training split; empty where it cannot be read.
+        by: what a group is.
+        rows: one a group of the training split; empty where it cannot be read.
     """
 
     folder: Path
+    by: GroupBy = BY_LANGUAGE
     findings: list[Finding] = field(default_factory=list)
     rows: list[LanguageRow] = field(default_factory=list)
     other_splits: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ def examine(
     Raises:
         UserError: the folder holds no split.
     """
-    result = Examination(folder)
+    result = Examination(folder, run.group_by)
     manifests = _manifests(folder, run, result)
     symbols, findings = dictionary_checks.read_symbols(folder / f"dict.{run.label_type}.txt")
     result.findings += findings
@@ -104,7 +107,8 @@ def examine(
         ]
         if len(training.manifest.languages):
             result.findings += split_checks.languages_of_splits(
-                training.manifest, [manifests[split] for split in valid], tested
+                training.manifest, [manifests[split] for split in valid], tested,
+                makes_groups=run.group_by == BY_LANGUAGE,
             )
             if run.plans_batches:
                 findings, result.rows = planned_batches(

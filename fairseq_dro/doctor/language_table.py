@@ -1,4 +1,4 @@
-"""One row a language: what the training split holds of it and how it is batched.
+"""One row a language, or another group: what the training split holds of it and how it is batched.
 
 Shapes: N utterances, G groups.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.doctor.split_survey import SplitSurvey
-from fairseq_dro.languages import name_of
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 
 SHOWN_WHOLE = 40
 """Languages up to which all rows are shown; of more, the ends of the list."""
@@ -48,6 +48,7 @@ def language_rows(
     batches: Mapping[str, int],
     others: Mapping[str, Mapping[str, int]],
     *,
+    by: GroupBy = BY_LANGUAGE,
     own_table: Path | None = None,
 ) -> list[LanguageRow]:
     """Rows by group, the fewest hours first.
@@ -56,6 +57,7 @@ def language_rows(
         seconds: [N] durations.
         batches: batches of an epoch by group.
         others: by split, the utterances of each group.
+        by: what a group is.
         own_table: a language table of the folder's own.
     """
     order = np.argsort(groups.codes, kind="stable")
@@ -66,7 +68,7 @@ def language_rows(
         characters = int(survey.n_characters[members].sum())
         rows.append(
             LanguageRow(
-                name, name_of(name, own_table), len(members), total / 3600,
+                name, by.name_of(name, own_table), len(members), total / 3600,
                 float(seconds[members].mean()), float(np.quantile(seconds[members], 0.95)),
                 characters, characters / total if total else 0.0, batches.get(name, 0),
                 {split: counts.get(name, 0) for split, counts in others.items()},
@@ -75,14 +77,16 @@ def language_rows(
     return sorted(rows, key=lambda row: (row.hours, row.group))
 
 
-def table_text(rows: Sequence[LanguageRow], splits: Sequence[str], *, whole: bool) -> str:
+def table_text(
+    rows: Sequence[LanguageRow], splits: Sequence[str], *, whole: bool, by: GroupBy = BY_LANGUAGE
+) -> str:
     """The table for a terminal; without ``whole``, long ones without their middle."""
-    heads = ["language", "utts", "hours", "mean s", "p95 s", "chars", "chars/s", "batches", *splits]
+    heads = [str(by), "utts", "hours", "mean s", "p95 s", "chars", "chars/s", "batches", *splits]
     cells = [
         [
-            f"{row.group} {row.name}"[:28], str(row.utterances), f"{row.hours:.3f}",
-            f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}", str(row.characters),
-            f"{row.characters_per_second:.1f}", str(row.batches_per_epoch),
+            " ".join(dict.fromkeys((row.group, row.name)))[:28], str(row.utterances),
+            f"{row.hours:.3f}", f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}",
+            str(row.characters), f"{row.characters_per_second:.1f}", str(row.batches_per_epoch),
             *(str(row.utterances_of_others[split]) for split in splits),
         ]
         for row in rows

@@ -6,7 +6,7 @@ Shapes: G groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,31 +15,32 @@ from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor import length_checks
-from fairseq_dro.doctor.finding import Finding, Severity
+from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey
 from fairseq_dro.doctor.unfilled_batches import unfilled
 from fairseq_dro.errors import UserError
+from fairseq_dro.group_by import BY_LANGUAGE, suffix_of
 
 
 def planned_batches(
     training: SplitSurvey, run: RunSettings, others: Sequence[Manifest]
 ) -> tuple[list[Finding], list[LanguageRow]]:
-    """Findings about the batches of an epoch, and the table; no table where there are no groups.
+    """Findings about groups and the batches of an epoch, and the table; none without groups.
 
     Args:
         others: the other splits, counted where they have languages.
     """
     manifest = training.manifest
     seconds = manifest.n_samples / run.sample_rate
-    try:
-        groups = _groups(manifest, run)
-        counts = {
-            other.split: _counts(_groups(other, run)) for other in others if len(other.languages)
-        }
-    except UserError as error:
-        return [Finding("no_column", Severity.ERROR, str(error), "")], []
+    findings, by_split = _groups(run, [manifest, *others])
+    groups = by_split.pop(manifest.split, None)
+    if groups is None:
+        return findings, []
+    if run.group_by != BY_LANGUAGE:
+        findings += _groups_not_trained(run, groups, by_split, others)
+    counts = {split: _counts(names) for split, names in by_split.items()}
     codes = groups.codes.astype(np.int64)
 
     def planned(
@@ -58,7 +59,7 @@ def planned_batches(
         return n_batches, {groups.names[group]: x for group, x in filled.items()}
 
     n_batches, fills = planned(run.batch_seconds, run.micro_batches)
-    findings = [
+    findings += [
         *unfilled(
             manifest.split, float(seconds.sum()), fills, lambda *tried: planned(*tried)[1], run
         ),
@@ -66,13 +67,59 @@ def planned_batches(
     ]
     rows = language_rows(
         training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts,
-        own_table=languages.own_table_of(manifest.folder),
-    )
+        by=run.group_by, own_table=languages.own_table_of(manifest.folder),
+    )  # fmt: skip
     return findings, rows
 
 
-def _groups(manifest: Manifest, run: RunSettings) -> Categories:
-    return groups_of(manifest, run.group_by)
+def _groups(
+    run: RunSettings, manifests: Sequence[Manifest]
+) -> tuple[list[Finding], dict[str, Categories]]:
+    """Groups of each split that has languages, and what is wrong with a column of them.
+
+    Args:
+        manifests: the training split first; without its groups no other is looked at.
+    """
+    findings, found = [], {}
+    for manifest in manifests:
+        if not len(manifest.languages):
+            continue
+        try:
+            found[manifest.split] = groups_of(manifest, run.group_by)
+        except UserError as error:
+            stops = manifest.split in (run.train_subset, *run.valid_subsets)
+            severity = Severity.ERROR if stops else Severity.WARNING
+            findings.append(Finding("no_column", severity, str(error).rstrip("."), ""))
+            if manifest is manifests[0]:
+                break
+    return findings, found
+
+
+def _groups_not_trained(
+    run: RunSettings,
+    trained: Categories,
+    by_split: Mapping[str, Categories],
+    manifests: Sequence[Manifest],
+) -> list[Finding]:
+    """As ``split_checks.languages_of_splits``, where groups are no languages."""
+    findings = []
+    for manifest in manifests:
+        groups = by_split.get(manifest.split)
+        unseen = sorted(set(groups.names) - set(trained.names)) if groups else []
+        if unseen:
+            stops = manifest.split in run.valid_subsets
+            rows = [groups.index(name) for name in unseen]
+            findings.append(
+                Finding(
+                    "group_not_trained", Severity.ERROR if stops else Severity.WARNING,
+                    f"in {manifest.split} and not in {run.train_subset}: "
+                    f"{number_of(len(unseen), 'group')} by {run.group_by} ({listed(unseen)})",
+                    f"add training data for them, or remove them from {manifest.split}"
+                    + ("" if stops else "; decoding accepts them"),
+                    len(unseen), places(manifest, rows, suffix_of(run.group_by.columns[-1])),
+                )
+            )  # fmt: skip
+    return findings
 
 
 def _counts(groups: Categories) -> dict[str, int]:

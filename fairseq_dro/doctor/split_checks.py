@@ -82,15 +82,23 @@ def shared_audio(manifests: Sequence[Manifest]) -> list[Finding]:
 
 
 def languages_of_splits(
-    training: Manifest, validation: Sequence[Manifest], others: Sequence[Manifest]
+    training: Manifest,
+    validation: Sequence[Manifest],
+    others: Sequence[Manifest],
+    *,
+    makes_groups: bool = True,
 ) -> list[Finding]:
-    """Languages that training, validation or test lacks, and languages of one utterance."""
+    """Languages that training, validation or test lacks, and languages of one utterance.
+
+    Args:
+        makes_groups: languages are the groups, so that training stops at one it does not know.
+    """
     findings = []
     trained = set(training.languages.names)
     for manifest in (*validation, *others):
         unseen = sorted(set(manifest.languages.names) - trained)
         if unseen:
-            stops = manifest in validation
+            stops = makes_groups and manifest in validation
             rows = [manifest.languages.index(name) for name in unseen]
             findings.append(
                 Finding(

@@ -1,6 +1,7 @@
 """What a researcher should be told before they look at any number, in words.
 
-Pure functions of numbers; each returns the sentences it has to say, possibly none.
+Pure functions of numbers by group; each returns the sentences it has to say, possibly none. A group
+is called a language unless ``by`` says that it is another.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fairseq_dro.languages import name_of
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.report.blocks import counted
 
 COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
@@ -26,7 +27,9 @@ class Alarm(NamedTuple):
     sentence: str
 
 
-def q_collapsed(path: Sequence[tuple[int, Mapping[str, float]]], last_update: int) -> list[Alarm]:
+def q_collapsed(
+    path: Sequence[tuple[int, Mapping[str, float]]], last_update: int, by: GroupBy = BY_LANGUAGE
+) -> list[Alarm]:
     """One language holds more than half of q for more than a tenth of the run.
 
     With three languages half would be little, so the share has to be 2/|G| as well, at most 0.9.
@@ -60,9 +63,9 @@ def q_collapsed(path: Sequence[tuple[int, Mapping[str, float]]], last_update: in
     return [
         Alarm(
             "q collapsed",
-            f"One language, {_named(language)}, {'holds' if now else 'held'} {100 * least:.0f} % "
-            f"of q or more for {length:,} updates ({start:,} to {end:,}"
-            f"{', and still does' if now else ''}): the other languages hardly train"
+            f"One {by.noun}, {_named(language, by)}, {'holds' if now else 'held'} "
+            f"{100 * least:.0f} % of q or more for {length:,} updates ({start:,} to {end:,}"
+            f"{', and still does' if now else ''}): the other {by.noun}s hardly train"
             f"{'' if now else 'ed'} then. Try a smaller criterion.step_size or a larger "
             "criterion.smoothing.",
         )
@@ -70,7 +73,10 @@ def q_collapsed(path: Sequence[tuple[int, Mapping[str, float]]], last_update: in
 
 
 def never_sampled(
-    last_loss: Mapping[str, float | None], last_update: int, seconds: Mapping[str, float] | None
+    last_loss: Mapping[str, float | None],
+    last_update: int,
+    seconds: Mapping[str, float] | None,
+    by: GroupBy = BY_LANGUAGE,
 ) -> list[Alarm]:
     """Languages whose training loss has never been seen.
 
@@ -89,16 +95,17 @@ def never_sampled(
             Alarm(
                 "q never moved",
                 f"After {counted(last_update, 'update')} q has not moved once: with "
-                "criterion.update_when=all_groups_seen it waits until every language was drawn. "
+                f"criterion.update_when=all_groups_seen it waits until every {by.noun} was drawn. "
                 "Take task.group_sampling=uniform, or criterion.update_when=every_update.",
             )
         ]
     return [
         Alarm(
             "never sampled",
-            f"{_listed(unseen)} {_was(unseen)} never drawn in {counted(last_update, 'update')}: "
-            f"{'its' if len(unseen) == 1 else 'their'} scores are those of a model that never "
-            "heard the language. Take task.group_sampling=uniform or temperature, or train longer.",
+            f"{_listed(unseen, by)} {_was(unseen)} never drawn in "
+            f"{counted(last_update, 'update')}: {'its' if len(unseen) == 1 else 'their'} scores "
+            f"are those of a model that never heard the {by.noun}. Take "
+            "task.group_sampling=uniform or temperature, or train longer.",
         )
     ]
 
@@ -126,6 +133,7 @@ def levelling_down(
     baseline: Mapping[str, float],
     baseline_name: str,
     worse: Sequence[str] | None = None,
+    by: GroupBy = BY_LANGUAGE,
 ) -> list[Alarm]:
     """Languages whose CER rose against the baseline while the mean fell.
 
@@ -142,11 +150,11 @@ def levelling_down(
         return []
     rose.sort(key=lambda code: baseline[code] - cer[code])
     changes = [
-        f"{_named(c)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %"
+        f"{_named(c, by)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %"
         for c in rose[:_MOST_NAMED]
     ]
     tested = (
-        "by a paired test, corrected for the number of languages"
+        f"by a paired test, corrected for the number of {by.noun}s"
         if worse is not None
         else "differences of this size may be chance"
     )
@@ -154,14 +162,16 @@ def levelling_down(
         Alarm(
             "levelling down",
             f"Against {baseline_name} the mean CER fell ({100 * mean_before:.1f} to "
-            f"{100 * mean:.1f} %), but {len(rose)} of {len(both)} languages got worse ({tested}): "
+            f"{100 * mean:.1f} %), but {len(rose)} of {len(both)} {by.noun}s got worse ({tested}): "
             f"{_joined(changes, len(rose), '; ')}.",
         )
     ]
 
 
 def worsened_in_training(
-    history: Sequence[tuple[int, Mapping[str, float]]], least_rise: float = 0.02
+    history: Sequence[tuple[int, Mapping[str, float]]],
+    least_rise: float = 0.02,
+    by: GroupBy = BY_LANGUAGE,
 ) -> list[Alarm]:
     """Languages whose validation CER rose since its best while the mean fell.
 
@@ -192,14 +202,14 @@ def worsened_in_training(
         return []
     rose.sort(reverse=True)
     changes = [
-        f"{_named(code)} {100 * best:.1f} % at update {update:,}, now {100 * last[code]:.1f} %"
+        f"{_named(code, by)} {100 * best:.1f} % at update {update:,}, now {100 * last[code]:.1f} %"
         for _, code, update, best in rose[:_MOST_NAMED]
     ]
     means = " (means of three validations)" if averaged else ""
     return [
         Alarm(
             "getting worse",
-            f"Of {len(last)} languages {len(rose)} had a clearly lower validation CER earlier in "
+            f"Of {len(last)} {by.noun}s {len(rose)} had a clearly lower validation CER earlier in "
             f"this run{means}, while the mean went on falling: "
             f"{_joined(changes, len(rose), '; ')}.",
         )
@@ -216,7 +226,9 @@ def _mean_of(
     return validations[len(validations) // 2][0], means
 
 
-def worst_within_null_band(code: str, worst: float, low: float, high: float) -> list[Alarm]:
+def worst_within_null_band(
+    code: str, worst: float, low: float, high: float, by: GroupBy = BY_LANGUAGE
+) -> list[Alarm]:
     """The worst language is no worse than the worst of equal languages would look.
 
     Args:
@@ -228,28 +240,49 @@ def worst_within_null_band(code: str, worst: float, low: float, high: float) -> 
     return [
         Alarm(
             "worst within chance",
-            f"The worst language, {_named(code)} with {100 * worst:.1f} %, lies {where} the band "
-            f"that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): if all "
-            f"languages were equally hard, some language would look {bad}. Do not call it worst.",
+            f"The worst {by.noun}, {_named(code, by)} with {100 * worst:.1f} %, lies {where} the "
+            f"band that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): "
+            f"if all {by.noun}s were equally hard, some {by.noun} would look {bad}. Do not call it "
+            "worst.",
         )
     ]
 
 
-def without_references(groups: Sequence[str]) -> list[Alarm]:
+def without_group(n_without: int, n_utterances: int, by: GroupBy) -> list[Alarm]:
+    """Decoded utterances of which the column is not known that the run's groups are made of.
+
+    Languages are not asked for: a split may be decoded that has none.
+    """
+    if not n_without or by == BY_LANGUAGE:
+        return []
+    column = by.columns[0]
+    return [
+        Alarm(
+            "no group",
+            f"{n_without:,} of {n_utterances:,} decoded utterances have no {column}, and the run's "
+            f"groups are by {by}: they stand together as one group, called all. Decode a split "
+            f"that has a .{suffix_of(column)} file.",
+        )
+    ]
+
+
+def without_references(groups: Sequence[str], by: GroupBy = BY_LANGUAGE) -> list[Alarm]:
     """Languages of the test split whose references are all empty."""
     if not groups:
         return []
     return [
         Alarm(
             "no reference text",
-            f"All references of {_listed(sorted(groups))} are empty: there is no error rate, and "
-            "no mean or worst takes note of it.",
+            f"All references of {_listed(sorted(groups), by)} are empty: there is no error rate, "
+            "and no mean or worst takes note of it.",
         )
     ]
 
 
 def too_few_utterances(
-    n_utterances: Mapping[str, int], few_speakers: Mapping[str, int] | None = None
+    n_utterances: Mapping[str, int],
+    few_speakers: Mapping[str, int] | None = None,
+    by: GroupBy = BY_LANGUAGE,
 ) -> list[Alarm]:
     """Languages whose test split is too small to say anything about them.
 
@@ -259,23 +292,23 @@ def too_few_utterances(
     alarms = []
     few = sorted((n, c) for c, n in n_utterances.items() if n < FEW_UTTERANCES)
     if few:
-        names = [f"{_named(code)} ({n})" for n, code in few[:_MOST_NAMED]]
+        names = [f"{_named(code, by)} ({n})" for n, code in few[:_MOST_NAMED]]
         alarms.append(
             Alarm(
                 "too few test utterances",
-                f"{len(few)} of {len(n_utterances)} languages {'has' if len(few) == 1 else 'have'} "
-                f"fewer than {FEW_UTTERANCES} test utterances, too few to say anything about the "
-                f"language: {_joined(names, len(few))}. Their "
-                "intervals are too narrow, if anything.",
+                f"{len(few)} of {len(n_utterances)} {by.noun}s "
+                f"{'has' if len(few) == 1 else 'have'} fewer than {FEW_UTTERANCES} test "
+                f"utterances, too few to say anything about the {by.noun}: "
+                f"{_joined(names, len(few))}. Their intervals are too narrow, if anything.",
             )
         )
     alone = sorted(few_speakers or {}, key=lambda code: (few_speakers[code], code))
     if alone:
-        names = [f"{_named(code)} ({few_speakers[code]})" for code in alone[:_MOST_NAMED]]
+        names = [f"{_named(code, by)} ({few_speakers[code]})" for code in alone[:_MOST_NAMED]]
         alarms.append(
             Alarm(
                 "few test speakers",
-                f"{len(alone)} of {len(n_utterances)} languages "
+                f"{len(alone)} of {len(n_utterances)} {by.noun}s "
                 f"{'has' if len(alone) == 1 else 'have'} too few test speakers to know how much "
                 f"voices differ: {_joined(names, len(alone))}. "
                 "Their intervals are over utterances, and about these voices only.",
@@ -284,14 +317,16 @@ def too_few_utterances(
     return alarms
 
 
-def says_nothing(n_empty: Mapping[str, int], n_utterances: Mapping[str, int]) -> list[Alarm]:
+def says_nothing(
+    n_empty: Mapping[str, int], n_utterances: Mapping[str, int], by: GroupBy = BY_LANGUAGE
+) -> list[Alarm]:
     """Languages for which most hypotheses are empty: the model has not begun to write them."""
     silent = sorted(c for c, n in n_utterances.items() if n and n_empty[c] > EMPTY_SHARE * n)
     if not silent:
         return []
     total = sum(n_utterances.values())
     empty = sum(n_empty.values())
-    who = "every language" if len(silent) == len(n_utterances) else _listed(silent)
+    who = f"every {by.noun}" if len(silent) == len(n_utterances) else _listed(silent, by)
     return [
         Alarm(
             "empty hypotheses",
@@ -302,12 +337,14 @@ def says_nothing(n_empty: Mapping[str, int], n_utterances: Mapping[str, int]) ->
     ]
 
 
-def not_better_than_a_guess(cer: Mapping[str, float], guess: Mapping[str, float]) -> list[Alarm]:
+def not_better_than_a_guess(
+    cer: Mapping[str, float], guess: Mapping[str, float], by: GroupBy = BY_LANGUAGE
+) -> list[Alarm]:
     """Languages whose CER is no lower than that of one constant string (``constant_guess``)."""
     blind = sorted(c for c in cer if c in guess and cer[c] >= guess[c])
     if not blind:
         return []
-    who = "Every language" if len(blind) == len(cer) else _listed(blind)
+    who = f"Every {by.noun}" if len(blind) == len(cer) else _listed(blind, by)
     return [
         Alarm(
             "no better than a guess",
@@ -318,8 +355,8 @@ def not_better_than_a_guess(cer: Mapping[str, float], guess: Mapping[str, float]
     ]
 
 
-def _listed(codes: Sequence[str]) -> str:
-    return _joined([_named(code) for code in codes[:_MOST_NAMED]], len(codes))
+def _listed(codes: Sequence[str], by: GroupBy) -> str:
+    return _joined([_named(code, by) for code in codes[:_MOST_NAMED]], len(codes))
 
 
 def _joined(names: Sequence[str], total: int, separator: str = ", ") -> str:
@@ -328,8 +365,8 @@ def _joined(names: Sequence[str], total: int, separator: str = ", ") -> str:
     return separator.join(names) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _named(code: str) -> str:
-    name = name_of(code)
+def _named(code: str, by: GroupBy) -> str:
+    name = by.name_of(code)
     return code if name == code else f"{name} ({code})"
 
 

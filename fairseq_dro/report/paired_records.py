@@ -90,7 +90,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
         counts.append(np.array(counted, dtype=float))  # [S, U, 4]
         empty.append(n_empty / (len(ids) * len(runs)))
     names = sorted(set(groups))
-    _require_text(first, names, groups, counts[0][0])
+    _require_text(first, names, groups, counts[0][0], by)
     labels, by_speaker, few_speakers = _block_labels(ids, groups, reference)
     blocks, block = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     number = {name: index for index, name in enumerate(names)}
@@ -204,7 +204,7 @@ def _count(records: Sequence[Record]) -> list[TextErrors]:
 
 
 def _require_text(
-    run: DecodedRun, names: Sequence[str], groups: Sequence[str], counts: np.ndarray
+    run: DecodedRun, names: Sequence[str], groups: Sequence[str], counts: np.ndarray, by: GroupBy
 ) -> None:
     length = dict.fromkeys(names, 0.0)
     for group, characters in zip(groups, counts[:, TextErrors._fields.index("characters")]):
@@ -213,7 +213,7 @@ def _require_text(
     if empty:
         raise UserError(
             f"{run.name}: all references of {', '.join(empty[:10])} are empty, so that no error "
-            "rate can be compared; decode a split with texts for every language."
+            f"rate can be compared; decode a split with texts for every {by.noun}."
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
-from fairseq_dro.languages import known_languages, label_of
+from fairseq_dro.languages import known_languages
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.training_run import TrainingRun
@@ -52,6 +52,11 @@ class ReportData:
         """The run, then its baselines."""
         return [self.run, *self.baselines]
 
+    @property
+    def noun(self) -> str:
+        """What a group is called: ``language``, or ``group``."""
+        return self.run.group_by.noun
+
     @cached_property
     def codes(self) -> list[str]:
         """Groups by falling CER: of the test split, else of the last validation."""
@@ -63,7 +68,7 @@ class ReportData:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Code and name of each group."""
-        return {code: label_of(code) for code in self.codes}
+        return {code: self.run.group_by.label_of(code) for code in self.codes}
 
     @cached_property
     def short_labels(self) -> dict[str, str]:

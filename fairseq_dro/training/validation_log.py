@@ -14,7 +14,7 @@ from fairseq.logging.progress_bar import BaseProgressBar, TensorboardProgressBar
 
 from fairseq_dro.dro.engine import GroupDroEngine
 from fairseq_dro.dro.sums import COLUMNS, column, total_group_sums
-from fairseq_dro.languages import name_of
+from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.history import HISTORY_FILE, append_record
 from fairseq_dro.scoring import disparity
 
@@ -97,6 +97,7 @@ class ValidationLog:
         self._log_to_tensorboard(record)
         if "cer" not in self.rates:
             return
+        by = GroupBy.parse(self.run["group_by"])
         worst = sorted(
             (
                 group
@@ -109,7 +110,7 @@ class ValidationLog:
             "%s: CER mean %.1f %%, worst %s",
             self._split, 100 * record["mean_cer"],
             ", ".join(
-                f"{name_of(group)} ({group}) {100 * record['languages'][group]['cer']:.1f} %"
+                f"{by.name_of(group)} ({group}) {100 * record['languages'][group]['cer']:.1f} %"
                 for group in worst[:3]
             ),
         )

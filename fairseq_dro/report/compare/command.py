@@ -3,7 +3,8 @@
 The first run is the baseline. Each RUN is the hydra.run.dir of a training run whose test split has
 been decoded into RUN/decode_test. Runs that differ in nothing but common.seed are one arm; name the
 arms yourself with --arm NAME=RUN,RUN,RUN. Every other arm is compared with the first by a paired
-block bootstrap: language by language, and on every number over languages.
+block bootstrap: language by language, and on every number over languages (or over the groups that
+the runs were trained with: task.group_by).
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
         name = "differences"
         if len(comparison.differences) > 1:
             name += "_" + re.sub(r"[^\w.-]+", "_", one.name)
-        draw_differences(one, baseline, paths(name))
+        draw_differences(one, baseline, paths(name), comparison.by)
         pictures.append((name, f"differences of CER, {one.name} - {baseline}"))
     links = "\n".join(f"![{alt}]({name}.png)\n" for name, alt in pictures)
     record = json.dumps(comparison.as_record(), ensure_ascii=False, indent=1)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
@@ -26,6 +27,7 @@ class Comparison:
     """Arms on the same test utterances; the first is the baseline.
 
     Attributes:
+        by: what a group is.
         codes: groups by falling CER of the baseline.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
         measures: by arm and name (``MEASURES``, ``micro``), mean over the arm's runs of CER.
@@ -37,6 +39,7 @@ class Comparison:
     """
 
     arms: Sequence[Arm]
+    by: GroupBy
     codes: Sequence[str]
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
@@ -65,6 +68,7 @@ class Comparison:
             "format": FORMAT,
             "confidence": paired.CONFIDENCE,
             "rate": "cer",
+            "group_by": str(self.by),
             "n_utterances": sum(self.test.n_utterances.values()),
             "arms": [
                 {
@@ -121,7 +125,8 @@ def compare_arms(
         UserError: they do not pair, see ``paired_records.pair``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
-    test = pair(decoded, group_by_of(arms))
+    by = group_by_of(arms)
+    test = pair(decoded, by)
     groups = test.characters.languages
     cer, wer, measures, worst_wer, worst_groups = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
@@ -155,7 +160,7 @@ def compare_arms(
         )
     codes = sorted(groups, key=lambda code: (-baseline[code], code))
     return Comparison(
-        arms, codes, cer, wer, measures, worst_wer, worst_groups, test, differences,
+        arms, by, codes, cer, wer, measures, worst_wer, worst_groups, test, differences,
         constant_cer, train_seconds,
     )  # fmt: skip
 

@@ -72,9 +72,10 @@ def draw_comparison(comparison: Comparison, paths: Sequence[Path]) -> None:
     others = len(comparison.codes) - len(coloured)
     if others:
         figure.supxlabel(
-            f"grey: the {others} other languages of {len(comparison.codes)}; in colour: the "
-            f"{_HIGHLIGHTED // 2} with the highest decoded CER in {comparison.arms[0].name}, then "
-            f"those with the largest q in {comparison.arms[-1].name}",
+            f"grey: the {others} other {comparison.by.noun}s of {len(comparison.codes)}; in "
+            f"colour: the {_HIGHLIGHTED // 2} with the highest decoded CER in "
+            f"{comparison.arms[0].name}, then those with the largest q in "
+            f"{comparison.arms[-1].name}",
             fontsize=9,
             color="0.4",
         )

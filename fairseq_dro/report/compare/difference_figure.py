@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.languages import name_of
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.curves_figure import save_figure
 from fairseq_dro.report.report_data import shortened
@@ -22,7 +22,9 @@ _LOOKS = {  # colour, marker, filled; Okabe and Ito's colours
 }
 
 
-def draw_differences(one: ArmDifference, baseline: str, paths: Sequence[Path]) -> None:
+def draw_differences(
+    one: ArmDifference, baseline: str, paths: Sequence[Path], by: GroupBy = BY_LANGUAGE
+) -> None:
     """Write the picture, in the format that each path's suffix names (.png, .svg)."""
     from matplotlib.figure import Figure
 
@@ -34,7 +36,7 @@ def draw_differences(one: ArmDifference, baseline: str, paths: Sequence[Path]) -
     shown: dict[Verdict, object] = {}
     for panel, axis in enumerate(axes):
         chosen = order[panel * rows : (panel + 1) * rows]
-        _draw_panel(axis, one, chosen, shown)
+        _draw_panel(axis, one, chosen, shown, by)
         axis.set_ylim(rows - 0.4, -0.6)
         axis.set_xlabel("difference of CER, points", fontsize=8.5)
     handles = [(verdict, shown[verdict]) for verdict in Verdict if verdict in shown]
@@ -46,12 +48,14 @@ def draw_differences(one: ArmDifference, baseline: str, paths: Sequence[Path]) -
         loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8,
         title_fontsize=8,
         title="left of 0: fewer errors; bars: 95 % intervals\nverdicts are corrected for "
-        f"{len(order)} languages, intervals are not",
+        f"{len(order)} {by.noun}s, intervals are not",
     )  # fmt: skip
     save_figure(figure, paths)
 
 
-def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> None:
+def _draw_panel(
+    axis, one: ArmDifference, chosen: np.ndarray, shown: dict, by: GroupBy
+) -> None:
     verdicts = one.verdicts
     axis.axvline(0, color="0.3", linewidth=0.8, zorder=1)
     for row, index in enumerate(chosen):
@@ -67,7 +71,7 @@ def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> No
             100 * value.estimate, row, marker, color=colour, markersize=4.5,
             markerfacecolor=colour if filled else "white", linestyle="none", zorder=3,
         )  # fmt: skip
-    labels = [row_label(one.codes[index]) for index in chosen]
+    labels = [row_label(one.codes[index], by) for index in chosen]
     axis.set_yticks(range(len(chosen)), labels, fontsize=8)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color="0.92", linewidth=0.8)
@@ -76,7 +80,7 @@ def _draw_panel(axis, one: ArmDifference, chosen: np.ndarray, shown: dict) -> No
         axis.spines[side].set_visible(False)
 
 
-def row_label(code: str, length: int = 26) -> str:
+def row_label(code: str, by: GroupBy = BY_LANGUAGE, length: int = 26) -> str:
     """``Georgian kat``; of what is too long the name is cut, and the code stays whole."""
-    name = name_of(code)
+    name = by.name_of(code)
     return code if name == code else f"{shortened(name, max(6, length - len(code) - 1))} {code}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.comparison import Comparison
@@ -17,7 +16,7 @@ from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring import disparity
 
 NAMES = {
-    "mean": "mean over languages",
+    "mean": "mean over {noun}s",
     "worst": "worst",
     "worst_15": "mean of the worst 15",
     "cvar_10": "CVaR, worst 10 %",
@@ -44,7 +43,7 @@ def measures_table(comparison: Comparison, one: ArmDifference) -> str:
         change = signed_fraction if name == "gini" else signed
         rows.append(
             [
-                NAMES[name],
+                NAMES[name].format(noun=comparison.by.noun),
                 show(comparison.measures[baseline][name]),
                 show(comparison.measures[one.name][name]),
                 change(value.estimate),
@@ -59,7 +58,7 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> str:
     """A row per group, by falling CER of the baseline."""
     baseline = comparison.arms[0].name
     header = [
-        "language", "utterances", f"CER {baseline}", f"CER {one.name}", "difference",
+        str(comparison.by), "utterances", f"CER {baseline}", f"CER {one.name}", "difference",
         "95 % interval", "p, Holm", "verdict",
     ]  # fmt: skip
     blocks = comparison.test.characters
@@ -74,7 +73,7 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> str:
         known = verdict is not Verdict.NONE
         rows.append(
             [
-                label_of(code), utterances, per_cent(comparison.cer[baseline][code]),
+                comparison.by.label_of(code), utterances, per_cent(comparison.cer[baseline][code]),
                 per_cent(comparison.cer[one.name][code]), signed(value.estimate),
                 f"{signed(value.low)} to {signed(value.high)}" if known else "",
                 p_value(one.holm_p[index]),

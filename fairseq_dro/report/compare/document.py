@@ -13,13 +13,14 @@ from fairseq_dro.report.compare.side_by_side import cautions, side_by_side
 from fairseq_dro.report.compare.summary import summary
 
 _CONSTANT_GUESS = (
-    "Constant guess: one string a language, made of the training text, that never hears the audio; "
+    "Constant guess: one string a {noun}, made of the training text, that never hears the audio; "
     "its CER is above 100 % where it is longer than what is said."
 )
 
 
 def as_markdown(comparison: Comparison, title: str) -> str:
     """The whole comparison: the table of all arms, then each arm against the baseline."""
+    guess = _CONSTANT_GUESS.format(noun=comparison.by.noun)
     updates = ", ".join(f"{arm.name} {_updates(arm)}" for arm in comparison.arms)
     return "\n".join(
         [
@@ -29,7 +30,7 @@ def as_markdown(comparison: Comparison, title: str) -> str:
             f"Updates: {updates}.",
             "",
             side_by_side(comparison),
-            *([f"{_CONSTANT_GUESS}\n"] if comparison.constant_cer else []),
+            *([f"{guess}\n"] if comparison.constant_cer else []),
             *(f"**{sentence}**\n" for sentence in cautions(comparison)),
             *(difference_section(comparison, one) for one in comparison.differences),
         ]

@@ -18,12 +18,12 @@ _BOOTSTRAP = (
 
 def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
     """What a reader must know to use the numbers, one sentence or two each."""
-    test = comparison.test
+    test, noun = comparison.test, comparison.by.noun
     index = [arm.name for arm in comparison.arms].index(one.name)
     n_runs = [len(comparison.arms[0].runs), len(comparison.arms[index].runs)]
     n_utterances = sum(test.n_utterances.values())
     said = [
-        _seeds_note(n_runs, one),
+        _seeds_note(n_runs, one, noun),
         f"{100 * test.agreeing[index]:.0f} % of {n_utterances} utterances have the same hypothesis "
         "in both arms" + (" (first runs)." if max(n_runs) > 1 else "."),
     ]
@@ -33,7 +33,7 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             + (
                 "."
                 if len(test.by_speaker) == len(one.codes)
-                else f" in {len(test.by_speaker)} of {len(one.codes)} languages, and single "
+                else f" in {len(test.by_speaker)} of {len(one.codes)} {noun}s, and single "
                 "utterances in the others."
             )
         )
@@ -41,7 +41,7 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         said.append(
             f"{_BOOTSTRAP}; each utterance is a block, as "
             + (
-                f"no language has {FEWEST_SPEAKERS} speakers."
+                f"no {noun} has {FEWEST_SPEAKERS} speakers."
                 if test.few_speakers
                 else "no speakers are known (the split has no .speaker file): utterances of one "
                 "speaker are alike, so intervals may be too narrow."
@@ -53,9 +53,9 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             f"voices only: {', '.join(sorted(test.few_speakers))}."
         )
     said += [
-        "Intervals of single languages are not widened for their number; p and verdicts are "
+        f"Intervals of single {noun}s are not widened for their number; p and verdicts are "
         "corrected for it. *Same* means that no difference is shown, not that there is none.",
-        "p of the numbers over languages are corrected neither for how many numbers nor for how "
+        f"p of the numbers over {noun}s are corrected neither for how many numbers nor for how "
         "many arms there are: the one that decides is to be chosen before it is seen.",
     ]
     if len(one.codes) > 1:
@@ -64,23 +64,24 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
-    doubtful = [NAMES[name] for name in one.doubtful if name not in redundant(len(one.codes))]
+    names = {name: text.format(noun=noun) for name, text in NAMES.items()}
+    doubtful = [names[name] for name in one.doubtful if name not in redundant(len(one.codes))]
     if doubtful:
         said.append(
-            f"Doubtful here: {', '.join(doubtful)}. Languages that are nearly equal in one arm and "
-            "not in the other look further apart than they are, so the interval of such a number "
-            "holds the truth in less than 95 % of cases."
+            f"Doubtful here: {', '.join(doubtful)}. {noun.capitalize()}s that are nearly equal in "
+            "one arm and not in the other look further apart than they are, so the interval of "
+            "such a number holds the truth in less than 95 % of cases."
         )
-    left_out = [NAMES[name] for name in redundant(len(one.codes))]
+    left_out = [names[name] for name in redundant(len(one.codes))]
     if left_out:
         said.append(
-            f"With {len(one.codes)} languages {' and '.join(left_out)} "
+            f"With {len(one.codes)} {noun}s {' and '.join(left_out)} "
             f"{'say' if len(left_out) > 1 else 'says'} nothing that mean and worst do not."
         )
     return said
 
 
-def _seeds_note(n_runs: Sequence[int], one: ArmDifference) -> str:
+def _seeds_note(n_runs: Sequence[int], one: ArmDifference, noun: str) -> str:
     if max(n_runs) == 1:
         return (
             "One run of each: the intervals cover which utterances the test split happens to hold, "
@@ -97,9 +98,9 @@ def _seeds_note(n_runs: Sequence[int], one: ArmDifference) -> str:
     if min(n_runs) == 1:
         text += " The arm of one run is taken to vary as much as the other."
     return text + (
-        " A few runs say little of how runs vary, and a seed can be good for all languages at "
-        "once, so nothing is borrowed between languages: single languages rarely reach a verdict, "
-        "and the numbers over languages are what a few seeds can show."
+        f" A few runs say little of how runs vary, and a seed can be good for all {noun}s at "
+        f"once, so nothing is borrowed between {noun}s: single {noun}s rarely reach a verdict, "
+        f"and the numbers over {noun}s are what a few seeds can show."
     )
 
 

@@ -67,8 +67,8 @@ def draw_pareto(comparison: Comparison, paths: Sequence[Path]) -> None:
         0.01, 0.01, "lower left is better in both", transform=axis.transAxes, color="0.45",
         fontsize=8,
     )  # fmt: skip
-    axis.set_xlabel("mean CER over languages, %")
-    axis.set_ylabel("CER of the worst language, %")
+    axis.set_xlabel(f"mean CER over {comparison.by.noun}s, %")
+    axis.set_ylabel(f"CER of the worst {comparison.by.noun}, %")
     axis.set_title(
         f"bars: 95 % interval of the difference from {comparison.arms[0].name}\n"
         "filled: no arm is better in both"

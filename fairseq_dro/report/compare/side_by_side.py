@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from fairseq_dro.languages import label_of
 from fairseq_dro.report.alarms import objective_changed
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
@@ -18,7 +17,7 @@ _MUCH_SILENCE = 0.2
 def side_by_side(comparison: Comparison) -> str:
     """One table: a row per group, then mean and worst; rates in per cent, q as a fraction."""
     arms, weights = comparison.arms, [comparison.final_q(arm) for arm in comparison.arms]
-    header = ["language"]
+    header = [str(comparison.by)]
     if comparison.train_seconds:
         header.append("train s")
     header += [f"CER {arm.name}" for arm in arms] + [f"WER {arm.name}" for arm in arms]
@@ -63,8 +62,8 @@ def cautions(comparison: Comparison) -> list[str]:
             poor = [code for code in comparison.codes if cer[code] >= guess.get(code, math.inf)]
             if poor:
                 said.append(
-                    f"In {len(poor)} of {len(comparison.codes)} languages {arm.name} is no better "
-                    "than a constant guess that never hears the audio: "
+                    f"In {len(poor)} of {len(comparison.codes)} {comparison.by.noun}s {arm.name} "
+                    "is no better than a constant guess that never hears the audio: "
                     f"{', '.join(poor[:12])}{' ...' if len(poor) > 12 else ''}."
                 )
     return said
@@ -80,7 +79,7 @@ def _own_validation(run: TrainingRun) -> str:
 def _language_row(
     comparison: Comparison, code: str, weights: Sequence[Mapping[str, float]]
 ) -> list[str]:
-    row = [label_of(code)]
+    row = [comparison.by.label_of(code)]
     if comparison.train_seconds:
         row.append(f"{comparison.train_seconds.get(code, 0.0):.0f}")
     row += [per_cent(comparison.cer[arm.name][code]) for arm in comparison.arms]

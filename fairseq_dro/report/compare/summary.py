@@ -12,18 +12,18 @@ from fairseq_dro.report.verdicts import Verdict
 from fairseq_dro.scoring.levelling import GapVerdict
 
 _GAP_SENTENCES = {
-    GapVerdict.FROM_BELOW: "The gap closed from below: the worst-served language got better.",
+    GapVerdict.FROM_BELOW: "The gap closed from below: the worst-served {noun} got better.",
     GapVerdict.FROM_ABOVE: (
-        "The gap closed from above: the best-served language got worse, and that the worst-served "
+        "The gap closed from above: the best-served {noun} got worse, and that the worst-served "
         "got better is not shown. This is levelling down."
     ),
     GapVerdict.FROM_BOTH: (
-        "The gap closed from both ends: the worst-served language got better, and the best-served "
+        "The gap closed from both ends: the worst-served {noun} got better, and the best-served "
         "one got worse."
     ),
     GapVerdict.CLOSED: "The gap closed; of neither end alone is a move shown.",
     GapVerdict.WIDENED: "The gap widened.",
-    GapVerdict.NOT_SHOWN: "No change of the gap between the worst and the best language is shown.",
+    GapVerdict.NOT_SHOWN: "No change of the gap between the worst and the best {noun} is shown.",
 }
 _DOUBT = "; doubtful, see below"
 
@@ -31,12 +31,12 @@ _DOUBT = "; doubtful, see below"
 def summary(comparison: Comparison, one: ArmDifference) -> str:
     """What happened to the groups, the worst, the mean and the gap, good or bad, in sentences."""
     baseline = comparison.arms[0].name
-    counts = one.count()
+    counts, noun = one.count(), comparison.by.noun
     none = counts[Verdict.NONE]
     sentences = [
-        f"Of {counted(len(one.codes), 'language')}, {counts[Verdict.BETTER]} got better, "
+        f"Of {counted(len(one.codes), noun)}, {counts[Verdict.BETTER]} got better, "
         f"{counts[Verdict.WORSE]} got worse, {counts[Verdict.SAME]} showed no difference "
-        "(5 % level, corrected by Holm's method for the number of languages)"
+        f"(5 % level, corrected by Holm's method for the number of {noun}s)"
         + (f"; {none} had too few utterances for a verdict." if none else ".")
     ]
     names = (baseline, one.name)
@@ -46,19 +46,19 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
         for name in names
     ]
     sentences.append(
-        f"From {baseline} to {one.name} the worst language's CER {_moved(*worst)}"
-        f"{_shown(one, 'worst')}, and the mean over languages {_moved(*mean)}"
+        f"From {baseline} to {one.name} the worst {noun}'s CER {_moved(*worst)}"
+        f"{_shown(one, 'worst')}, and the mean over {noun}s {_moved(*mean)}"
         f"{_shown(one, 'mean')}."
     )
     if len(one.codes) > 1:
-        sentences.append(_gap_sentence(one))
+        sentences.append(_gap_sentence(one, noun))
     harmed = [code for code in comparison.codes if one.verdicts[code] is Verdict.WORSE]
     if harmed:
         sentences.append(f"Worse: {_listed(one, harmed)}.")
     return " ".join(sentences)
 
 
-def _gap_sentence(one: ArmDifference) -> str:
+def _gap_sentence(one: ArmDifference, noun: str) -> str:
     change, gap = one.gap, one.measures["gap"]
     parts = (
         f" (gap {signed(gap.estimate)} points; worst {signed(-change.from_below)}, best "
@@ -66,7 +66,7 @@ def _gap_sentence(one: ArmDifference) -> str:
         + (_DOUBT if {"gap", "worst", "best"} & set(one.doubtful) else "")
         + ")."
     )
-    return _GAP_SENTENCES[change.verdict].rstrip(".") + parts
+    return _GAP_SENTENCES[change.verdict].format(noun=noun).rstrip(".") + parts
 
 
 def _moved(before: tuple[str, float], after: tuple[str, float]) -> str:

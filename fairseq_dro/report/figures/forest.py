@@ -87,7 +87,7 @@ def _draw(codes, labels, series, null_band, limit, name, padded_to, width) -> st
                 handletextpad=0.4, columnspacing=1.2,
             )  # fmt: skip
         names = ", ".join(one.name for one in series)
-        return svg_of(figure, name, f"CER with interval of {len(codes)} languages for {names}")
+        return svg_of(figure, name, f"CER with interval of {len(codes)} groups for {names}")
 
 
 def _draw_series(axis, codes, one: Series, number: int, offset: float) -> None:

@@ -59,10 +59,12 @@ def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]]) -> str:
         axis.set_xlabel("update")
         axis.set_ylabel("weight q")
         label_ends(axis, ends)
-        return svg_of(figure, "weights", f"q of {n_groups} languages over updates")
+        return svg_of(figure, "weights", f"q of {n_groups} groups over updates")
 
 
-def draw_effective_groups(path: Sequence[tuple[int, Mapping[str, float]]]) -> str:
+def draw_effective_groups(
+    path: Sequence[tuple[int, Mapping[str, float]]], noun: str = "language"
+) -> str:
     """exp(entropy of q), with the entropy itself on the right-hand scale."""
     path = _thinned(path)
     updates = [update for update, _ in path]
@@ -75,13 +77,13 @@ def draw_effective_groups(path: Sequence[tuple[int, Mapping[str, float]]]) -> st
         axis.set_ylim(1, n_groups * 1.05)
         axis.set_xlim(updates[0], max(updates[-1], updates[0] + 1))
         axis.set_xlabel("update")
-        axis.set_ylabel(f"effective number of languages (of {n_groups})")
+        axis.set_ylabel(f"effective number of {noun}s (of {n_groups})")
         ticks = [tick for tick in axis.get_yticks() if 1 <= tick <= n_groups * 1.05]
         right = axis.secondary_yaxis("right")  # the same heights, as entropies
         right.set_yticks(ticks, [f"{np.log(tick):.2f}" for tick in ticks])
         right.set_ylabel("entropy of q, nats")
         right.spines["right"].set_visible(True)
-        alt = f"effective number of languages over updates, {effective[-1]:.1f} at the end"
+        alt = f"effective number of {noun}s over updates, {effective[-1]:.1f} at the end"
         return svg_of(figure, "effective", alt)
 
 

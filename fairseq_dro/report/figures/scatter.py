@@ -46,7 +46,7 @@ def draw_scatter(
                 code, (x[code], y[code]), xytext=(3, 3), textcoords="offset points", fontsize=7,
                 color=INK,
             )  # fmt: skip
-        return svg_of(figure, name, f"{y_label} against {x_label}, {len(codes)} languages")
+        return svg_of(figure, name, f"{y_label} against {x_label}, {len(codes)} groups")
 
 
 def _apart(axis, codes: Sequence[str], x, y) -> list[str]:

@@ -15,7 +15,7 @@ def confounds_section(data: ReportData) -> Section:
     history = data.run.validations
     loss = validation_rates(history[-1], "train_loss_nats") if history else {}
     if not loss:
-        section.blocks.append(Paragraph("The run has no loss per language."))
+        section.blocks.append(Paragraph(f"The run has no loss per {data.noun}."))
         return section
     split = data.training_split
     pictures, rows = [], []
@@ -55,8 +55,9 @@ def confounds_section(data: ReportData) -> Section:
         columns = [Column("group loss with", numeric=False), Column("rank correlation")]
         section.blocks.append(Table(columns, table))
     caption = (
-        "The group loss of training at the last validation, one point per language. A clear slope "
-        "means that weights that follow the loss follow this property, whatever the error rate"
+        f"The group loss of training at the last validation, one point per {data.noun}. A clear "
+        "slope means that weights that follow the loss follow this property, whatever the error "
+        "rate"
     )
     caption += by_script
     if pictures:

@@ -24,7 +24,7 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
         return None
     if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
         rate = per_cent(data.scores.cer[data.scores.worst])
-        return Paragraph(f"No picture: the CER of every language is {rate} %.")
+        return Paragraph(f"No picture: the CER of every {data.noun} is {rate} %.")
     series = [Series(data.run.name, data.scores.estimates)]
     for run, scores in zip(data.baselines, data.baseline_scores):
         if scores is not None:
@@ -33,7 +33,7 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
     caption = "CER on the test split with 95 % intervals, highest first."
     if band is not None:
         caption += (
-            " Grey band: where the highest CER of the run would lie if all its languages were "
+            f" Grey band: where the highest CER of the run would lie if all its {data.noun}s were "
             "equally hard."
         )
     codes = [code for code in data.codes if code in data.scores.estimates]

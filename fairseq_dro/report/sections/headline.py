@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import (
     MISSING,
     Beside,
@@ -23,14 +22,14 @@ from fairseq_dro.scoring.disparity import WORST_K
 from fairseq_dro.scoring.disparity_intervals import Disparity
 
 _NAMES = {
-    "mean": ("mean CER (macro)", "every language with the same weight"),
-    "worst": ("worst CER", "the highest of all languages"),
+    "mean": ("mean CER (macro)", "every {noun} with the same weight"),
+    "worst": ("worst CER", "the highest of all {noun}s"),
     f"worst_{WORST_K}": (f"worst {WORST_K}", f"mean of the {WORST_K} highest"),
-    "cvar_10": ("CVaR 10 %", "mean of the highest tenth of the languages"),
-    "p90": ("90th percentile", "over languages"),
+    "cvar_10": ("CVaR 10 %", "mean of the highest tenth of the {noun}s"),
+    "p90": ("90th percentile", "over {noun}s"),
     "gap": ("gap", "highest less lowest CER"),
-    "sd": ("standard deviation", "over languages, with n - 1"),
-    "gini": ("Gini coefficient, %", "0: all languages alike; near 100: one has all errors"),
+    "sd": ("standard deviation", "over {noun}s, with n - 1"),
+    "gini": ("Gini coefficient, %", "0: all {noun}s alike; near 100: one has all errors"),
 }
 
 
@@ -55,7 +54,7 @@ def headline_section(data: ReportData) -> Section:
     headlines = [scores.headline for _, scores in runs]
     band = any(one.null_high is not None for one in headlines[0].values()) and n_languages > 1
     if band:
-        help_text = "where 95 % would lie if all languages of the run were equally hard"
+        help_text = f"where 95 % would lie if all {data.noun}s of the run were equally hard"
         columns.append(Column(f"{data.run.name} if all were alike", help_text))
     rows = []
     for key, (title, help_) in _NAMES.items():
@@ -66,11 +65,12 @@ def headline_section(data: ReportData) -> Section:
         if key == "cvar_10" and n_languages <= 10:
             continue  # it is the worst
         cells = [rate_cell(h[key].value, h[key].low, h[key].high) for h in headlines]
-        rows.append([Cell(title, note=help_), *cells, _band(headlines[0][key])])
+        title_cell = Cell(title, note=help_.format(noun=data.noun))
+        rows.append([title_cell, *cells, _band(headlines[0][key])])
         if key == "mean":
-            rows += _other_means(runs)
+            rows += _other_means(runs, data.noun)
         if key == "worst":
-            rows += _about_the_worst(runs)
+            rows += _about_the_worst(runs, data.noun)
     rows = [row[: len(columns)] + [Cell("")] * (len(columns) - len(row)) for row in rows]
     table = Table(columns, rows)
     forest = forest_block(data) if stands_beside_headline(data) else None
@@ -79,7 +79,7 @@ def headline_section(data: ReportData) -> Section:
     else:
         section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
     if n_languages > 1:
-        section.blocks += _notes(n_languages)
+        section.blocks += _notes(n_languages, data.noun)
     return section
 
 
@@ -91,17 +91,17 @@ def _band(one: Disparity) -> Cell:
     return Cell(f"{per_cent(one.null_low)}–{per_cent(one.null_high)}", note=note)
 
 
-def _other_means(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
+def _other_means(runs: list[tuple[str, RunScores]], noun: str) -> list[list[Cell]]:
     everything = Cell("all utterances together (micro)", note="more test text counts more")
-    words = Cell("mean WER (macro)", note="every language with the same weight")
+    words = Cell("mean WER (macro)", note=f"every {noun} with the same weight")
     return [
         [everything, *(rate_cell(*scores.micro) for _, scores in runs)],
         [words, *(rate_cell(*scores.mean_wer) for _, scores in runs)],
     ]
 
 
-def _about_the_worst(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
-    names = Cell("which one", note="the language of the highest CER")
+def _about_the_worst(runs: list[tuple[str, RunScores]], noun: str) -> list[list[Cell]]:
+    names = Cell("which one", note=f"the {noun} of the highest CER")
     rows = [[names, *(Cell(_worst(scores), words=True) for _, scores in runs)]]
     halves = [scores.split_half for _, scores in runs]
     if any(half is not None for half in halves):
@@ -115,26 +115,26 @@ def _about_the_worst(runs: list[tuple[str, RunScores]]) -> list[list[Cell]]:
 def _worst(scores: RunScores) -> str:
     """Its name; where several share the highest CER, how many."""
     alike = sum(rate == scores.cer[scores.worst] for rate in scores.cer.values())
-    return label_of(scores.worst) if alike == 1 else f"{alike} alike"
+    return scores.by.label_of(scores.worst) if alike == 1 else f"{alike} alike"
 
 
-def _notes(n_languages: int) -> list[Paragraph]:
+def _notes(n_languages: int, noun: str) -> list[Paragraph]:
     text = (
         "The highest of many noisy numbers is too high by luck, and so are gap and spread: the "
         "intervals are those of the true numbers, with the luck taken out, so a number may lie "
         "near or above the upper end of its interval. If it lies inside the last column, or "
-        "below, no difference between languages has been shown. The split-half worst is free of "
+        f"below, no difference between {noun}s has been shown. The split-half worst is free of "
         "such luck (its range is that of the halves)."
     )
     if n_languages <= 10:
-        text += " With ten languages or fewer, CVaR 10 % is the worst and is left out."
+        text += f" With ten {noun}s or fewer, CVaR 10 % is the worst and is left out."
     return [Paragraph(text, small=True)]
 
 
 def _from_validation(data: ReportData) -> list:
     run = data.run
     if not run.validations:
-        return [Paragraph("No test split was decoded and no validation per language is known.")]
+        return [Paragraph(f"No test split was decoded and no validation per {data.noun} is known.")]
     columns = [Column("last validation, per cent", numeric=False), Column(run.name)]
     columns += [Column(other.name) for other in data.baselines]
     rows = []
@@ -147,7 +147,8 @@ def _from_validation(data: ReportData) -> list:
         str(one.validations[-1].get("worst_language") or "–") if one.validations else "–"
         for one in data.runs
     ]
-    rows.append([Cell("worst language"), *(Cell(label_of(name), words=True) for name in names)])
+    worst = [Cell(run.group_by.label_of(name), words=True) for name in names]
+    rows.append([Cell(f"worst {data.noun}"), *worst])
     updates = [
         f"{one.validations[-1]['update']:,}" if one.validations else "–" for one in data.runs
     ]

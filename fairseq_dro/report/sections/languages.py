@@ -1,4 +1,4 @@
-"""The table of languages."""
+"""The table of groups, which are languages mostly."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from fairseq_dro.scoring.intervals import FEWEST_BLOCKS
 
 _ABOUT_BASELINES = (
     " Against it: by a paired test on the same utterances, corrected by Holm's method for the "
-    "number of languages, of which some would differ by luck; same means that no difference is "
+    "number of {noun}s, of which some would differ by luck; same means that no difference is "
     "shown. Rank: 1 is the highest CER."
 )
 
 
 def languages_section(data: ReportData) -> Section:
     """Every language with its numbers; before decoding, those of the last validation."""
-    section = Section("languages", "Every language")
+    section = Section("languages", f"Every {data.noun}")
     if data.scores is None:
         section.blocks += _from_validation(data)
         return section
@@ -39,7 +39,7 @@ def languages_section(data: ReportData) -> Section:
         if verdict:
             counts = Counter(verdict.values())
             text = (
-                f"Against {run.name}: {counts[BETTER]} of {len(verdict)} languages better, "
+                f"Against {run.name}: {counts[BETTER]} of {len(verdict)} {data.noun}s better, "
                 f"{counts[WORSE]} worse, {counts[SAME]} without a difference that is shown."
             )
             section.blocks.append(Paragraph(text))
@@ -55,7 +55,7 @@ def languages_section(data: ReportData) -> Section:
             "CER and WER: errors over reference characters and words, with 95 % bootstrap interval "
             f"of the CER ({_drawn_over(data.scores)}; none of fewer than {FEWEST_BLOCKS}). "
             "S, D, I: characters substituted, deleted, inserted, per 100 of the reference."
-            + (_ABOUT_BASELINES if data.baselines else ""),
+            + (_ABOUT_BASELINES.format(noun=data.noun) if data.baselines else ""),
             small=True,
         )
     )
@@ -63,7 +63,8 @@ def languages_section(data: ReportData) -> Section:
 
 
 def _drawn_over(scores: RunScores) -> str:
-    return drawn_over({"speaker" if c in scores.by_speaker else "utterance" for c in scores.groups})
+    kinds = {"speaker" if c in scores.by_speaker else "utterance" for c in scores.groups}
+    return drawn_over(kinds, scores.by.noun)
 
 
 def _table(data: ReportData) -> Table:
@@ -71,7 +72,7 @@ def _table(data: ReportData) -> Table:
     split = data.training_split
     q = data.run.final_q if data.run.moved_q else {}
     with_lid = scores.all.n_with_token > 0
-    columns = [Column("language", numeric=False)]
+    columns = [Column(str(data.run.group_by), numeric=False)]
     in_hours = split is not None and max(split.seconds.values()) > 36_000
     unit, unit_seconds = ("h", 3600) if in_hours else ("min", 60)
     if split is not None:
@@ -146,9 +147,9 @@ def _from_validation(data: ReportData) -> list:
     if not run.validations:
         return [
             Paragraph(
-                "Nothing is known per language: the run has no history.jsonl and its test split "
-                "has not been decoded. Decode it with fairseq-dro-infer, which scores any "
-                "wav2vec_ctc checkpoint per language."
+                f"Nothing is known per {data.noun}: the run has no history.jsonl and its test "
+                "split has not been decoded. Decode it with fairseq-dro-infer, which scores any "
+                f"wav2vec_ctc checkpoint per {data.noun}."
             )
         ]
     last = run.validations[-1]
@@ -167,7 +168,7 @@ def _from_validation(data: ReportData) -> list:
             ]
         )  # fmt: skip
     columns = [
-        Column("language", numeric=False), Column("train min"), Column("utterances"),
+        Column(str(data.run.group_by), numeric=False), Column("train min"), Column("utterances"),
         Column("CER %"), Column("WER %"), Column("loss, nats", "mean over utterances"), Column("q"),
     ]  # fmt: skip
     return [

@@ -15,7 +15,7 @@ def learning_section(data: ReportData) -> Section:
     """Validation CER over updates, worst language first; of fairseq's log where that is all."""
     section = Section("learning", "Learning curves")
     if not data.run.validations:
-        section.blocks += _from_the_log(data.run)
+        section.blocks += _from_the_log(data.run, data.noun)
         return section
     curves = [_curve(run) for run in data.runs if run.validations]
     codes = [code for code in data.codes if any(code in curve.rates for curve in curves)]
@@ -24,15 +24,15 @@ def learning_section(data: ReportData) -> Section:
     if lowest > _SILENCE:
         section.blocks.append(
             Paragraph(
-                f"No curve to show: at every validation each language's CER was above "
+                f"No curve to show: at every validation each {data.noun}'s CER was above "
                 f"{per_cent(_SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt "
                 "yet that an error rate can tell."
             )
         )
         return section
     caption = (
-        f"Validation CER (split {data.run.subset}) in per cent over updates, worst language first, "
-        f"all on one scale. Dark: {data.run.name}; faint: its mean over languages"
+        f"Validation CER (split {data.run.subset}) in per cent over updates, worst {data.noun} "
+        f"first, all on one scale. Dark: {data.run.name}; faint: its mean over {data.noun}s"
     )
     others = [curve.name for curve in curves[1:]]
     caption += f"; coloured, broken: {', '.join(others)}." if others else "."
@@ -88,14 +88,14 @@ def _other_splits(run: TrainingRun) -> list:
     ]
 
 
-def _from_the_log(run: TrainingRun) -> list:
+def _from_the_log(run: TrainingRun, noun: str) -> list:
     if not run.log.validations:
         return [Paragraph("The run has not been validated yet.")]
     blocks: list = [
         Paragraph(
             "This run has no history.jsonl (it was trained without the criterion group_dro_ctc, or "
-            "the file is gone), and its log says nothing per language. What fairseq logged, over "
-            "all languages together:"
+            f"the file is gone), and its log says nothing per {noun}. What fairseq logged, over "
+            f"all {noun}s together:"
         )
     ]
     for name, rows in run.log.validations.items():

@@ -17,9 +17,9 @@ def proxy_section(data: ReportData) -> Section:
     if not history or len(history[-1]["languages"]) < LEAST_LANGUAGES:
         section.blocks.append(
             Paragraph(
-                f"A rank correlation needs losses of at least {LEAST_LANGUAGES} languages; "
+                f"A rank correlation needs losses of at least {LEAST_LANGUAGES} {data.noun}s; "
                 "this run has none." if not history else
-                f"A rank correlation over fewer than {LEAST_LANGUAGES} languages says nothing."
+                f"A rank correlation over fewer than {LEAST_LANGUAGES} {data.noun}s says nothing."
             )
         )  # fmt: skip
         return section
@@ -35,7 +35,7 @@ def proxy_section(data: ReportData) -> Section:
     cer = validation_rates(last)
     train = validation_rates(last, "train_loss_nats")
     rho = spearman(train, cer)
-    section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)))))
+    section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), data.noun)))
     pictures = []
     if lines:
         pictures.append(
@@ -52,31 +52,31 @@ def proxy_section(data: ReportData) -> Section:
             )
         )  # fmt: skip
     caption = (
-        "First: Spearman's rank correlation over languages, at each validation, of CER with the "
-        "group loss of training (by which q moves, where it moves) and with the mean loss of a "
+        f"First: Spearman's rank correlation over {data.noun}s, at each validation, of CER with "
+        "the group loss of training (by which q moves, where it moves) and with the mean loss of a "
         "validation utterance. "
-        "Second: one point per language at the last validation."
+        f"Second: one point per {data.noun} at the last validation."
     )
     if pictures:
         section.blocks.append(Figure(pictures, caption, alt=caption))
     return section
 
 
-def _verdict(rho: float, n: int) -> str:
+def _verdict(rho: float, n: int, noun: str) -> str:
     if rho != rho:
         return (
-            "At the last validation fewer than three languages have a CER and a training loss, or "
+            f"At the last validation fewer than three {noun}s have a CER and a training loss, or "
             "all have the same: whether the loss is a fair proxy of errors cannot be seen yet."
         )
     if rho > 0.6:
-        says = "languages with a high loss are those with a high error rate, so weights that "
+        says = f"{noun}s with a high loss are those with a high error rate, so weights that "
         says += "follow the loss go where they are needed"
     elif rho > 0.2:
         says = "the loss tells only part of where the errors are"
     else:
         says = "the loss does not tell where the errors are, so weights "
         says += "that follow the loss go elsewhere"
-    doubt = "" if n >= 12 else f" With {n} languages this is a weak statement."
+    doubt = "" if n >= 12 else f" With {n} {noun}s this is a weak statement."
     return (
         f"At the last validation the rank correlation of group loss and CER is {rho:.2f}: "
         f"{says}.{doubt}"

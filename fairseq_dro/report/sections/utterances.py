@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from fairseq_dro.languages import label_of
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import ComparedText, Examples, Folded, Paragraph, Section, per_cent
 from fairseq_dro.report.report_data import ReportData
@@ -32,7 +31,7 @@ def utterances_section(data: ReportData) -> Section:
     section.blocks.append(
         Paragraph(
             "Reference above, hypothesis below. Struck through: in the reference only; underlined: "
-            f"in the hypothesis only. At most {_PER_LANGUAGE} of a language.",
+            f"in the hypothesis only. At most {_PER_LANGUAGE} of a {data.noun}.",
             small=True,
         )
     )
@@ -45,7 +44,7 @@ def utterances_section(data: ReportData) -> Section:
         of_language = [u for u in worst if data.scores.group_of(u) == code]
         if of_language:
             chosen = of_language[:: max(1, len(of_language) // _OF_EACH)][:_OF_EACH]
-            title = f"{label_of(code)}: from its worst to its best"
+            title = f"{data.labels[code]}: from its worst to its best"
             section.blocks.append(Folded(title, [_examples("", chosen)]))
     return section
 

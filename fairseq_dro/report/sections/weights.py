@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, counted
 from fairseq_dro.report.figures.group_weights import (
     coloured_languages,
@@ -19,7 +19,7 @@ _MOST_ROWS = 6
 
 def weights_section(data: ReportData) -> Section:
     """How q moved, or why there is nothing to show."""
-    section = Section("weights", "Weights of the languages")
+    section = Section("weights", f"Weights of the {data.noun}s")
     run = data.run
     path = run.q_path()
     if not path:
@@ -34,7 +34,7 @@ def weights_section(data: ReportData) -> Section:
     if not run.moved_q:
         why = "the objective is erm" if run.objective == "erm" else "it has not moved yet"
         section.blocks.append(
-            Paragraph(f"q stays at 1/{n_groups} = {1 / n_groups:.4f} for each language: {why}.")
+            Paragraph(f"q stays at 1/{n_groups} = {1 / n_groups:.4f} for each {data.noun}: {why}.")
         )
         return section
     last = path[-1][1]
@@ -43,32 +43,33 @@ def weights_section(data: ReportData) -> Section:
     section.blocks.append(
         Paragraph(
             f"After {counted(path[-1][0], 'update')} and {counted(len(run.moves), 'move')} the "
-            "largest weight is "
-            f"{last[heaviest]:.3f} ({label_of(heaviest)}), the smallest {min(last.values()):.3g}; "
-            f"entropy {entropy:.2f} of {math.log(n_groups):.2f} nats, as if "
-            f"{math.exp(entropy):.1f} of {n_groups} languages shared the training evenly."
+            f"largest weight is {last[heaviest]:.3f} ({run.group_by.label_of(heaviest)}), the "
+            f"smallest {min(last.values()):.3g}; entropy {entropy:.2f} of "
+            f"{math.log(n_groups):.2f} nats, as if {math.exp(entropy):.1f} of {n_groups} "
+            f"{data.noun}s shared the training evenly."
         )
     )
     coloured = coloured_languages(path)
     rest = n_groups - len(coloured)
     caption = "First: q over updates; dotted: 1/|G|, where it started"
-    caption += f"; grey: the {rest} languages whose weight never was among the largest." if rest \
-        else "."
-    caption += " Second: effective number of languages, exp(entropy); dotted: all of them."
+    if rest:
+        caption += f"; grey: the {rest} {data.noun}s whose weight never was among the largest"
+    caption += "."
+    caption += f" Second: effective number of {data.noun}s, exp(entropy); dotted: all of them."
     if len(path) > 1:
-        section.blocks.append(
-            Figure([draw_weights(path), draw_effective_groups(path)], caption, alt=caption)
-        )
-    section.blocks.append(_table(last, data.validation_cer(), n_groups))
+        pictures = [draw_weights(path), draw_effective_groups(path, data.noun)]
+        section.blocks.append(Figure(pictures, caption, alt=caption))
+    section.blocks.append(_table(last, data, n_groups))
     return section
 
 
-def _table(q, cer, n_groups: int) -> Table:
+def _table(q: Mapping[str, float], data: ReportData, n_groups: int) -> Table:
+    by, cer = data.run.group_by, data.validation_cer()
     order = sorted(q, key=lambda code: (-q[code], code))
     shown = order if len(order) <= 2 * _MOST_ROWS else [*order[:_MOST_ROWS], *order[-_MOST_ROWS:]]
     rows = [
         [
-            Cell(label_of(code)),
+            Cell(by.label_of(code)),
             Cell(f"{q[code]:.4f}", q[code]),
             Cell(f"{q[code] * n_groups:.2f}", q[code]),
             Cell(f"{100 * cer[code]:.1f}" if code in cer else "–", cer.get(code, -1.0)),
@@ -79,7 +80,7 @@ def _table(q, cer, n_groups: int) -> Table:
         f"Final weights: the {_MOST_ROWS} largest and the {_MOST_ROWS} smallest"
     )
     columns = [
-        Column("language", numeric=False), Column("q"),
-        Column("q × |G|", "factor on the language's loss"), Column("validation CER %"),
+        Column(str(by), numeric=False), Column("q"),
+        Column("q × |G|", f"factor on the {by.noun}'s loss"), Column("validation CER %"),
     ]  # fmt: skip
     return Table(columns, rows, caption=caption)
