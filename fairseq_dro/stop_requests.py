@@ -56,7 +56,9 @@ def _note(number: int, frame: FrameType | None, forward: Callable[[int], None] |
     global _requested
     if not _requested:
         # logging could be interrupted in the middle of itself; a bare write cannot
-        os.write(2, f"{signal.Signals(number).name}: saving at the next update\n".encode())
+        over_the_bar = "\r\x1b[K" if os.isatty(2) else ""
+        name = signal.Signals(number).name
+        os.write(2, f"{over_the_bar}{name}: saving at the next update\n".encode())
     _requested = True
     if forward is not None:
         forward(number)

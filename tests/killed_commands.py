@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import functools
 import gc
 import hashlib
@@ -34,13 +35,16 @@ import inspect
 import json
 import os
 import pickle
+import pty
 import random
 import runpy
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -113,6 +117,7 @@ class CommandServer:
         kill_after_s: float | None = None,
         check: bool = True,
         timeout_s: float = 120,
+        columns: int | None = None,
         **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run to its end or its death, as ``stock_commands.run`` does.
@@ -124,6 +129,7 @@ class CommandServer:
             kill_after_s: SIGKILL to all processes of the run after so many seconds.
             check: a status other than 0, without ``die`` and ``kill_after_s``, is an error that
                 shows the output.
+            columns: run on a terminal of so many; hydra composes anew then.
             variables: for the environment.
 
         Returns:
@@ -135,12 +141,12 @@ class CommandServer:
             "command": [str(part) for part in command], "cwd": str(cwd), "output": str(output),
             "workers": workers, "die": dataclasses.asdict(die) if die else None,
             "prepare": list(prepare), "kill_after_s": kill_after_s, "timeout_s": timeout_s,
-            "variables": variables,
+            "variables": variables, "columns": columns,
         }
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         returncode = int(self._process.stdout.readline())
-        text = output.read_text(errors="replace")
+        text = output.read_bytes().decode(errors="replace")  # as it is, "\r" too
         output.unlink()
         lethal = die is not None or kill_after_s is not None
         if check and returncode != 0 and not lethal:
@@ -228,6 +234,8 @@ def _lead(request: dict[str, Any]) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request["cwd"])
     os.environ.update(request["variables"])
+    if request["columns"] is not None:
+        return _on_a_terminal(request, stream)
     composed = _composed(request["command"])
     workers = request["workers"]
     if workers == 1:
@@ -250,6 +258,25 @@ def _lead(request: dict[str, Any]) -> int:
         if code != 0:
             return code if code > 0 else 128 - code
     return 0
+
+
+def _on_a_terminal(request: dict[str, Any], stream: int) -> int:
+    """Be the terminal: what the command writes on it goes to the stream."""
+    child, terminal = pty.fork()
+    if child == 0:
+        size = struct.pack("HHHH", 40, request["columns"], 0, 0)
+        fcntl.ioctl(1, termios.TIOCSWINSZ, size)
+        sys.stdout, sys.stderr = open(1, "w", 1, closefd=False), open(2, "w", 1, closefd=False)
+        _in_child(lambda: _command(request, Path(os.devnull, "none"), worker=0))
+    while True:
+        try:
+            written = os.read(terminal, 65536)
+        except OSError:  # the command has ended
+            written = b""
+        if not written:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            return code if code >= 0 else 128 - code
+        os.write(stream, written)
 
 
 def _command(request: dict[str, Any], composed: Path, worker: int) -> int:

@@ -54,6 +54,7 @@ def apply() -> None:
                 path,
                 len(left_out),
                 ", ".join(left_out),
+                extra={"log_only": True},
             )
         return state
 

@@ -28,6 +28,7 @@ from fairseq_dro.report import provenance
 from fairseq_dro.training import left_out, workers
 from fairseq_dro.training.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.training.held_still import held_still
+from fairseq_dro.training.terminal import LOG_ONLY
 from fairseq_dro.training.training_plan import TrainingPlan
 from fairseq_dro.training.update_log import UpdateLog
 
@@ -139,7 +140,8 @@ class GroupedTask:
                 )
             if share is not None:
                 self.group_state.planned_share = share
-            logger.info("epoch %d: %s", epoch, planned.describe(self.cfg.sample_rate))
+            text = planned.describe(self.cfg.sample_rate)
+            logger.info("epoch %d: %s", epoch, text, extra=LOG_ONLY)
             return planned
 
         draws_by_q = planner.sampling is GroupSampling.Q

@@ -22,9 +22,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fairseq_dro import compat
+from fairseq_dro.compat import own_runs
+from fairseq_dro.compat.checkpoint_files import LAST
 from fairseq_dro.compat.rank_zero import on_rank_zero
 from fairseq_dro.errors import UserError, sentence_of
 from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
@@ -32,6 +34,7 @@ from fairseq_dro.report.provenance import RUN_FILE
 from fairseq_dro.runs.progress import PROGRESS_FILE, read_progress
 from fairseq_dro.survival import folder_lock
 from fairseq_dro.survival.failed_start import Start
+from fairseq_dro.training import display, start_block, terminal
 
 LASTING = (PROGRESS_FILE, HISTORY_FILE, GROUP_WEIGHTS_FILE)
 _HELD_ABOVE = "FAIRSEQ_DRO_RUN_FOLDER"
@@ -61,13 +64,9 @@ def apply() -> None:
 
 def trains_here(cfg: Any) -> bool:
     """Whether a composed configuration is that of a training run with a task of this package."""
-    from fairseq.tasks import TASK_REGISTRY
-
     task = cfg.get("task")
     name = task.get("_name") if isinstance(task, DictConfig) else task
-    known = TASK_REGISTRY.get(name)
-    ours = known is not None and known.__module__.startswith("fairseq_dro.")
-    return ours and "optimization" in cfg and "decoding" not in cfg
+    return name in own_runs.own_names() and "optimization" in cfg and "decoding" not in cfg
 
 
 def leads(distributed: Any, environment: Mapping[str, str] = os.environ) -> bool:
@@ -169,7 +168,7 @@ def _taking_the_job_folder(run_job: Any) -> Any:
         if not trains_here(config):
             return run_job(config, *rest, **kw)
         if not leads(config.get("distributed_training") or {}):
-            return run_job(_writing_nothing_yet(config), *rest, **kw)
+            return run_job(_following(config), *rest, **kw)
         parts = [OmegaConf.select(config, key) for key in (job_dir_key, job_subdir_key) if key]
         folder = Path(os.path.abspath(os.path.join(*map(str, parts))))
         option = "hydra.sweep.dir" if job_subdir_key else "hydra.run.dir"
@@ -183,7 +182,7 @@ def _taking_the_job_folder(run_job: Any) -> Any:
         try:
             with holding(folder, option):
                 try:
-                    return run_job(config, *rest, **kw)
+                    return run_job(_speaking(config, folder), *rest, **kw)
                 except BaseException as error:
                     explained = isinstance(error, (SystemExit, KeyboardInterrupt))
                     explained |= sentence_of(error) is not None
@@ -197,22 +196,40 @@ def _taking_the_job_folder(run_job: Any) -> Any:
     return run_job_as_one_writer
 
 
-def _writing_nothing_yet(config: Any) -> Any:
-    """The configuration for a worker that does not lead: the leader writes the options."""
+def _following(config: Any) -> Any:
+    """The configuration for a worker that does not lead: the leader writes and speaks for it."""
     config = copy.deepcopy(config)
-    OmegaConf.set_readonly(config, False)
-    with open_dict(config):
+    with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.output_subdir = None
         for handler in (config.hydra.job_logging.get("handlers") or {}).values():
             if "filename" in handler:
                 handler.delay = True  # opened at its first line
         config.hydra.job_logging.root.level = "WARNING"  # as fairseq sets it later
+        if terminal.shows_lines_for_people(config.get("common")):
+            terminal.put_in_place(config.hydra, leads=False)
+    return config
+
+
+def _speaking(config: Any, folder: Path) -> Any:
+    """The configuration for the worker that leads; says what it begins."""
+    if not terminal.shows_lines_for_people(config.get("common")):
+        return config
+    config = copy.deepcopy(config)
+    with read_write(config.hydra), open_dict(config.hydra):
+        terminal.put_in_place(config.hydra, leads=True)
+    save_dir = folder / str(OmegaConf.select(config, "checkpoint.save_dir") or "checkpoints")
+    lines = start_block.of_command(
+        folder, _log_file(config), OmegaConf.select(config, "hydra.job.config_name"),
+        list(config.hydra.overrides.task), new=not (save_dir / LAST).exists(),
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
     return config
 
 
 def _written(config: Any) -> tuple[list[str], str | None]:
     """What a start writes before its first update, and the name of hydra's folder of options."""
-    names = [RUN_FILE]
+    names = [RUN_FILE, terminal.WARNINGS_FILE]
     log = _log_file(config)
     names += [log] if log else []
     for section, option in (("checkpoint", "save_dir"), ("common", "tensorboard_logdir")):
@@ -247,6 +264,9 @@ def _taking_what_is_left(load_checkpoint: Any) -> Any:
     def load_checkpoint_as_one_writer(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
         if trains_here(trainer.cfg):
             on_rank_zero(trainer, lambda: _take_to_the_end(trainer.cfg))
+            command = sys.modules.get("fairseq_cli.train")
+            if command is not None:
+                display.attach(command, as_typed)
         return load_checkpoint(cfg, trainer, **kwargs)
 
     return load_checkpoint_as_one_writer

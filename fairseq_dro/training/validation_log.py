@@ -59,6 +59,7 @@ class ValidationLog:
         self.rates = {
             name: pair for name, pair in RATES.items() if all(part in columns for part in pair)
         }
+        self.last: dict[str, Any] | None = None  # line of the history
         self.begin("")
 
     def begin(self, split: str) -> None:
@@ -93,6 +94,7 @@ class ValidationLog:
         if not self._sums.any() or distributed_utils.get_global_rank() != 0:
             return
         record = self._record(stats, epoch)
+        self.last = record
         append_record(self.folder / HISTORY_FILE, record)
         self._log_to_tensorboard(record)
         if "cer" not in self.rates:
@@ -107,8 +109,8 @@ class ValidationLog:
             key=lambda group: -record["languages"][group]["cer"],
         )
         logger.info(
-            "%s: CER mean %.1f %%, worst %s",
-            self._split, 100 * record["mean_cer"],
+            "update %d, %s: CER mean %.1f %%, worst %s",
+            record["update"], self._split, 100 * record["mean_cer"],
             ", ".join(
                 f"{by.name_of(group)} ({group}) {100 * record['languages'][group]['cer']:.1f} %"
                 for group in worst[:3]
