@@ -121,6 +121,7 @@ setup(
         "pyyaml",
         "rapidfuzz",
         "regex",  # grapheme clusters and scripts
+        "rich",  # watch
         "sentencepiece",
         "soundfile",
         "soxr",  # prepare: resampling

@@ -21,6 +21,7 @@ SUB_COMMANDS = {
         "fairseq_dro.models.random_checkpoint_command",
         "write an XLS-R-shaped checkpoint of random weights",
     ),
+    "watch": ("fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left"),
     "score": (
         "fairseq_dro.report.score.command",
         "error rates of records or text files, with intervals",

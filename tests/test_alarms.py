@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fairseq_dro.report import alarms
+from fairseq_dro.report.history import count_falls
 
 
 def only(found: list[alarms.Alarm]) -> str:
@@ -64,6 +67,22 @@ def test_a_language_never_drawn_is_named():
 def test_q_that_never_moved_is_told_from_a_language_that_was_never_drawn():
     found = alarms.never_sampled({"deu": None, "kat": None}, 500, None)
     assert found[0].kind == "q never moved" and "500 updates q has not moved once" in only(found)
+
+
+def test_files_that_fall_back_more_often_than_the_run_was_started_are_of_two_writers(tmp_path):
+    path = tmp_path / "history.jsonl"
+
+    def write(*updates):
+        lines = [json.dumps({"update": u, "subset": s}) for u in updates for s in ("a", "b")]
+        path.write_text("\n".join(lines) + '\n{"update": 3')
+        return count_falls(path)
+
+    assert write(10, 20, 30) == 0
+    assert write(10, 20, 10, 20, 20, 30) == 2  # two resumes
+    assert write(10, 10, 20, 20, 30, 30) == 3
+    assert alarms.interleaved(2, 3) == alarms.interleaved(0, 0) == []
+    assert "fall back 3 times" in only(alarms.interleaved(3, 2))
+    assert "started only 1 time:" in only(alarms.interleaved(1, 0))
 
 
 def test_levelling_down_needs_a_falling_mean_and_a_rising_language():

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import time
+from dataclasses import asdict
 
-from fairseq_dro.report import process
-from fairseq_dro.report.process import this_process
+import pytest
+
 from fairseq_dro.report.report import make_report
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.training_run import read_training_run
+from fairseq_dro.runs.progress import Progress, write_progress
+from fairseq_dro.survival.folder_lock import LOCK_FILE, take
 from tests.planted_runs import plant_training, write_configuration
 
 
@@ -22,7 +24,7 @@ def test_a_run_is_still_going_until_its_files_are_silent(tmp_path):
     run.log.finished, run.config["optimization"]["max_update"] = False, 400
     written = (tmp_path / "run" / "history.jsonl").stat().st_mtime
     assert state_of(run, written + 60) == "going (last sign of life 60 s ago)"
-    told = "stopped at update 200 (there is no checkpoint_last.pt to go on from)"
+    told = "stopped at update 200 (no checkpoint was saved: the same command begins anew)"
     assert state_of(run, written + 3600) == told
 
 
@@ -59,7 +61,7 @@ def test_a_first_start_that_has_made_no_update_yet_is_going_until_its_log_is_sil
                    ": {}, 'optimization': {'max_update': 400}}\n")  # fmt: skip
     run, written = read_training_run(tmp_path), log.stat().st_mtime
     assert state_of(run, written + 5) == "going (last sign of life 5 s ago)"
-    told = "stopped at update 0 (there is no checkpoint_last.pt to go on from)"
+    told = "stopped at update 0 (no checkpoint was saved: the same command begins anew)"
     assert state_of(run, written + 3600) == told
     assert f" · 0 updates · {state_of(run)[:5]}" in f" · {make_report(ReportData(run)).subtitle}"
 
@@ -76,35 +78,52 @@ def test_a_run_that_was_asked_to_stop_says_so_at_once_and_how_it_goes_on(tmp_pat
     assert state_of(run) == "stopped at update 200 (the same command goes on from here)"
 
 
-def test_the_process_that_trained_tells_a_dead_run_from_one_that_is_slow(tmp_path):
+@pytest.fixture
+def killed(tmp_path):
+    """A run of this version, of 400 updates, whose last sign of life was at update 200."""
     folder = plant_training(tmp_path / "run", ["deu", "kat"], updates=200)
     write_configuration(folder, objective="ctc_dro", updates=400)
     log = (folder / "hydra_train.log").read_text(encoding="utf-8").splitlines()
     (folder / "hydra_train.log").write_text("\n".join(log[:-1]) + "\n", encoding="utf-8")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "checkpoint_last.pt").touch()
-    here = this_process()
-    written = (folder / "history.jsonl").stat().st_mtime
-    dead = {**here, "began": here["began"] - 1}  # of this number now: another one
-    stopped = "stopped at update 200 (the same command goes on from checkpoint_last.pt)"
-    for recorded, seconds, told in (
-        (here, 7200, "going (last sign of life 2.00 h ago)"),
-        (dead, 5, stopped),
-        ({**dead, "host": "elsewhere"}, 5, "going (last sign of life 5 s ago)"),
-        ({**dead, "host": "elsewhere"}, 7200, stopped),
-        ({**dead, "namespace": "a container"}, 5, "going (last sign of life 5 s ago)"),
-        (None, 5, "going (last sign of life 5 s ago)"),
-    ):
-        (folder / "run.jsonl").write_text(json.dumps({"process": recorded}), encoding="utf-8")
-        assert state_of(read_training_run(folder), written + seconds) == told, recorded
+    (folder / "run.jsonl").write_text(json.dumps({"lock": LOCK_FILE}), encoding="utf-8")
+    return folder
 
 
-def test_a_process_that_has_ended_is_not_alive_though_nobody_waited_for_it():
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    try:
-        began = process._began(child.pid)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert process.is_alive({**this_process(), "pid": child.pid, "began": began}) is False
-    finally:
-        child.wait()
-    assert process.is_alive(this_process()) is True
+def test_the_lock_tells_a_dead_run_from_one_that_is_slow(killed):
+    written = (killed / "history.jsonl").stat().st_mtime
+    stopped = "stopped at update 200 (the same command resumes from checkpoint_last.pt)"
+
+    def state(seconds):
+        return state_of(read_training_run(killed), written + seconds)
+
+    lock = take(killed, named="run", instead="another")
+    assert state(7200) == "going (last sign of life 2.00 h ago)"
+    lock.release()
+    assert state(5) == stopped
+    elsewhere = {**asdict(lock.holder), "machine": "another", "host": "node7"}
+    (killed / LOCK_FILE).write_text(json.dumps(elsewhere))
+    assert state(7200).startswith("going")
+    os.utime(killed / LOCK_FILE, (0, time.time() - 600))
+    assert state(5) == stopped
+    (killed / LOCK_FILE).unlink()
+    (killed / "run.jsonl").unlink()  # of a version without a lock
+    assert state(5) == "going (last sign of life 5 s ago)" and state(7200) == stopped
+
+
+@pytest.mark.parametrize(
+    ("saved", "says"),
+    [(150, "resumes from update 150 and makes 64 updates again"),
+     (213, "resumes from update 213 and makes 1 update again"), (214, "resumes from update 214")],
+)  # fmt: skip
+def test_a_killed_run_says_from_where_it_resumes_and_what_is_made_again(killed, saved, says):
+    write_progress(killed, Progress(update=214, of=400))
+    with open(killed / "hydra_train.log", "a", encoding="utf-8") as log:
+        for update in (100, saved):
+            log.write(
+                "[2026-01-02 04:00:00,000][fairseq.checkpoint_utils][INFO] - Saved checkpoint "
+                f"checkpoints/checkpoint_3_{update}.pt (epoch 3 @ {update} updates, score 12.3) "
+                "(writing took 0.4 seconds)\n"
+            )
+    assert state_of(read_training_run(killed)) == f"stopped at update 214 (the same command {says})"

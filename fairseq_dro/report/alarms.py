@@ -128,6 +128,25 @@ def objective_changed(objectives: Sequence[tuple[str, int]]) -> list[Alarm]:
     ]
 
 
+def interleaved(falls: int, n_starts: int) -> list[Alarm]:
+    """Two commands that wrote into the run's folder at the same time.
+
+    Args:
+        falls: how often its files fall back to an earlier update; a resume does so once.
+    """
+    if falls < max(1, n_starts):
+        return []
+    return [
+        Alarm(
+            "two writers",
+            f"The updates in its files fall back {counted(falls, 'time')}, but it was started only "
+            f"{counted(max(1, n_starts), 'time')}: two commands wrote into this folder at once, "
+            "and its checkpoints, history and q are a mixture of both. Believe nothing below; "
+            "train it again in a folder of its own.",
+        )
+    ]
+
+
 def levelling_down(
     cer: Mapping[str, float],
     baseline: Mapping[str, float],

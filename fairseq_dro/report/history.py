@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,25 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         (record for records in by_subset.values() for record in records),
         key=lambda record: record["update"],
     )
+
+
+def count_falls(path: Path) -> int:
+    """How often a line of a file is not of a later update than the one before it (of its subset).
+
+    A run that was killed and started again falls back once per start, at most.
+    """
+    last: dict[str, float] = {}
+    falls: Counter[str] = Counter()
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            try:
+                record = json.loads(line)
+                subset, update = record.get("subset", ""), record["update"] + 0
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+            falls[subset] += update <= last.get(subset, -math.inf)
+            last[subset] = update
+    return max(falls.values(), default=0)
 
 
 def _without_nan(value: Any) -> Any:

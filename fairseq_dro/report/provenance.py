@@ -3,7 +3,7 @@
     {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0,
      "command": ["/venv/bin/fairseq-hydra-train", "--config-dir", ...],
      "program": ["/venv/bin/python", "/venv/bin/fairseq-hydra-train"], "folder": "...",
-     "process": {"host": "node7", "pid": 4711, ...}, "workers": 2,
+     "host": "node7", "pid": 4711, "lock": "in_use.lock", "workers": 2,
      "environment": {"CUDA_VISIBLE_DEVICES": "0,1", ...},
      "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
      "git": {"commit": "44c01af...", "changed": false}, "devices": ["cpu"],
@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.report.history import append_record
-from fairseq_dro.report.process import this_process
+from fairseq_dro.survival.folder_lock import LOCK_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ def collect(
         "command": list(sys.argv),
         "program": _program(),
         "folder": _typed_in(),
-        "process": this_process(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "lock": LOCK_FILE,  # which is there as long as the run is going
         "workers": _n_workers(),
         "environment": {
             name: os.environ[name] for name in (*ENVIRONMENT, *LAUNCHER) if name in os.environ

@@ -22,6 +22,7 @@ _START = "{'_name': None, 'common':"  # fairseq_cli/train.py:58 logs the configu
 _BEGUN = "Start iterating over samples"
 _END = "done training in"
 _PLANNED = re.compile(r"'max_update': (\d+)")
+_SAVED = re.compile(r"Saved checkpoint .* \(epoch \d+ @ (\d+) updates")  # checkpoint_utils.py:155
 _STOPPED = re.compile(r"stopped as asked at update (\d+)[^;]*; (.+)")  # compat/preemption.py
 
 
@@ -37,6 +38,7 @@ class TrainingLog:
         how_to_go_on: what it said then.
         wall_seconds: between the first and the last line of each start, summed.
         last_update: highest update that any line tells of.
+        saved_update: of the newest checkpoint; 0 where no line tells of one.
         finished: whether the last start came to its end.
         validations: by split, lines by ascending update; rates are fractions.
     """
@@ -44,6 +46,7 @@ class TrainingLog:
     n_starts: int = 0
     wall_seconds: float = 0.0
     last_update: int = 0
+    saved_update: int = 0
     finished: bool = False
     waits: bool = False
     planned_updates: int = 0
@@ -77,6 +80,9 @@ def read_training_log(path: Path) -> TrainingLog:
                 log.n_starts += 1
             if message.startswith(_END):
                 log.finished, log.waits = True, False
+            saved = _SAVED.match(message)
+            if saved:
+                log.saved_update = int(saved[1])
             stopped = _STOPPED.match(message)
             if stopped:
                 log.stopped_at, log.how_to_go_on = int(stopped[1]), stopped[2]

@@ -20,12 +20,18 @@ from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.decoding_source import DecodingSource, decoding_source
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
+from fairseq_dro.report.history import (
+    GROUP_WEIGHTS_FILE,
+    HISTORY_FILE,
+    count_falls,
+    read_records,
+)
 from fairseq_dro.report.provenance import RUN_FILE
 from fairseq_dro.report.record_file import RECORDS_FILE
 from fairseq_dro.report.record_file import read_records as read_utterances
 from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.training_log import TrainingLog, read_training_log
+from fairseq_dro.runs.progress import Progress, read_progress
 from fairseq_dro.scoring.records import Record
 
 LOG_FILE = "hydra_train.log"
@@ -43,6 +49,8 @@ class TrainingRun:
         overrides: options typed on the command line.
         starts: lines of ``run.jsonl`` (see ``provenance``), one per start.
         log: fairseq's own log.
+        progress: how far it is, as it says itself.
+        falls: how often its files fall back to an earlier update.
         utterances: decoded utterances; empty before decoding.
         results: name of the folder that holds them.
     """
@@ -56,6 +64,8 @@ class TrainingRun:
     hydra: dict[str, Any] = field(default_factory=dict)
     starts: list[dict[str, Any]] = field(default_factory=list)
     log: TrainingLog = field(default_factory=TrainingLog)
+    progress: Progress | None = None
+    falls: int = 0
     utterances: list[Record] = field(default_factory=list)
     results: str = RESULTS
 
@@ -102,6 +112,7 @@ class TrainingRun:
         """The highest update that any file tells of."""
         updates = [int(r["update"]) for records in self.history.values() for r in records[-1:]]
         updates += [int(r["update"]) for r in self.moves[-1:]]
+        updates += [self.progress.update] if self.progress is not None else []
         return max([*updates, self.log.last_update], default=0)
 
     @property
@@ -209,6 +220,9 @@ def read_training_run(folder: str | Path, results: str = RESULTS) -> TrainingRun
     run.history = _by_subset(_records(folder / HISTORY_FILE), run.config)
     run.moves = [r for r in _records(folder / GROUP_WEIGHTS_FILE) if isinstance(r.get("q"), dict)]
     run.starts = _starts(folder / RUN_FILE)
+    run.progress = read_progress(folder)
+    files = [folder / name for name in (HISTORY_FILE, GROUP_WEIGHTS_FILE)]
+    run.falls = max((count_falls(path) for path in files if path.exists()), default=0)
     if (folder / LOG_FILE).exists():
         run.log = read_training_log(folder / LOG_FILE)
     if (folder / results / RECORDS_FILE).exists():

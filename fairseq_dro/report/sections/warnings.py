@@ -36,7 +36,8 @@ def warnings_section(data: ReportData) -> Section:
 
 def _of_training(data: ReportData) -> list[Alarm]:
     run = data.run
-    found = alarms.objective_changed(run.objectives)
+    found = alarms.interleaved(run.falls, max(len(run.starts), run.log.n_starts))
+    found += alarms.objective_changed(run.objectives)
     if run.moved_q:
         found += alarms.q_collapsed(run.q_path(), run.updates, run.group_by)
     if run.validations:

@@ -1,0 +1,1 @@
+"""``fairseq-dro watch``: a run as it goes, from its own files."""
