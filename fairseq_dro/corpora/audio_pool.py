@@ -15,9 +15,9 @@ from itertools import islice
 
 from fairseq_dro.corpora.audio_conversion import convert_all
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult, probe_all
-from fairseq_dro.corpora.progress import with_progress
 from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.errors import UserError
+from fairseq_dro.progress import with_progress
 
 HEADERS_PER_CHUNK = 256
 CONVERSIONS_PER_CHUNK = 16

@@ -30,7 +30,7 @@ from fairseq_dro.corpora.language_choice import (
     codes_or_set,
     describe_set,
 )
-from fairseq_dro.corpora.progress import with_progress
+from fairseq_dro.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.corpora.recording import Rejection
