@@ -12,7 +12,7 @@ from fairseq_dro.languages import name_of
 from fairseq_dro.runs.durations import in_words
 from fairseq_dro.watch.seen_run import SeenRun
 
-_AROUND_THE_ROWS = 8  # lines of the head, of the table's frame and of the line below
+_AROUND_THE_ROWS = 9  # lines of the head, of the table's frame and of the line below
 _NARROW, _WIDE = 44, 70  # columns from which names, then losses are shown
 
 
@@ -65,7 +65,7 @@ def _head(seen: SeenRun) -> Text:
             f"{_percent(last.get('mean_cer'))}, worst {last.get('worst_language')} "
             f"{_percent(last.get('worst_cer'))}"
         )
-    return Text.assemble((str(seen.folder), "bold"), "  ", " · ".join(parts))
+    return Text.assemble((str(seen.folder), "bold"), "\n", " · ".join(parts))
 
 
 def _bar(share: float, width: int) -> Text:
