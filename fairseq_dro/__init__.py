@@ -14,7 +14,7 @@ from fairseq_dro.compat import startup_hook
 __version__ = "0.1.0"
 
 # fairseq imports only tasks/ and models/ of a user dir by itself (fairseq/utils.py:492-502)
-REGISTERED_PARTS = ("tasks", "criterions", "models")
+REGISTERED_PARTS = ("tasks", "criterions", "models.whisper")
 
 _registered = False
 

@@ -31,6 +31,10 @@ class PretrainedWhisper:
     suppress: tuple[int, ...] | None = None
     begin_suppress: tuple[int, ...] | None = None
 
+    def with_vocabulary(self, weights: Mapping[str, torch.Tensor], n_vocab: int) -> PretrainedWhisper:
+        """The same with weights of another number of tokens."""
+        return replace(self, weights=weights, dims={**self.dims, "n_vocab": n_vocab})
+
 
 def read_whisper(path: str, tokenizer_path: str | None = None) -> PretrainedWhisper:
     """Read a Hugging Face folder, a CTranslate2 folder, openai's .pt or a fine-tuned checkpoint.

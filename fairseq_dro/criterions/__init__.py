@@ -1,3 +1,3 @@
 """fairseq criterions of this package."""
 
-from fairseq_dro.criterions import ctc  # noqa: F401  (registers itself)
+from fairseq_dro.criterions import cross_entropy, ctc  # noqa: F401  (register themselves)

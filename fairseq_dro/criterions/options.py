@@ -132,6 +132,17 @@ class GroupDroCtcConfig(GroupDroConfig):
     )
 
 
+@dataclass
+class GroupDroCrossEntropyConfig(GroupDroConfig):
+    label_smoothing: float = field(
+        default=0.0,
+        metadata={
+            "help": "epsilon, at least 0 and below 1: in the gradient alone; q and the log see the "
+            "unsmoothed loss"
+        },
+    )
+
+
 def require_ranges(cfg: GroupDroConfig) -> None:
     """Refuse option values that mean nothing, by name, whether the objective uses them or not.
 

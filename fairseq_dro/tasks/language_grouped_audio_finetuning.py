@@ -138,6 +138,34 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             checks.check_groups_in_training(manifest, names, self.groups, self.group_by)
             index = {name: group for group, name in enumerate(self.groups)}
             groups = np.array([index[name] for name in names.names], dtype=np.int64)[names.codes]
+        self._check_labels(manifest)
+        n_headers = self.cfg.audio_checks_per_language
+        n_headers = n_headers if n_headers >= 0 else len(manifest)
+        chosen = checks.sample_per_language(manifest, n_headers)
+        checks.check_audio(manifest, self.cfg.sample_rate, chosen)
+        rows = self._usable_rows(manifest)
+        self.datasets[split] = GroupedAudioDataset(
+            self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
+            manifest, rows, groups[rows], self._language_indices(manifest)[rows],
+            post_process=self._post_process,
+        )
+        if is_training:
+            for option, instead in ignored_options(self.cfg.get):
+                logger.warning("%s has no effect here: %s", option, instead)
+            self.infeasible = self._find_infeasible(manifest, rows)
+            for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
+                logger.warning(warning)
+        elif not self.cfg.allow_unseen:
+            self._too_long.find(
+                self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
+            )
+
+    def _check_labels(self, manifest: Manifest) -> None:
+        """Every label can be a target.
+
+        Raises:
+            UserError: one cannot; in decoding it is a warning.
+        """
         try:
             checks.check_labels(
                 manifest, self.target_dictionary.symbols, language_token=self.cfg.language_token
@@ -146,31 +174,21 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             if not self.cfg.allow_unseen:
                 raise
             logger.warning("Such units count as errors. %s", error)
-        n_headers = self.cfg.audio_checks_per_language
-        n_headers = n_headers if n_headers >= 0 else len(manifest)
-        chosen = checks.sample_per_language(manifest, n_headers)
-        checks.check_audio(manifest, self.cfg.sample_rate, chosen)
+
+    def _usable_rows(self, manifest: Manifest) -> np.ndarray:
+        """[N] lines of the manifest that are items; those left out are named in the log."""
         rows = rows_long_enough(manifest, self.cfg.min_sample_size)
-        self.datasets[split] = GroupedAudioDataset(
-            self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
-            manifest, rows, groups[rows], self._language_indices(manifest)[rows],
-            post_process=self._post_process,
-        )
         left_out.warn_of_short(manifest, rows, self.cfg.min_sample_size)
-        if is_training:
-            for option, instead in ignored_options(self.cfg.get):
-                logger.warning("%s has no effect here: %s", option, instead)
-            if self.family is not None:  # a model was built, and it is one we know
-                self.infeasible = left_out.find_infeasible(
-                    manifest, rows, self.family.frames_of,
-                    language_token=self.cfg.language_token, skip=self.cfg.skip_infeasible,
-                )
-            for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
-                logger.warning(warning)
-        elif not self.cfg.allow_unseen:
-            self._too_long.find(
-                self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
-            )
+        return rows
+
+    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+        """Training items whose targets do not fit their audio; see ``left_out``."""
+        if self.family is None:  # no model was built, or one that we do not know
+            return np.empty(0, dtype=np.int64)
+        return left_out.find_infeasible(
+            manifest, rows, self.family.frames_of,
+            language_token=self.cfg.language_token, skip=self.cfg.skip_infeasible,
+        )
 
     def _language_indices(self, manifest: Manifest) -> np.ndarray:
         """[N] index into ``languages`` of each line."""
@@ -185,12 +203,20 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         Args:
             saved: the task's configuration, in decoding the one that the model was trained with.
         """
+        return add_targets(
+            self._audio(manifest, rows, saved),
+            TargetLines(manifest, rows, self.cfg.language_token), self.target_dictionary,
+            LabelEncoder(self.target_dictionary), label_len_fn,
+            add_to_input=saved.get("autoregressive", False),
+        )
+
+    def _audio(self, manifest: Manifest, rows: np.ndarray, saved) -> ManifestAudioDataset:
         if saved.get("binarized_dataset", False):
             raise UserError(
                 "task.binarized_dataset=true is not supported by this task: leave it out; a "
                 "manifest takes no more memory than its files here."
             )
-        audio = ManifestAudioDataset(
+        return ManifestAudioDataset(
             manifest, rows,
             sample_rate=saved.get("sample_rate", self.cfg.sample_rate),
             max_sample_size=self.cfg.max_sample_size,
@@ -200,9 +226,4 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             num_buckets=self.cfg.num_batch_buckets or int(self.cfg.tpu),
             compute_mask_indices=self.cfg.precompute_mask_indices or self.cfg.tpu,
             **self._get_mask_precompute_kwargs(saved),
-        )
-        return add_targets(
-            audio, TargetLines(manifest, rows, self.cfg.language_token), self.target_dictionary,
-            LabelEncoder(self.target_dictionary), label_len_fn,
-            add_to_input=saved.get("autoregressive", False),
         )

@@ -12,6 +12,8 @@ from fairseq_dro.data import checks
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
+from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS
 
 logger = logging.getLogger(__name__)
 _MOST_NAMED = 10
@@ -63,6 +65,42 @@ def find_infeasible(
             "allow: %s%s", len(bad), names, ", ..." if len(bad) > _MOST_NAMED else "",
         )
     return bad
+
+
+def within_whisper(
+    manifest: Manifest, rows: np.ndarray, n_tokens: np.ndarray, *, sample_rate: int, skip: bool
+) -> np.ndarray:
+    """The rows whose audio and text Whisper can take.
+
+    Args:
+        n_tokens: of the text of each line of the manifest, without prompt and end.
+        skip: whether the others are to be left out; they are named in the log.
+
+    Raises:
+        UserError: there are others, and they are not to be skipped.
+    """
+    seconds = manifest.n_samples[rows] / sample_rate
+    too_long = seconds > MAX_SECONDS
+    bad = rows[too_long | (n_tokens[rows] > MAX_TEXT_TOKENS)]
+    if len(bad) == 0:
+        return rows
+    if not skip:
+        row = int(bad[0])
+        found = manifest.n_samples[row] / sample_rate
+        what = f"{found:.1f} s of audio, and Whisper takes {MAX_SECONDS} s"
+        if found <= MAX_SECONDS:
+            what = f"a text of {n_tokens[row]} tokens, and Whisper takes {MAX_TEXT_TOKENS}"
+        raise UserError(
+            f"{manifest.where(row)} has {what} ({len(bad)} such utterances): cut or remove them, "
+            "or leave them out with task.skip_infeasible=true."
+        )
+    names = ", ".join(manifest.utterance_ids[row] for row in bad[:_MOST_NAMED].tolist())
+    logger.warning(
+        "%d utterances of %s are left out, they are longer than %d s or %d tokens: %s%s",
+        len(bad), manifest.split, MAX_SECONDS, MAX_TEXT_TOKENS, names,
+        ", ..." if len(bad) > _MOST_NAMED else "",
+    )
+    return np.setdiff1d(rows, bad)
 
 
 class TooLong:

@@ -45,6 +45,18 @@ class KeyValues:
         self._keys, self._values = self._keys[rows], self._values[rows]
 
 
+class BiasFree(nn.Module):
+    """A linear layer without a bias: to fairseq, biases that are None are one shared parameter."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, width))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as nn.Linear
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight)
+
+
 class Attention(nn.Module):
     """Multi-head attention; the key has no bias."""
 
@@ -53,7 +65,7 @@ class Attention(nn.Module):
         self.n_heads = n_heads
         self.dropout = dropout
         self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)
+        self.key = BiasFree(width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 

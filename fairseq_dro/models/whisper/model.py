@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig, open_dict
@@ -15,6 +16,7 @@ from fairseq_dro.models.checkpoint_checks import require_finite_weights, require
 from fairseq_dro.models.whisper.decoder import WhisperDecoder
 from fairseq_dro.models.whisper.dims import WhisperDims, require_multilingual
 from fairseq_dro.models.whisper.encoder import WhisperEncoder
+from fairseq_dro.models.whisper.log_mel import n_positions
 from fairseq_dro.models.whisper.options import (
     WhisperConfig,
     dropout_of,
@@ -64,7 +66,11 @@ class WhisperModel(FairseqEncoderDecoderModel):
                 "with Whisper's weights."
             )
         pretrained = read_whisper(cfg.whisper_path, cfg.tokenizer_path)
+        require_multilingual(WhisperDims.of(pretrained.dims), pretrained.path)
+        if hasattr(task, "adopt"):
+            pretrained = task.adopt(pretrained)
         model = cls.of_pretrained(cfg, pretrained)
+        model.decoder.dictionary = getattr(task, "target_dictionary", None)
         with open_dict(cfg) if isinstance(cfg, DictConfig) else nullcontext():
             cfg.dims = dict(pretrained.dims)
         return model
@@ -108,6 +114,13 @@ class WhisperModel(FairseqEncoderDecoderModel):
     def frozen_parameters(self) -> list[torch.nn.Parameter]:
         """Parameters that are trained later, but not at this update."""
         return list(self.encoder.parameters()) if self.encoder_is_frozen else []
+
+    def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
+        """[N] encoder positions at true length, of 20 ms."""
+        return n_positions(n_samples)
+
+    def require_options(self, cfg: WhisperConfig) -> None:
+        """Every option agrees with every other (``require_ranges`` looks at each)."""
 
     def max_positions(self) -> None:
         """None: the task finds and names what is too long."""

@@ -5,6 +5,7 @@ The library ``tokenizers`` is imported when it is used: only Whisper needs it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -16,6 +17,9 @@ START, END = "<|startoftranscript|>", "<|endoftext|>"
 TRANSCRIBE, TRANSLATE, NO_TIMESTAMPS = "<|transcribe|>", "<|translate|>", "<|notimestamps|>"
 PADDING = 50256
 """The empty string among the tokens of text: no word needs it, so targets are padded with it."""
+
+MAX_TEXT_TOKENS = 448 - 4
+"""Of a text: the decoder has 448 positions, and the prompt takes four."""
 
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3}(?:_[a-z0-9]+)*)\|>")
 
@@ -31,13 +35,13 @@ class WhisperTokenizer:
     """Text to tokens and back, and the ids of the tokens that are no text.
 
     Args:
-        json: content of ``tokenizer.json``.
+        content: of ``tokenizer.json``.
 
     Raises:
         UserError: the library is missing, or this is no tokenizer.
     """
 
-    def __init__(self, json: str) -> None:
+    def __init__(self, content: str) -> None:
         try:
             from tokenizers import Tokenizer
         except ImportError:
@@ -45,9 +49,9 @@ class WhisperTokenizer:
                 "Whisper needs the library tokenizers, which is not installed: type "
                 "`python -m pip install tokenizers`."
             ) from None
-        self.json = json
+        self.json = content
         try:
-            self._tokenizer = Tokenizer.from_str(json)
+            self._tokenizer = Tokenizer.from_str(content)
         except Exception as error:  # the library raises plain Exception
             raise UserError(
                 f"this is no tokenizer.json ({str(error)[:100]}): use the file that was published "
@@ -123,13 +127,17 @@ class WhisperTokenizer:
         return [self.id_of(TRANSCRIBE), self.id_of(NO_TIMESTAMPS)]
 
     def with_languages(self, codes: Sequence[str], n_vocab: int) -> WhisperTokenizer:
-        """A tokenizer with one more token for each code, with ids from ``n_vocab`` on."""
-        import json
+        """A tokenizer with one more token for each code, with ids from ``n_vocab`` on.
 
+        Timestamps are filled in where the file leaves them out, as faster-whisper's does: the
+        library gives added tokens the ids behind those that are there.
+        """
         content: dict[str, Any] = json.loads(self.json)
-        for number, code in enumerate(codes):
+        first_time = self.id_of(NO_TIMESTAMPS) + 1
+        times = [f"<|{0.02 * (t - first_time):.2f}|>" for t in range(self.size, n_vocab)]
+        for number, name in enumerate([*times, *(f"<|{code}|>" for code in codes)]):
             content["added_tokens"].append(
-                {"id": n_vocab + number, "content": f"<|{code}|>", "special": True}
+                {"id": self.size + number, "content": name, "special": True}
                 | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
             )
         return WhisperTokenizer(json.dumps(content, ensure_ascii=False))

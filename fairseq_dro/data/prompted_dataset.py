@@ -1,0 +1,107 @@
+"""Audio with text that a decoder writes behind a prompt.
+
+fairseq's ``AddTargetDataset`` puts the same symbol at both ends of a target and leaves the inputs
+of the decoder a list (fairseq issue 4902).
+
+Shapes: N items; B utterances of a batch; P tokens of a prompt; L tokens the decoder sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import BaseWrapperDataset, FairseqDataset, data_utils
+
+from fairseq_dro.data.token_lines import TokenLines
+
+_INT16 = 32768
+
+
+class PromptedTextDataset(BaseWrapperDataset):
+    """Adds ``target`` and ``prev_output_tokens`` to batches of audio.
+
+    With prompt p1 .. pP and text t1 .. tn the decoder sees p1 .. pP t1 .. tn, and its target is
+    P - 1 times padding, then t1 .. tn and the end: the prompt is given, not learned.
+
+    Args:
+        audio: of N items.
+        texts: of the manifest's lines.
+        labels: the same as text, for decoding.
+        rows: [N] lines of the manifest that are items.
+        prompts: [K, P] the different prompts.
+        prompt_of: [N] which of them an item has.
+        is_recognised: [N] whether validation decodes an item.
+        pad, end: token ids.
+        as_int16: give audio in 16 bits, which fairseq does not turn to half precision.
+    """
+
+    def __init__(
+        self,
+        audio: FairseqDataset,
+        texts: TokenLines,
+        labels: Sequence[str],
+        rows: np.ndarray,
+        *,
+        prompts: np.ndarray,
+        prompt_of: np.ndarray,
+        is_recognised: np.ndarray,
+        pad: int,
+        end: int,
+        as_int16: bool = False,
+    ) -> None:
+        super().__init__(audio)
+        self.texts = texts
+        self.labels = labels
+        self.rows = rows
+        self.prompts = torch.from_numpy(prompts)
+        self.prompt_of = prompt_of
+        self.is_recognised = is_recognised
+        self.pad = pad
+        self.end = end
+        self.as_int16 = as_int16
+
+    def get_label(self, index: int) -> str:
+        """The text as it stands in the file."""
+        return self.labels[int(self.rows[index])]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Samples, and tokens of the text."""
+        row = int(self.rows[index])
+        return self.dataset.size(index), int(len(self.texts[row]))
+
+    def filter_indices_by_size(self, indices, max_sizes):
+        """As ``AddTargetDataset`` does."""
+        return data_utils._filter_by_size_dynamic(indices, self.size, max_sizes)
+
+    def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """``target`` [B, L], ``target_lengths`` [B] and ``ntokens``, each without the prompt;
+        ``net_input.prev_output_tokens`` [B, L]; ``is_recognised`` [B].
+        """
+        batch = self.dataset.collater(samples)
+        if not batch:
+            return batch
+        ids = batch["id"].tolist()
+        texts = [torch.from_numpy(self.texts[int(self.rows[item])].astype(np.int64)) for item in ids]
+        lengths = torch.tensor([len(text) for text in texts])
+        n_prompt = self.prompts.size(1)
+        width = n_prompt + int(lengths.max())
+        inputs = torch.full((len(ids), width), self.pad)
+        target = torch.full((len(ids), width), self.pad)
+        for row, (item, text) in enumerate(zip(ids, texts)):
+            end = n_prompt + len(text)
+            inputs[row, :n_prompt] = self.prompts[self.prompt_of[item]]
+            inputs[row, n_prompt:end] = text
+            target[row, n_prompt - 1 : end - 1] = text
+            target[row, end - 1] = self.end
+        batch["target"] = target
+        batch["target_lengths"] = lengths + 1
+        batch["ntokens"] = int(lengths.sum()) + len(ids)
+        batch["is_recognised"] = torch.from_numpy(self.is_recognised[ids])
+        batch["net_input"]["prev_output_tokens"] = inputs
+        if self.as_int16:
+            source = (batch["net_input"]["source"] * _INT16).round()
+            batch["net_input"]["source"] = source.clamp(-_INT16, _INT16 - 1).to(torch.int16)
+        return batch

@@ -1,0 +1,235 @@
+"""Fine-tuning Whisper on many languages: audio, and text behind a prompt that names its language.
+
+It shares data folders, batches, groups and logs with ``language_grouped_audio_finetuning``; the
+units are those of the model's own tokenizer, which comes with the weights and is kept in every
+checkpoint.
+"""
+
+import logging
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from fairseq.tasks import register_task
+
+from fairseq_dro import languages
+from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.data.prompted_dataset import PromptedTextDataset
+from fairseq_dro.data.token_lines import TokenLines
+from fairseq_dro.decoding.whisper import Recognised, WhisperRecogniser
+from fairseq_dro.errors import UserError
+from fairseq_dro.models.whisper.language_tokens import choose_tokens, own_token, with_new_rows
+from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
+from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
+from fairseq_dro.scoring.edits import count_text_errors
+from fairseq_dro.scoring.lower import lower_form
+from fairseq_dro.tasks.language_grouped_audio_finetuning import LanguageGroupedAudioFinetuningTask
+from fairseq_dro.tasks.whisper_options import LanguageGroupedWhisperFinetuningConfig
+from fairseq_dro.training import left_out
+
+logger = logging.getLogger(__name__)
+
+# Shapes: N items or lines; B utterances of a batch.
+
+
+@register_task(
+    "language_grouped_whisper_finetuning", dataclass=LanguageGroupedWhisperFinetuningConfig
+)
+class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
+    """The tokenizer comes with the model, so the model is built before data are loaded."""
+
+    cfg: LanguageGroupedWhisperFinetuningConfig
+
+    def __init__(self, cfg: LanguageGroupedWhisperFinetuningConfig):
+        super().__init__(cfg)
+        self._post_process = "none"  # a line is text as it stands
+        self._vocabulary: Optional[WhisperVocabulary] = None
+        self._recogniser: Optional[WhisperRecogniser] = None
+        self._tokens: Dict[str, TokenLines] = {}  # by split
+        self._started = time.perf_counter()
+
+    @property
+    def vocabulary(self) -> WhisperVocabulary:
+        """Of the model that was built, or of the checkpoint that was loaded."""
+        if self._vocabulary is None:
+            if "whisper" not in self.state.state_dict:
+                raise UserError(
+                    "task=language_grouped_whisper_finetuning needs the tokenizer of a Whisper: "
+                    "use it with model=whisper."
+                )
+            self._vocabulary = WhisperVocabulary.of_state(self.state.whisper)
+        return self._vocabulary
+
+    @property
+    def target_dictionary(self):
+        return self.vocabulary.dictionary
+
+    @property
+    def recogniser(self) -> WhisperRecogniser:
+        if self._recogniser is None:
+            self._recogniser = WhisperRecogniser(self.vocabulary, self.cfg.sample_rate)
+        return self._recogniser
+
+    @property
+    def recognises_in_validation(self) -> bool:
+        """Whether validation has error rates."""
+        return self.cfg.valid_utterances_per_language != 0
+
+    def adopt(self, pretrained: PretrainedWhisper) -> PretrainedWhisper:
+        """Called by the model: take the tokenizer of its files, and give every language a token.
+
+        Returns:
+            The same with a new row of the embedding for each new token.
+
+        Raises:
+            UserError: the tokenizer does not fit, or a language has neither token nor choice.
+        """
+        vocabulary = WhisperVocabulary.of_pretrained(pretrained)
+        choice = self.cfg.new_language_tokens
+        chosen, added = choose_tokens(
+            sorted(self._training.languages.names),
+            vocabulary.tokenizer,
+            choice if choice is None or isinstance(choice, str) else dict(choice),
+            languages.own_table_of(self.cfg.data),
+        )
+        if added:
+            weights = with_new_rows(
+                pretrained.weights, vocabulary.tokenizer, added, int(self.cfg.seed)
+            )
+            n_vocab = vocabulary.n_vocab + len(added)
+            vocabulary.tokenizer = vocabulary.tokenizer.with_languages(added, vocabulary.n_vocab)
+            vocabulary.n_vocab = n_vocab
+            pretrained = pretrained.with_vocabulary(weights, n_vocab)
+        vocabulary.language_codes = chosen
+        logger.info(
+            "language tokens: %s",
+            ", ".join(
+                f"{name} <|{code}|>{' (new)' if name in added else ''}"
+                for name, code in chosen.items()
+            ),
+        )
+        self._vocabulary = vocabulary
+        self._save_vocabulary()
+        return pretrained
+
+    def _save_vocabulary(self) -> None:
+        self.state.merge_state_dict({"whisper": self.vocabulary.as_state()})
+
+    # --- data ---
+
+    def load_target_dictionary(self):
+        """None: the dictionary comes with the model."""
+        return None
+
+    def _check_labels(self, manifest: Manifest) -> None:
+        """No text is empty."""
+        if "" in manifest.labels:
+            row = manifest.labels.index("")
+            raise UserError(
+                f"{manifest.where(row, manifest.label_type)}: the text is empty: write it or "
+                "remove the utterance from all files of the split."
+            )
+        self._tokens[manifest.split] = TokenLines(
+            manifest.labels, self.vocabulary.tokenizer.encode_all
+        )
+
+    def _usable_rows(self, manifest: Manifest) -> np.ndarray:
+        """Lines that Whisper can take: at most 30 s, and 448 tokens with the prompt."""
+        rows = super()._usable_rows(manifest)
+        n_tokens = self._tokens[manifest.split].lengths
+        rows = left_out.within_whisper(
+            manifest, rows, n_tokens, sample_rate=self.cfg.sample_rate,
+            skip=self.cfg.skip_infeasible,
+        )
+        if manifest.split == self.cfg.train_subset and not self.cfg.allow_unseen:
+            seconds = manifest.n_samples / self.cfg.sample_rate
+            for code, language in enumerate(manifest.languages.names):
+                chosen = rows[manifest.languages.codes[rows] == code]
+                if len(chosen):
+                    self.vocabulary.observe_rates(language, n_tokens[chosen] + 1, seconds[chosen])
+            self._save_vocabulary()
+        return rows
+
+    def _find_infeasible(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+        """None: a decoder may write more tokens than there are frames."""
+        return np.empty(0, dtype=np.int64)
+
+    def _audio_and_targets(self, manifest: Manifest, rows: np.ndarray, saved):
+        names = manifest.languages.names
+        codes = manifest.languages.codes[rows] if names else np.zeros(len(rows), dtype=np.int64)
+        vocabulary = self.vocabulary
+        if self.cfg.allow_unseen:
+            self._name_tokens_of_unseen(names)
+        return PromptedTextDataset(
+            self._audio(manifest, rows, saved), self._tokens[manifest.split], manifest.labels, rows,
+            prompts=vocabulary.prompts(list(names) or ["eng"]), prompt_of=codes,
+            is_recognised=self._recognised(manifest, rows),
+            pad=vocabulary.dictionary.pad(), end=vocabulary.dictionary.eos(),
+            as_int16=bool(self.cfg.fp16 or self.cfg.bf16),
+        )
+
+    def _name_tokens_of_unseen(self, names: List[str]) -> None:
+        """Languages that training did not have may have a token of Whisper's."""
+        for name in names:
+            code = own_token(
+                name, self.vocabulary.tokenizer, languages.own_table_of(self.cfg.data)
+            )
+            if code is not None:
+                self.vocabulary.language_codes.setdefault(name, code)
+
+    def _recognised(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+        """[N] items that validation decodes: of each language as many, evenly spread."""
+        wanted = int(self.cfg.valid_utterances_per_language)
+        chosen = np.full(len(rows), wanted < 0)
+        if wanted > 0:
+            codes = manifest.languages.codes[rows]
+            for code in range(len(manifest.languages.names)):
+                items = np.flatnonzero(codes == code)
+                places = np.linspace(0, len(items) - 1, min(wanted, len(items)))
+                chosen[items[places.round().astype(np.int64)]] = True
+        return chosen
+
+    # --- recognition ---
+
+    def count_errors(self, model: Any, sample: Dict[str, Any]) -> Tuple[torch.Tensor, ...]:
+        """Of a validation batch: [B] character errors, characters, word errors and words.
+
+        Zeros for utterances that are not decoded. Both texts are compared in lower case and
+        without punctuation (``scoring.lower``).
+        """
+        counts = torch.zeros(len(sample["id"]), 4)
+        rows = torch.nonzero(sample["is_recognised"]).flatten()
+        if len(rows):
+            found = self.recognise(model, sample, rows)
+            for row, one in zip(rows.tolist(), found):
+                language = self.languages[int(sample["language"][row])]
+                reference = self.vocabulary.tokenizer.decode(sample["target"][row].tolist())
+                counts[row] = torch.tensor(
+                    count_text_errors(
+                        lower_form(reference, language), lower_form(one.text, language), language
+                    )
+                )
+        return tuple(counts.to(sample["target"].device).T)
+
+    def recognise(
+        self, model: Any, sample: Dict[str, Any], rows: Optional[torch.Tensor] = None
+    ) -> List[Recognised]:
+        """Texts of a batch, or of some rows of it, without padding that only others need."""
+        if rows is None:
+            rows = torch.arange(len(sample["id"]))
+        rows = rows.to(sample["id"].device)
+        padding = sample["net_input"]["padding_mask"][rows]
+        longest = int((~padding).sum(1).max())
+        given = [self.languages[i] for i in sample["language"][rows].tolist()]
+        return self.recogniser.recognise(
+            model, sample["net_input"]["source"][rows, :longest], padding[:, :longest],
+            [None] * len(given) if self.cfg.detect_language else given,
+        )
+
+    def post_validate(self, model, stats: Dict[str, Any], agg) -> None:
+        super().post_validate(model, stats, agg)
+        if self._recogniser is not None:
+            share = self._recogniser.seconds / (time.perf_counter() - self._started)
+            logger.info("decoding in validation took %.1f %% of the time so far", 100 * share)

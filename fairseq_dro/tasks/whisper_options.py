@@ -1,0 +1,37 @@
+"""The options of the task for Whisper, as ``task.NAME=value`` or in a recipe."""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from omegaconf import II
+
+from fairseq_dro.tasks.options import LanguageGroupedAudioFinetuningConfig
+
+
+@dataclass
+class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfig):
+    labels: Optional[str] = field(
+        default="wrd", metadata={"help": "suffix of the text files, one text a line: {split}.wrd"}
+    )
+    new_language_tokens: Any = field(
+        default=None,
+        metadata={
+            "help": "what languages without a token of Whisper's get: new (a new row of the "
+            "embedding), or by language, new or a near language: '{gla: cy, chr: new}'"
+        },
+    )
+    detect_language: bool = field(
+        default=False,
+        metadata={
+            "help": "in decoding, detect each utterance's language instead of taking it from .lang"
+        },
+    )
+    valid_utterances_per_language: int = field(
+        default=10,
+        metadata={
+            "help": "utterances of each language that validation decodes for CER and WER, spread "
+            "over the split; 0: none, -1: all; losses are of all utterances"
+        },
+    )
+    fp16: bool = II("common.fp16")
+    bf16: bool = II("common.bf16")
