@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.decoding import published_whisper
 from fairseq_dro.decoding.results import require_same_split
 from fairseq_dro.errors import UserError
 
@@ -54,7 +55,9 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     _adopt_task(cfg, saved, typed)
     if "common_eval.post_process" not in typed:
         criterion = saved.get("criterion") or {}
-        cfg.common_eval.post_process = criterion.get("post_process", "letter") or "letter"
+        # a criterion without the option is of models that write text
+        default = "letter" if not criterion or "post_process" in criterion else "none"
+        cfg.common_eval.post_process = criterion.get("post_process") or default
     data = cfg.task.data
     logger.info(
         "%s: task %s, data %s, split %s, units become text by '%s'",
@@ -131,6 +134,8 @@ def _read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
             f"common_eval.path={path} does not exist: its folder holds {found}; give the file of "
             "a fine-tuned model."
         )
+    if os.path.isdir(path):
+        return published_whisper.as_checkpoint(path)
     overrides = ast.literal_eval(cfg.common_eval.model_overrides)
     return checkpoint_utils.load_checkpoint_to_cpu(path, overrides)
 

@@ -25,6 +25,7 @@ from fairseq_dro.decoding.greedy import GreedyDecoder
 from fairseq_dro.decoding.options import checkpoint_paths
 from fairseq_dro.decoding.out_of_memory import is_out_of_memory
 from fairseq_dro.decoding.stock_infer import InferenceProcessor
+from fairseq_dro.decoding.text_generator import TextGenerator
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.scoring.utterances import score_utterance
@@ -51,7 +52,9 @@ class CollectingProcessor(InferenceProcessor):
         )
         if mismatch:
             logger.warning("%s: type common_eval.post_process=%s", *mismatch)
-        if str(cfg.decoding.type) == "viterbi":
+        if hasattr(self.task, "recognise"):
+            self.generator = TextGenerator(self.task)
+        elif str(cfg.decoding.type) == "viterbi":
             self.generator = GreedyDecoder(self.tgt_dict)
 
     def __enter__(self) -> CollectingProcessor:
@@ -186,7 +189,8 @@ class CollectingProcessor(InferenceProcessor):
     def _on_device(self, sample: dict[str, Any]) -> dict[str, Any]:
         if not self.cfg.common.cpu:
             sample = utils.move_to_cuda(sample)
-        if self.cfg.common.fp16:  # infer.py:154 halves the model, but not its input
+        # infer.py:154 halves the model, but not its input; Whisper's are 16-bit integers
+        if self.cfg.common.fp16 and sample["net_input"]["source"].is_floating_point():
             net_input = sample["net_input"]
             sample["net_input"] = {**net_input, "source": net_input["source"].half()}
         return sample
@@ -205,12 +209,19 @@ class CollectingProcessor(InferenceProcessor):
         manifest, row = self.dataset.manifest, int(self.dataset.rows[sid])
         hypothesis_units = self.tgt_dict.string(hypo["tokens"].int().cpu())
         reference_units = " ".join(self.dataset.dataset.get_label(sid).split())
-        if "words" in hypo:  # decoders with a lexicon
+        reference = post_process(reference_units, self.cfg.common_eval.post_process)
+        writes_text = "text" in hypo
+        if writes_text:
+            hypothesis = hypo["text"]
+            if hypo["detected"] is not None:  # then the language is scored, too
+                hypothesis = f"[{hypo['detected']}] {hypothesis}"
+                reference = f"[{manifest.languages[row]}] {reference}"
+        elif "words" in hypo:  # decoders with a lexicon
             hypothesis = " ".join(hypo["words"])
         else:
             hypothesis = post_process(hypothesis_units, self.cfg.common_eval.post_process)
         scored = score_utterance(
-            post_process(reference_units, self.cfg.common_eval.post_process),
+            reference,
             hypothesis,
             id=manifest.utterance_ids[row],
             language=manifest.languages[row] if manifest.languages else None,
@@ -219,6 +230,7 @@ class CollectingProcessor(InferenceProcessor):
             speaker=manifest.speakers[row] if manifest.speakers else None,
             corpus=manifest.corpora[row] if manifest.corpora else None,
             columns={name: lines[row] for name, lines in self.columns.items() if lines[row]},
+            lowers=writes_text,
         )
         self.decoded.append(Decoded(row, reference_units, hypothesis_units, scored))
         if not self.cfg.common_eval.quiet:

@@ -19,7 +19,8 @@ CHARACTER_COUNTS = ("substitutions", "deletions", "insertions", "reference_chara
 WORD_COUNTS = ("word_substitutions", "word_deletions", "word_insertions", "reference_words")
 REQUIRED = ("id", "language", "seconds", "reference", "hypothesis", "predicted_language")
 REQUIRED += CHARACTER_COUNTS + WORD_COUNTS
-OPTIONAL = ("target_language", "score", "speaker", "corpus", "columns")
+AS_WRITTEN = ("reference_as_written", "hypothesis_as_written")
+OPTIONAL = ("target_language", "score", "speaker", "corpus", "columns", *AS_WRITTEN)
 _COLUMNS = ("language", "speaker", "corpus")
 _TEXTS = ("id", "reference", "hypothesis")
 _NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus")
@@ -43,6 +44,9 @@ class Record:
     corpus: str | None = None
     # further columns of the data folder, such as accent; an unknown value is left out
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # both texts with case and punctuation, of a model that writes such; reference and hypothesis
+    # are then their lower form, which is scored
+    as_written: tuple[str, str] | None = None
 
     def value(self, column: str) -> str | None:
         """Of a column of the data folder (``language``, ``corpus`` ...); None if unknown."""
@@ -71,6 +75,8 @@ class Record:
                 record[name] = value
         if self.columns:
             record["columns"] = dict(self.columns)
+        if self.as_written is not None:
+            record.update(zip(AS_WRITTEN, self.as_written))
         return record
 
 
@@ -116,6 +122,11 @@ def parse_line(line: str, where: str) -> Record:
         speaker=fields.get("speaker"),
         corpus=fields.get("corpus"),
         columns=fields.get("columns", {}),
+        as_written=(
+            tuple(fields[name] for name in AS_WRITTEN)
+            if all(name in fields for name in AS_WRITTEN)
+            else None
+        ),
     )
 
 
@@ -143,6 +154,7 @@ def _check(fields: dict[str, Any], where: str) -> None:
         (("seconds",), _is_finite, "a finite number or null"),
         (("score",), _is_number, "a number or null"),
         (CHARACTER_COUNTS + WORD_COUNTS, _is_count, "a whole number, 0 or more"),
+        (AS_WRITTEN, _is_text, "a text"),
         (("columns",), _is_columns, "an object of texts, such as {\"accent\": \"scottish\"}"),
     ):
         for name in names:

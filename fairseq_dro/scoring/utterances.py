@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fairseq_dro.scoring.edits import count_edits
+from fairseq_dro.scoring.lower import lower_form
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import (
     normalize,
@@ -25,11 +26,20 @@ def score_utterance(
     speaker: str | None = None,
     corpus: str | None = None,
     columns: Mapping[str, str] | None = None,
+    lowers: bool = False,
 ) -> Record:
-    """Score one hypothesis; both texts may begin with a language token."""
+    """Score one hypothesis; both texts may begin with a language token.
+
+    Args:
+        lowers: score the lower form of both (``scoring.lower``), and keep them as written too.
+    """
     target_language, reference, predicted_language, hypothesis = split_language_tokens(
         reference, hypothesis, language
     )
+    as_written = None
+    if lowers:
+        as_written = normalize(reference), normalize(hypothesis)
+        reference, hypothesis = (lower_form(text, language) for text in as_written)
     return Record(
         id=id,
         language=language,
@@ -46,4 +56,5 @@ def score_utterance(
         speaker=speaker,
         corpus=corpus,
         columns=columns or {},
+        as_written=as_written,
     )

@@ -1,0 +1,35 @@
+"""A task that recognises text itself, in the place of fairseq's decoders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from fairseq.models import FairseqModel
+
+
+class TextGenerator:
+    """Hypotheses in fairseq's form, with their text.
+
+    Args:
+        task: has ``recognise(model, sample)``, which gives one ``Recognised`` an utterance.
+    """
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def generate(
+        self, models: list[FairseqModel], sample: dict[str, Any], **_unused: Any
+    ) -> list[list[dict[str, Any]]]:
+        """One hypothesis for each utterance, by the first model."""
+        return [
+            [
+                {
+                    "tokens": torch.tensor(one.tokens, dtype=torch.int64),
+                    "score": one.score,
+                    "text": one.text,
+                    "detected": one.detected,
+                }
+            ]
+            for one in self.task.recognise(models[0], sample)
+        ]
