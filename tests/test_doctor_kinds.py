@@ -163,8 +163,8 @@ PLANTED = {
         "note", "c.tsv:2: 'a-b' is 'a b'", "text put right", lambda f: said(f, "cut")),
     "words_joined": Planted("note", "c.tsv:2", "text put right", lambda f: said(f, "joined")),
     "words_emptied": Planted("note", "c.tsv:2", "text put right", lambda f: said(f, "emptied")),
-    "tags_dropped": Planted("note", "deu 1", "--tags keep", lambda f: said(f, "tags")),
-    "numbers_dropped": Planted("warning", "deu 1 of 30", "--digits", lambda f: said(f, "numbers")),
+    "tags_dropped": Planted("note", "c.tsv:2", "--tags keep", lambda f: said(f, "tags")),
+    "numbers_dropped": Planted("warning", "c.tsv:2", "--digits", lambda f: said(f, "numbers")),
     "empty_reference": Planted(
         "error", "valid.ltr:2 (wav/deu_valid_1)", "write their text, or remove",
         change("valid.ltr", 2, lambda t: "")),
