@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fairseq_dro.corpora.cells import cell
 from fairseq_dro.corpora.options import add_keep
 from fairseq_dro.corpora.reader import Reader, require_folder
 from fairseq_dro.corpora.recording import BAD_LINE, Recording, Rejection
@@ -117,9 +118,10 @@ def _rows(table: Path, kept: Sequence[str]) -> Iterator[tuple[str, dict[str, str
             )
     for number, line in lines:
         fields = line.split("\t")
-        same = len(fields) == len(header)
-        row = dict(zip(header, fields)) if same else f"{len(fields)} fields, expected {len(header)}"
-        yield f"{table}:{number}", row
+        if len(fields) == len(header):
+            yield f"{table}:{number}", dict(zip(header, map(cell, fields)))
+        else:
+            yield f"{table}:{number}", f"{len(fields)} fields, expected {len(header)}"
 
 
 def _clips_named_in(table: Path) -> Iterator[str]:

@@ -11,10 +11,11 @@ from fairseq_dro import languages
 from fairseq_dro.corpora import record
 from fairseq_dro.corpora.adjusted import describe_adjusted
 from fairseq_dro.corpora.data_folder import CONVERTED, DataFolder
+from fairseq_dro.corpora.losses import describe_losses
 from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import SPLITS, Rejection
 from fairseq_dro.corpora.rejected import count_rejected, describe_rejected, write_rejected
-from fairseq_dro.corpora.summary import describe_coverage, describe_folder
+from fairseq_dro.corpora.summary import describe_coverage, describe_folder, describe_never_trained
 from fairseq_dro.corpora.text_census import TextCensus, describe_text
 from fairseq_dro.corpora.units import Units
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
@@ -22,14 +23,14 @@ from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 
 def write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    covered: dict[str, float], reader: Reader, args: argparse.Namespace, census: TextCensus,
+    units: dict[str, record.Units], reader: Reader, args: argparse.Namespace, census: TextCensus,
     rejected: list[Rejection], adjusted: dict[str, dict[str, int]],
 ) -> None:  # fmt: skip
     """Write all files, ``dataset.json`` last, and say what was made.
 
     Args:
         tokens: symbols that the dictionary is to have besides those of the labels.
-        covered: share of each language's units that is known.
+        units: of each language, beside those that are known.
         adjusted: utterances in which something was put right, by what and by language.
     """
     root = common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
@@ -55,7 +56,7 @@ def write(
             ),
             "splits": sizes,
             "languages": record.counts(utterances),
-            "coverage": covered,
+            "coverage": {code: one.coverage for code, one in units.items()},
             "rejected": rejected_counts,
             "adjusted": adjusted,
             "skipped_parts": reader.missing.found,
@@ -64,7 +65,12 @@ def write(
     sys.stdout.write(describe_rejected(rejected_counts))
     sys.stdout.write(describe_adjusted(adjusted))
     sys.stdout.write(describe_text(census.as_record()))
-    sys.stdout.write(describe_coverage(covered, by_dictionary=args.dictionary is not None))
+    if args.dictionary is None:
+        letters = "letters" if args.units == "characters" else "units"
+        sys.stdout.write(describe_never_trained(units, letters))
+    else:
+        sys.stdout.write(describe_coverage(units))
+    sys.stdout.write(describe_losses(utterances, rejected))
     sys.stdout.write(describe_folder(args.out, utterances, sizes))
 
 

@@ -17,6 +17,7 @@ from fairseq_dro.corpora import (
     conversion,
     data_set,
     labelling,
+    losses,
     options,
     record,
     selection,
@@ -33,9 +34,10 @@ from fairseq_dro.corpora.language_choice import (
 from fairseq_dro.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
-from fairseq_dro.corpora.recording import Rejection
+from fairseq_dro.corpora.recording import SPLITS, Rejection
 from fairseq_dro.corpora.rejected import count_rejected, write_rejected
 from fairseq_dro.corpora.selection import Candidate
+from fairseq_dro.corpora.summary import named_list
 from fairseq_dro.corpora.text_census import TextCensus
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
@@ -115,20 +117,25 @@ def _prepare(args: argparse.Namespace) -> int:
     tokens = labelling.tokens_of(args, symbols, candidates)
     try:
         _require_training((c.split for c in candidates), rejected, args, folder)
+        looked_for = {one.language for one in rejected}
+        chosen = {c.recording.language for c in candidates}
+        _require_languages(looked_for, chosen, rejected, reader, folder)
         folder.begin()
         encoder = labelling.units_of(args, candidates)
         labelled = labelling.label(candidates, encoder, symbols, rejected)
         utterances, adjusted = conversion.converted(labelled, args, rejected)
         _require_training((u.split for u in utterances), rejected, args, folder)
+        left = {u.language for u in utterances}
+        _require_languages(chosen, left, rejected, reader, folder)
         if symbols is None:
-            covered = record.coverage(utterances)
+            units = record.units_beyond_training(utterances)
         else:  # of what was left out for it, too: of the rest it has everything
-            covered = record.coverage_by(
+            units = record.units_beyond(
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
         census.add_numbers(labelled)
         data_set.write(
-            folder, utterances, encoder, tokens, covered, reader, args, census, rejected, adjusted
+            folder, utterances, encoder, tokens, units, reader, args, census, rejected, adjusted
         )
         return 0
     except BrokenPipeError:  # `fairseq-dro prepare ... | head`
@@ -155,16 +162,33 @@ def _choose(
     candidates = selection.select(
         candidates, reader.longest_seconds, args, few_shot, rejected
     )
+    for sentence in _what_splits_lack(candidates, args):
+        logger.info(sentence)
+    return candidates
+
+
+def _what_splits_lack(candidates: list[Candidate], args: argparse.Namespace) -> list[str]:
+    """A sentence for each reason why languages have nothing in a split."""
+    told = []
+    lacking = {split: selection.languages_without(candidates, split) for split in SPLITS}
     by_hash = any(candidate.split != candidate.recording.split for candidate in candidates)
+    alone = set()
+    if by_hash and args.split_by != "text":
+        both = set(lacking["valid"]) & set(lacking["test"])
+        alone = both & selection.languages_of_one_speaker(candidates)
+    if alone:
+        have = "has one speaker" if len(alone) == 1 else "have one speaker each"
+        told.append(
+            f"{named_list(sorted(alone))} {have}, so no valid and test: add --split-by text"
+        )
     for split, advice in (
         ("train", ", so training will refuse them: get training audio or leave them out"),
         *((split, " (by hash: see --split-by)" if by_hash else "") for split in ("valid", "test")),
     ):
-        without = selection.languages_without(candidates, split)
+        without = [code for code in lacking[split] if code not in alone]
         if without:
-            codes = " ".join(without)
-            logger.info("languages with nothing in %s%s: %s", split, advice, codes)
-    return candidates
+            told.append(f"languages with nothing in {split}{advice}: {' '.join(without)}")
+    return told
 
 
 def _report_absent_languages(candidates, rejected, choice: LanguageChoice, reader: Reader) -> None:
@@ -174,6 +198,18 @@ def _report_absent_languages(candidates, rejected, choice: LanguageChoice, reade
         reader.missing.report(
             f"{reader.audio_root} holds no utterance of {' '.join(absent)}", "download them"
         )
+
+
+def _require_languages(
+    wanted: set[str], left: set[str], rejected: list[Rejection], reader: Reader,
+    folder: DataFolder,
+) -> None:  # fmt: skip
+    """Raises UserError where nothing is left of a wanted language, unless that is skipped."""
+    lost = losses.gone(wanted - left, rejected)
+    if lost and not reader.missing.skip and not folder.is_replaced:
+        folder.begin()
+        write_rejected(folder.path, rejected)
+    losses.report_gone(lost, reader.missing)
 
 
 def _require_training(

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 
@@ -48,29 +48,48 @@ def counts(utterances: Iterable[Utterance]) -> dict[str, dict[str, Any]]:
     }
 
 
-def coverage(utterances: Sequence[Utterance]) -> dict[str, float]:
-    """Share of each language's units, in valid and test, that training has; 1 where it has none."""
+class Units(NamedTuple):
+    """Units of one language.
+
+    Attributes:
+        known: how many there are that are known.
+        unknown: the others, with how often they occur.
+    """
+
+    known: int
+    unknown: Counter[str]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the units that is known; 1 where there are none."""
+        total = self.known + self.unknown.total()
+        return self.known / total if total else 1.0
+
+
+def units_beyond_training(utterances: Sequence[Utterance]) -> dict[str, Units]:
+    """The units of each language in valid and test, beside those that training has."""
     known = {unit for u in utterances if u.split == "train" for unit in u.label.split()}
-    held_out = [u for u in utterances if u.split != "train"]
-    shares = coverage_by(known, ((u.language, u.label) for u in held_out))
-    return {code: shares.get(code, 1.0) for code in sorted({u.language for u in utterances})}
+    found = units_beyond(known, ((u.language, u.label) for u in utterances if u.split != "train"))
+    languages = sorted({u.language for u in utterances})
+    return {code: found.get(code, Units(0, Counter())) for code in languages}
 
 
-def coverage_by(
+def units_beyond(
     known: Collection[str], labels: Iterable[tuple[str, str]]
-) -> dict[str, float]:
-    """Share of each language's units that are known.
+) -> dict[str, Units]:
+    """The units of each language, beside those that are known.
 
     Args:
         labels: language and label of each utterance.
     """
     seen: Counter[str] = Counter()
-    total: Counter[str] = Counter()
+    unknown: dict[str, Counter[str]] = defaultdict(Counter)
     for language, label in labels:
         units = label.split()
-        total[language] += len(units)
-        seen[language] += sum(unit in known for unit in units)
-    return {code: seen[code] / total[code] for code in sorted(total)}
+        others = [unit for unit in units if unit not in known]
+        seen[language] += len(units) - len(others)
+        unknown[language].update(others)
+    return {code: Units(seen[code], unknown[code]) for code in sorted(seen)}
 
 
 def fingerprint(utterances: Iterable[Utterance], dictionary: Path) -> str:

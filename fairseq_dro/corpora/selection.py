@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fairseq_dro.corpora import splits
 from fairseq_dro.corpora.audio_files import AudioJob, AudioResult
+from fairseq_dro.corpora.cells import cell
 from fairseq_dro.corpora.numerals import spell_out
 from fairseq_dro.corpora.options import HELD_OUT_FRACTION
 from fairseq_dro.corpora.recording import Recording, Rejection
@@ -28,6 +29,8 @@ TOO_SHORT = "shorter than --min-seconds"
 TOO_LONG = "longer than allowed"
 TOO_MANY = "over --max-seconds-per-language"
 NOT_FEW_SHOT = "not drawn for --few-shot"
+CHOSEN = (HOLDS_NUMBER, TOO_SHORT, TOO_MANY, NOT_FEW_SHOT)
+"""Reasons that an option of the command asked for."""
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ def normalise(
         if isinstance(item, Rejection):
             rejected.append(item)
             continue
-        published = item.text
+        published = cell(item.text)
         if args.digits == "spell":
             published = spell_out(published, item.language)
         spelled = rule.spell(published, item.language, **keeps)
@@ -89,7 +92,7 @@ def normalise(
         elif not _is_unicode(item):
             rejected.append(Rejection.of(item, NOT_UNICODE))
         elif not text:
-            rejected.append(Rejection.of(item, NO_TEXT_LEFT if item.text.strip() else NO_TEXT,
+            rejected.append(Rejection.of(item, NO_TEXT_LEFT if published else NO_TEXT,
                                          item.text))  # fmt: skip
         elif WORD_BOUNDARY in text:
             rejected.append(Rejection.of(item, HOLDS_BOUNDARY, text))
@@ -228,3 +231,11 @@ def _keep_of_training(candidates, reason, rejected, choose) -> list[Candidate]:
     dropped = {id(c) for c, stay in zip(training, stays) if not stay}
     rejected.extend(c.reject(reason) for c in training if id(c) in dropped)
     return [c for c in candidates if id(c) not in dropped]
+
+
+def languages_of_one_speaker(candidates: list[Candidate]) -> set[str]:
+    """Languages all of whose utterances are one known speaker's."""
+    speakers: dict[str, set[str]] = {}
+    for one in candidates:
+        speakers.setdefault(one.recording.language, set()).add(one.recording.speaker)
+    return {code for code, names in speakers.items() if len(names) == 1 and "" not in names}

@@ -6,44 +6,62 @@ Columns by name, in any order; others are ignored:
 ``path`` or ``file`` audio file, absolute or relative to the table's folder
 ``text``             what is said; ``normalised_text`` instead is taken as it is
 ``language``         ISO 639-3
-``split``            optional: train, dev or valid, test; without it splits are made by hash
+``split``            optional: train, dev, valid or validation, test or eval, in any case;
+                     without it splits are made by hash
 ``id``               optional: of the utterance; else the file's name without its suffix, with
-                     its folders and suffix as far as two files would have one name, and ``@`` with
-                     the offset (and duration) of a part
+                     its folders and suffix as far as two files would have one name
 ``speaker``          optional
 ``corpus``           optional
-any name of --keep   empty where the value is not known
 ``offset``           optional: seconds from the file's start
 ``duration``         optional: seconds that are meant; to the file's end when empty
 ==================== ======================================================================
 
-Nothing is quoted in a ``.tsv``; a ``.csv`` is read as Python's ``csv`` does. A line that is not of
-the table's form stops the run; audio or text that is of no use is rejected and counted.
+``--path-column``, ``--text-column`` and ``--language-column`` name others. Nothing is quoted in a
+``.tsv``; a ``.csv`` is read as Python's ``csv`` does, with commas or semicolons. Lines that are not
+of the table's form stop the run, all told at once; audio or text that is of no use is rejected and
+counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.corpora.cells import cell
 from fairseq_dro.corpora.options import add_keep
 from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import Recording, Rejection
+from fairseq_dro.corpora.table_file import Row, TableFile
+from fairseq_dro.corpora.table_mistakes import TableMistakes
 from fairseq_dro.errors import UserError
-from fairseq_dro.text_lines import lines_of
 
-COLUMNS = (
-    "path", "file", "text", "normalised_text", "language", "split", "id", "speaker", "corpus",
-    "offset", "duration",
-)  # fmt: skip
+COLUMNS = ("split", "id", "speaker", "corpus", "offset", "duration")
+WANTED = {
+    "path": ("path", "file"),
+    "text": ("normalised_text", "text"),
+    "language": ("language",),
+}
+"""The columns that a table must have, each by one of these names, the first that is there."""
+ALIASES = {
+    "path": ("audio", "audio_path", "audio_filepath", "wav", "filename", "file_name", "clip",
+             "audio_file", "filepath"),
+    "text": ("sentence", "transcript", "transcription", "normalized_text", "raw_text", "words"),
+    "language": ("lang", "locale", "language_code", "iso", "iso639", "lang_id"),
+}  # fmt: skip
+"""What other programs call them, for suggestions."""
 Part = tuple[float, float | None]  # offset and duration in seconds
 WHOLE = (0.0, None)
-SPLITS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
+SPLITS = {
+    "train": "train", "dev": "valid", "valid": "valid", "validation": "valid", "test": "test",
+}  # fmt: skip
+EVAL = "eval"  # the test split, or where the table has one the validation split
+SHORTEST_OF_MILLISECONDS = 500
+"""Whole numbers of which half are longer than this are milliseconds: nobody cuts speech in
+utterances of eight minutes."""
 
 
 class Table(Reader):
@@ -53,132 +71,149 @@ class Table(Reader):
     def __init__(self, args, languages, missing) -> None:
         super().__init__(args, languages, missing)
         self._table: Path = args.table
-        self._suffix = self._table.suffix.lower()
-        if not self._table.is_file():
-            raise UserError(
-                f"{self._table} does not exist: expected a table with the columns path, text and "
-                "language."
-            )
+        self._file = TableFile(self._table)
         self.audio_root = args.audio_root or self._table.parent
-        columns = self._columns()
-        self._path_column = _first_of(columns, ("path", "file"), self._table)
-        texts = ("normalised_text", "text") if args.text_column is None else (args.text_column,)
-        self._text_column = _first_of(columns, texts, self._table)
-        _first_of(columns, ("language",), self._table)
-        if self._text_column == "normalised_text":
+        asked = {name: getattr(args, f"{name}_column") for name in WANTED}
+        self._names = _names_of_columns(self._table, self._file.columns, asked)
+        if self._names["text"] == "normalised_text":
             self.text_profile = "as_is"
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--table", type=Path, required=True, help="such as corpus.tsv")
         parser.add_argument("--audio-root", type=Path, help="default: the table's folder")
-        parser.add_argument(
-            "--text-column", help="default: normalised_text, else text (the first that is there)"
-        )
+        for name, names in WANTED.items():
+            default = ", else ".join(names)
+            parser.add_argument(
+                f"--{name}-column", metavar="COLUMN", help=f"default: {default}"
+            )
         add_keep(parser)
 
     def input_files(self) -> list[Path]:
         return [self._table]
 
     def recordings(self) -> Iterator[Recording | Rejection]:
-        rows = list(self._rows())
+        mistakes = TableMistakes(self._table)
         kept = self.args.keep or ()
+        read = (*self._names.values(), *COLUMNS, *kept)
+        rows = list(self._file.rows(read, mistakes))
         for column in kept:
             if rows and not any(column in row for _, row in rows):
-                _first_of(list(rows[0][1]), (column,), self._table)
-        names = _names_of({_field(row, self._path_column) for _, row in rows})
+                found = ", ".join(rows[0][1])
+                mistakes.add(1, f" has no column {column!r}, which --keep asks for; found {found}.")
+        self._look_for_mistakes(rows, mistakes)
+        mistakes.raise_any()
+        names = _names_of({cell(row.get(self._names["path"]), False) for _, row in rows})
         parts: dict[str, set[Part]] = defaultdict(set)  # of files of which there are any
-        for number, row in rows:
-            part = _part(row, f"{self._table}:{number}")
-            if part != WHOLE:
-                parts[_field(row, self._path_column)].add(part)
+        for _, row in rows:
+            if (part := _part(row)) != WHOLE:
+                parts[cell(row.get(self._names["path"]), False)].add(part)
         part_names = {path: _names_of_parts(several) for path, several in parts.items()}
+        splits = _splits_of(rows)
         for number, row in rows:
+            path, part = cell(row.get(self._names["path"]), False), _part(row)
             where = f"{self._table}:{number}"
-            written_split = _field(row, "split")
-            if written_split and written_split not in SPLITS:
-                raise UserError(
-                    f"{where}: {written_split!r} is not a split: expected {', '.join(SPLITS)}."
-                )
-            path = _field(row, self._path_column)
-            if not path:
-                raise UserError(f"{where}: the path is empty: write it or remove the row.")
-            language = self.languages.code_of(_field(row, "language"), "table", where)
+            language = self.languages.code_of(
+                cell(row.get(self._names["language"])), "table", where
+            )
             if not self.languages.takes(language):
                 continue
-            offset, duration = part = _part(row, where)
             yield Recording(
-                utterance_id=_field(row, "id")
+                utterance_id=cell(row.get("id"), False)
                 or names[path] + part_names.get(path, {}).get(part, ""),
                 language=language,
-                text=_field(row, self._text_column),
+                text=cell(row.get(self._names["text"])),
                 audio=self.audio_root / path,
                 where=where,
-                split=SPLITS.get(written_split),
-                speaker=_field(row, "speaker"),
-                corpus=_field(row, "corpus"),
-                start_seconds=offset,
-                duration_seconds=duration,
-                columns={column: _field(row, column) for column in kept},
+                split=splits.get(cell(row.get("split"), False).lower()),
+                speaker=cell(row.get("speaker"), False),
+                corpus=cell(row.get("corpus"), False),
+                start_seconds=part[0],
+                duration_seconds=part[1],
+                columns={column: cell(row.get(column), False) for column in kept},
             )
 
-    def _columns(self) -> list[str]:
-        if self._is_json():
-            first = next(self._rows(), None)
-            return list(first[1]) if first else []
-        _, line = next(lines_of(self._table), (1, ""))
-        return next(csv.reader([line])) if self._suffix == ".csv" else line.split("\t")
+    def _look_for_mistakes(self, rows: list[Row], mistakes: TableMistakes) -> None:
+        """All that would stop the run, in one pass."""
+        seconds: dict[str, list[tuple[int, float, str]]] = defaultdict(list)
+        unknown: dict[str, str] = {}
+        for number, row in rows:
+            split = cell(row.get("split"), False)
+            if split and split.lower() not in SPLITS and split.lower() != EVAL:
+                expected = ", ".join((*SPLITS, EVAL))
+                mistakes.add(number, f": {split!r} is not a split: expected {expected}.")
+            if not cell(row.get(self._names["path"]), False):
+                mistakes.add(number, ": the path is empty: write it or remove the row.")
+            language = cell(row.get(self._names["language"]))
+            if language not in unknown:
+                unknown[language] = self._what_is_wrong_with(language)
+            if unknown[language]:
+                mistakes.add(number, unknown[language])
+            for column in ("offset", "duration"):
+                written = cell(row.get(column), False)
+                if not written:
+                    continue
+                found = _seconds(written)
+                if found is None:
+                    what = f": {column} {written!r} is not a number of seconds from 0 on."
+                    mistakes.add(number, what, f"{column} in seconds")
+                else:
+                    seconds[column].append((number, found, written))
+        lengths = seconds["duration"]
+        is_whole = all(length == int(length) for _, length, _ in lengths)
+        if lengths and is_whole:
+            median = statistics.median(length for _, length, _ in lengths)
+            if median >= SHORTEST_OF_MILLISECONDS:
+                number, length, written = lengths[0]
+                mistakes.add(
+                    number,
+                    f": duration {written!r} looks like milliseconds, as half of the column is "
+                    f"longer than {median:g}: expected seconds, such as {length / 1000:g}.",
+                )
 
-    def _is_json(self) -> bool:
-        return self._suffix in (".jsonl", ".json")
-
-    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """``(line, row)`` for every row."""
-        if self._is_json():
-            for number, line in lines_of(self._table):
-                if line.strip():
-                    row = _json_row(line, f"{self._table}:{number}")
-                    for column in (*COLUMNS, self.args.text_column, *(self.args.keep or ())):
-                        if isinstance(row.get(column), (list, dict, bool)):
-                            raise UserError(
-                                f"{self._table}:{number}: {column} is {json.dumps(row[column])}: "
-                                "expected a text or a number."
-                            )
-                    yield number, row
-            return
-        if self._suffix == ".csv":
-            yield from self._csv_rows()
-            return
-        lines = lines_of(self._table)
-        header = next(lines, (1, ""))[1].split("\t")
-        for number, line in lines:
-            if line.strip():
-                yield number, self._row(header, line.split("\t"), number)
-
-    def _csv_rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        lines = (f"{line}\n" for _, line in lines_of(self._table))
-        reader = csv.reader(lines, strict=True)  # else an open quote swallows all that follows
-        first = 1
+    def _what_is_wrong_with(self, language: str) -> str:
+        """Of a language's name, with suggestions; empty where it is known."""
         try:
-            header = next(reader, [])
-            first = reader.line_num + 1
-            for fields in reader:
-                if fields:
-                    yield reader.line_num, self._row(header, fields, reader.line_num)
-                first = reader.line_num + 1
-        except csv.Error as error:
-            raise UserError(
-                f"{self._table}:{first} is no row of a CSV file ({error}): close its quotes, "
-                "or write the table as .tsv, where nothing is quoted."
-            ) from None
+            self.languages.code_of(language, "table", "")
+        except UserError as error:
+            return str(error)
+        return ""
 
-    def _row(self, header: list[str], fields: list[str], number: int) -> dict[str, Any]:
-        if len(fields) != len(header):
-            raise UserError(
-                f"{self._table}:{number} has {len(fields)} fields: expected {len(header)}, as in "
-                "line 1."
-            )
-        return dict(zip(header, fields))
+
+def _names_of_columns(
+    table: Path, columns: list[str], asked: dict[str, str | None]
+) -> dict[str, str]:
+    """What the table calls path, text and language.
+
+    Args:
+        asked: what the command line calls them, or None.
+
+    Raises:
+        UserError: with all that it lacks, and the options that name them.
+    """
+    named, lacking = {}, []
+    for name, usual in WANTED.items():
+        wanted = usual if asked[name] is None else (asked[name],)
+        found = next((one for one in wanted if one in columns), None)
+        if found is not None:
+            named[name] = found
+            continue
+        alike = [one for one in columns if one.lower() in (*usual, *ALIASES[name])]
+        such_as = alike[0] if alike else "COLUMN"
+        names = " or ".join(map(repr, sorted(wanted, key=lambda one: len(one) > len(name))))
+        lacking.append(f"no column {names} (name it by --{name}-column {such_as})")
+    if lacking:
+        raise UserError(
+            f"{table}:1 has {', '.join(lacking)}: expected path, text and language among its "
+            f"columns, found {', '.join(columns) or 'nothing'}."
+        )
+    return named
+
+
+def _splits_of(rows: list[Row]) -> dict[str, str]:
+    """What each name of a split means in this table."""
+    written = {cell(row.get("split"), False).lower() for _, row in rows}
+    return {**SPLITS, EVAL: "valid" if "test" in written else "test"}
 
 
 def _names_of(paths: set[str]) -> dict[str, str]:
@@ -190,8 +225,10 @@ def _names_of(paths: set[str]) -> dict[str, str]:
     return names
 
 
-def _part(row: dict[str, Any], where: str) -> Part:
-    return _seconds(row, "offset", where) or 0.0, _seconds(row, "duration", where)
+def _part(row: dict[str, Any]) -> Part:
+    return _seconds(cell(row.get("offset"), False)) or 0.0, _seconds(
+        cell(row.get("duration"), False)
+    )
 
 
 def _names_of_parts(parts: set[Part]) -> dict[Part, str]:
@@ -207,39 +244,10 @@ def _names_of_parts(parts: set[Part]) -> dict[Part, str]:
     return names
 
 
-def _first_of(columns: list[str], names: tuple[str, ...], table: Path) -> str:
-    for name in names:
-        if name in columns:
-            return name
-    raise UserError(
-        f"{table}:1 has no column {' or '.join(repr(name) for name in names)}: expected path, text "
-        f"and language among its columns, found {', '.join(columns) or 'nothing'}."
-    )
-
-
-def _json_row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where} is not JSON ({error}): expected one object a line.") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{where} is not a JSON object: expected one object a line.")
-    return row
-
-
-def _field(row: dict[str, Any], column: str) -> str:
-    value = row.get(column)
-    return "" if value is None else str(value).strip()
-
-
-def _seconds(row: dict[str, Any], column: str, where: str) -> float | None:
-    written = _field(row, column)
-    if not written:
-        return None
+def _seconds(written: str) -> float | None:
+    """A number of seconds from 0 on; None where it is not one."""
     try:
         seconds = float(written)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise UserError(f"{where}: {column} {written!r} is not a number of seconds from 0 on.")
-    return seconds
+        return None
+    return seconds if 0 <= seconds < float("inf") else None

@@ -16,9 +16,9 @@ from fairseq_dro.doctor.finding import (
     listed,
     number_of,
     places,
-    shown_unit,
 )
 from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.text.shown import shown_unit
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS
 
 OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)

@@ -6,7 +6,6 @@ Shapes: G languages.
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -85,14 +84,6 @@ def places(
 def number_of(count: int, noun: str) -> str:
     """``1 utterance``, ``2 utterances``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def shown_unit(unit: str) -> str:
-    """A unit as a terminal can show it: a mark alone would sit on the character before it."""
-    code = f"U+{ord(unit[0]):04X}"
-    if unicodedata.combining(unit[0]):
-        return f"\u25cc{unit} ({code})"
-    return unit if unit.isprintable() else code
 
 
 def listed(names: Sequence[str], at_most: int = 8) -> str:

@@ -1,0 +1,223 @@
+"""Tables with mistakes, empty cells and losses: what is told, and what stops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fairseq_dro.cli import main
+from fairseq_dro.corpora.cells import cell
+from fairseq_dro.data.manifest import read_manifest
+from tests.corpus_trees import common_voice_tree, rejected, write_audio, write_lines
+
+HEADER = ["path", "split", "language", "text", "speaker"]
+ROWS = [
+    ["a.wav", "train", "deu", "ja", "s1"], ["b.wav", "dev", "deu", "jo", "s2"],
+    ["c.wav", "test", "deu", "nein", "s3"], ["d.wav", "train", "spa", "si", "s4"],
+    ["e.wav", "test", "spa", "sí", "s5"],
+]  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    for name in "abcde":
+        write_audio(tmp_path / "corpus" / f"{name}.wav", 0.5)
+    return tmp_path / "corpus"
+
+
+def written(path: Path, rows, delimiter: str = "\t") -> Path:
+    return write_lines(path, [delimiter.join(row) + "\n" for row in rows])
+
+
+def prepare(table: Path, *options: object) -> int:
+    out = table.parent.parent / "out"
+    call = ["prepare", "table", out, "--table", table, "--workers", 1, *options]
+    return main([str(one) for one in call])
+
+
+def out_of(corpus: Path) -> Path:
+    return corpus.parent / "out"
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value, is_words, text",
+    [
+        (float("nan"), True, ""), (None, True, ""), ("NaN", True, ""), (" NaN ", False, ""),
+        ("nan", True, "nan"), ("nan", False, ""), (3, True, "3"), (0, True, "0"), ("", True, ""),
+    ],
+)  # fmt: skip
+def test_nan_is_an_empty_cell_and_a_word_where_it_may_be_one(value, is_words, text):
+    assert cell(value, is_words) == text
+
+
+def test_nan_in_json_lines_is_no_transcript_and_no_speaker(corpus):
+    rows = [
+        {"path": "a.wav", "text": float("nan"), "language": "deu"},
+        *({"path": f"{name}.wav", "text": f"wort {name}", "language": "deu",
+           "speaker": float("nan"), "offset": float("nan"), "id": float("nan")}
+          for name in "bcde"),
+    ]  # fmt: skip
+    table = write_lines(corpus / "t.jsonl", [json.dumps(row) + "\n" for row in rows])
+    assert prepare(table, "--valid-fraction", 0.3, "--test-fraction", 0.3) == 0
+    assert [(row["utterance"], row["reason"]) for row in rejected(out_of(corpus))] == [
+        ("a", "text is empty")
+    ]
+    assert (out_of(corpus) / "valid.tsv").exists() and (out_of(corpus) / "test.tsv").exists()
+    assert not (out_of(corpus) / "train.speaker").exists()
+
+
+def test_nan_is_empty_in_other_tables_too(corpus, tmp_path):
+    rows = [["a.wav", "train", "deu", "NaN", "s1"], ["b.wav", "train", "deu", "ja", "nan"],
+            ["c.wav", "train", "deu", "jo", "NaN"]]  # fmt: skip
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows])) == 0
+    assert len(read_manifest(out_of(corpus), "train")) == 2
+    assert not (out_of(corpus) / "train.speaker").exists()
+    root = common_voice_tree(tmp_path / "cv", {"de": {"train": [("x", "NaN"), ("y", "Ja")]}})
+    call = ["prepare", "common-voice", tmp_path / "o2", "--root", root, "--skip-missing"]
+    assert main([str(one) for one in call]) == 0
+    assert len(read_manifest(tmp_path / "o2", "train")) == 1
+
+
+# --- mistakes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, suggestion",
+    [("be", "bel (Belarusian)"), ("es", "spa (Spanish)"), ("BEL", "bel (Belarusian)"),
+     ("Spanish", "spa (Spanish)"), ("pt-BR", "por (Portuguese)")],
+)  # fmt: skip
+def test_an_unknown_language_is_told_with_a_suggestion(corpus, capsys, name, suggestion):
+    rows = [[*row[:2], name, *row[3:]] for row in ROWS]
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows])) == 2
+    said = capsys.readouterr().err
+    assert suggestion in said and "t.tsv:2" in said and "(4 more lines)" in said
+
+
+def test_all_mistakes_of_a_table_are_told_at_once(corpus, capsys):
+    rows = [
+        ["a.wav", "trian", "es", "x", "s", "0"], ["b.wav", "train", "be", "x", "s", "-1"],
+        ["", "train", "deu", "x", "s", "0"], ["c.wav", "train", "deu", "x"],
+        ["d.wav", "train", "es", "x", "s", "0"],
+    ]  # fmt: skip
+    assert prepare(written(corpus / "t.tsv", [[*HEADER, "offset"], *rows])) == 2
+    said = capsys.readouterr().err
+    for part in (
+        "has 6 kinds of mistakes", "t.tsv:2: 'trian' is not a split", "spa (Spanish)",
+        "bel (Belarusian)", "t.tsv:3: offset '-1'", "t.tsv:4: the path is empty",
+        "t.tsv:5 has 4 fields: expected 6",
+    ):  # fmt: skip
+        assert part in said
+    assert said.count("spa (Spanish)") == 1 and "(1 more line)" in said
+
+
+def test_missing_columns_are_told_together_with_the_options_that_name_them(corpus, capsys):
+    table = written(corpus / "t.tsv", [["audio_filepath", "Sentence", "locale"], ["a", "b", "deu"]])
+    assert prepare(table) == 2
+    said = capsys.readouterr().err
+    for part in ("--path-column audio_filepath", "--text-column Sentence",
+                 "--language-column locale"):  # fmt: skip
+        assert part in said
+
+
+def test_columns_are_taken_by_the_names_that_are_given(corpus):
+    rows = [[row[0], row[3], row[2], "train"] for row in ROWS]
+    table = written(corpus / "t.tsv", [["wav", "sentence", "locale", "split"], *rows])
+    options = ("--path-column", "wav", "--text-column", "sentence", "--language-column", "locale")
+    assert prepare(table, *options) == 0
+    assert len(read_manifest(out_of(corpus), "train")) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    "train, valid, test",
+    [("Train", "DEV", "Test"), ("TRAIN", "validation", "test"), ("train", "Valid", "EVAL"),
+     ("train", "eval", "TEST")],
+)  # fmt: skip
+def test_splits_are_understood_in_any_case(corpus, train, valid, test):
+    names = {"train": train, "dev": valid, "test": test}
+    rows = [[row[0], names[row[1]], *row[2:]] for row in ROWS]
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows])) == 0
+    sizes = [len(read_manifest(out_of(corpus), split)) for split in ("train", "valid", "test")]
+    assert sizes == [2, 1, 2]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize("delimiter", ",;\t")
+def test_what_stands_between_fields_is_seen_in_the_first_line(corpus, suffix, delimiter):
+    assert prepare(written(corpus / f"t.{suffix}", [HEADER, *ROWS], delimiter)) == 0
+    assert len(read_manifest(out_of(corpus), "train")) == 2
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "XLS", "ods"])
+def test_a_spreadsheet_is_to_be_saved_as_csv(corpus, capsys, suffix):
+    (corpus / f"t.{suffix}").write_bytes(b"PK\x03\x04\xff\xfe")
+    assert prepare(corpus / f"t.{suffix}") == 2
+    said = capsys.readouterr().err
+    assert "CSV UTF-8" in said and "iconv" not in said
+
+
+def test_a_folder_is_no_table_and_the_table_in_it_is_named(corpus, capsys):
+    written(corpus / "t.tsv", [HEADER, *ROWS])
+    assert prepare(corpus) == 2
+    assert f"--table {corpus / 't.tsv'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lengths, is_refused", [((500, 3250), True), ((0.25, 0.5), False)])
+def test_milliseconds_are_told_from_seconds(corpus, capsys, lengths, is_refused):
+    rows = [[*row, str(length)] for row, length in zip(ROWS[:1] + ROWS[3:4], lengths)]
+    table = written(corpus / "t.tsv", [[*HEADER, "duration"], *rows])
+    assert prepare(table) == (2 if is_refused else 0)
+    assert ("milliseconds" in capsys.readouterr().err) == is_refused
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+def test_a_language_of_which_nothing_is_left_stops_the_command(corpus, capsys):
+    rows = [*ROWS, ["x.WAV", "train", "dan", "ja", "s6"], ["y.WAV", "dev", "dan", "jo", "s7"]]
+    table = written(corpus / "t.tsv", [HEADER, *rows])
+    assert prepare(table) == 2
+    said = capsys.readouterr().err
+    for part in ("nothing is left of dan (2 of 2: ", f"first {table}:7", "--skip-missing"):
+        assert part in said
+    assert len(rejected(out_of(corpus))) == 2
+    assert prepare(table, "--skip-missing") == 0
+    record = json.loads((out_of(corpus) / "dataset.json").read_text("utf-8"))
+    assert len(record["skipped_parts"]) == 1 and set(record["languages"]) == {"deu", "spa"}
+
+
+@pytest.mark.parametrize("n_lost, is_told", [(1, False), (2, True)])
+def test_more_than_five_per_cent_of_a_language_is_a_warning_with_its_reason(
+    corpus, capsys, n_lost, is_told
+):
+    rows = [["a.wav", "train", "deu", f"wort {chr(97 + n)}", "s", f"i{n}"] for n in range(24)]
+    rows += [["none.wav", "train", "deu", "x", "s", f"m{n}"] for n in range(n_lost)]
+    table = written(corpus / "t.tsv", [[*HEADER, "id"], *rows])
+    assert prepare(table) == 0
+    said = capsys.readouterr().out
+    told = f"warning: 1 language lost more than 5% of the utterances: deu {n_lost} of {24 + n_lost}"
+    assert (told in said) == is_told
+
+
+def test_letters_that_never_occur_in_train_are_named(corpus, capsys):
+    assert prepare(written(corpus / "t.tsv", [HEADER, *ROWS])) == 0
+    said = capsys.readouterr().out
+    assert (
+        "2 languages have letters in valid or test that never occur in train: "
+        "deu (n, o, e), spa (í)\n"
+    ) in said
+
+
+@pytest.mark.parametrize("split_by, is_told", [("both", True), ("speaker", True), ("text", False)])
+def test_one_speaker_is_the_reason_for_no_valid_and_test(corpus, capsys, caplog, split_by, is_told):
+    rows = [[row[0], "deu" if n < 3 else "spa", f"wort {n}", "s"] for n, row in enumerate(ROWS)]
+    table = written(corpus / "t.tsv", [["path", "language", "text", "speaker"], *rows])
+    with caplog.at_level("INFO"):
+        options = ("--split-by", split_by, "--valid-fraction", 0.3, "--test-fraction", 0.3)
+        assert prepare(table, *options) == 0
+    told = "deu and spa have one speaker each, so no valid and test: add --split-by text"
+    assert (told in caplog.text) == is_told
