@@ -105,6 +105,11 @@ class GroupBy:
         name = self.name_of(group)
         return group if name == group else f"{group} {name}"
 
+    def full_name(self, group: str) -> str:
+        """``Georgian (kat)``; the group alone where it has no name."""
+        name = self.name_of(group)
+        return group if name == group else f"{name} ({group})"
+
     def values_of(self, group: str) -> list[str]:
         """The values that a name is made of, in the order of the columns."""
         return group.split(SEPARATOR, len(self.columns) - 1)

@@ -128,6 +128,7 @@ def test_only_a_value_of_the_column_language_is_called_by_a_languages_name(
 ):
     by = GroupBy.parse(group_by)
     assert (by.name_of(group), by.label_of(group)) == (name, label)
+    assert by.full_name(group) == (group if name == group else f"{name} ({group})")
 
 
 @pytest.mark.parametrize(

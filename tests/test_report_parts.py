@@ -161,12 +161,12 @@ def test_a_fingerprint_knows_the_data_and_not_their_place(tmp_path):
     assert provenance.fingerprint(tmp_path / "gone") == {}
 
 
-@pytest.mark.parametrize("name", ["train.speaker", "train.utt", "train.corpus", "train.lang"])
-def test_a_fingerprint_knows_every_file_that_goes_into_a_score(tmp_path, name):
+@pytest.mark.parametrize("suffix", ["speaker", "utt", "corpus", "lang", "accent"])
+def test_a_fingerprint_knows_every_file_that_goes_into_a_score(tmp_path, suffix):
     (tmp_path / "train.tsv").write_text("/x\n1.wav\t100\n")
     (tmp_path / "train.ltr").write_text("h i |\n")
     before = provenance.fingerprint(tmp_path)["train"]["sha256"]
-    (tmp_path / name).write_text("a\n")
+    (tmp_path / f"train.{suffix}").write_text("a\n")
     assert provenance.fingerprint(tmp_path)["train"]["sha256"] != before
 
 

@@ -7,6 +7,7 @@ too, such as ``test.km`` or ``test.zip``: those are no columns, and are not read
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
@@ -27,15 +28,24 @@ def further_columns(manifest: Manifest) -> dict[str, Categories]:
     with a warning.
     """
     found = {}
-    prefix = f"{manifest.split}."
-    for path in sorted(manifest.folder.glob(f"{manifest.split}.*")):
-        name = path.name.removeprefix(prefix)
-        if name in (manifest.label_type, *_WITH_THE_MANIFEST) or not is_column(name):
-            continue
-        if not path.is_file() or path.stat().st_size > MOST_BYTES * len(manifest):
+    for path in column_files(manifest.folder, manifest.split, len(manifest)):
+        name = path.name.removeprefix(f"{manifest.split}.")
+        if name == manifest.label_type:
             continue
         try:
             found[name] = manifest.column(name)
         except UserError as error:
             logger.warning("%s is no column of the split: %s", path, error)
     return found
+
+
+def column_files(folder: Path, split: str, n_utterances: int) -> list[Path]:
+    """What looks like a column of a split by its name and size, beside the known ones."""
+    return [
+        path
+        for path in sorted(folder.glob(f"{split}.*"))
+        if is_column(name := path.name.removeprefix(f"{split}."))
+        and name not in _WITH_THE_MANIFEST
+        and path.is_file()
+        and path.stat().st_size <= MOST_BYTES * n_utterances
+    ]

@@ -240,8 +240,8 @@ def _changed_groups(saved: Sequence[str], current: Sequence[str]) -> str:
     else:
         difference = f"their order was {', '.join(saved)} and is {', '.join(current)}"
     return (
-        f"The checkpoint holds group weights of other languages than the training data "
-        f"({difference}): train on the same languages, start once with "
+        f"The checkpoint holds group weights of other groups than the training data "
+        f"({difference}): train on the same groups, start once with "
         "task.accept_changed_data=true, which keeps the weights of those that stay and gives a new "
         "one their mean, or with checkpoint.reset_dataloader=true, which begins at epoch 1 with "
         "uniform q."

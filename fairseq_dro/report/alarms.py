@@ -63,7 +63,7 @@ def q_collapsed(
     return [
         Alarm(
             "q collapsed",
-            f"One {by.noun}, {_named(language, by)}, {'holds' if now else 'held'} "
+            f"One {by.noun}, {by.full_name(language)}, {'holds' if now else 'held'} "
             f"{100 * least:.0f} % of q or more for {length:,} updates ({start:,} to {end:,}"
             f"{', and still does' if now else ''}): the other {by.noun}s hardly train"
             f"{'' if now else 'ed'} then. Try a smaller criterion.step_size or a larger "
@@ -169,7 +169,7 @@ def levelling_down(
         return []
     rose.sort(key=lambda code: baseline[code] - cer[code])
     changes = [
-        f"{_named(c, by)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %"
+        f"{by.full_name(c)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %"
         for c in rose[:_MOST_NAMED]
     ]
     tested = (
@@ -221,7 +221,8 @@ def worsened_in_training(
         return []
     rose.sort(reverse=True)
     changes = [
-        f"{_named(code, by)} {100 * best:.1f} % at update {update:,}, now {100 * last[code]:.1f} %"
+        f"{by.full_name(code)} {100 * best:.1f} % at update {update:,}, "
+        f"now {100 * last[code]:.1f} %"
         for _, code, update, best in rose[:_MOST_NAMED]
     ]
     means = " (means of three validations)" if averaged else ""
@@ -259,10 +260,10 @@ def worst_within_null_band(
     return [
         Alarm(
             "worst within chance",
-            f"The worst {by.noun}, {_named(code, by)} with {100 * worst:.1f} %, lies {where} the "
-            f"band that no difference at all would give ({100 * low:.1f} to {100 * high:.1f} %): "
-            f"if all {by.noun}s were equally hard, some {by.noun} would look {bad}. Do not call it "
-            "worst.",
+            f"The worst {by.noun}, {by.full_name(code)} with {100 * worst:.1f} %, lies {where} "
+            "the band that no difference at all would give "
+            f"({100 * low:.1f} to {100 * high:.1f} %): if all {by.noun}s were equally hard, some "
+            f"{by.noun} would look {bad}. Do not call it worst.",
         )
     ]
 
@@ -311,7 +312,7 @@ def too_few_utterances(
     alarms = []
     few = sorted((n, c) for c, n in n_utterances.items() if n < FEW_UTTERANCES)
     if few:
-        names = [f"{_named(code, by)} ({n})" for n, code in few[:_MOST_NAMED]]
+        names = [f"{by.full_name(code)} ({n})" for n, code in few[:_MOST_NAMED]]
         alarms.append(
             Alarm(
                 "too few test utterances",
@@ -323,7 +324,7 @@ def too_few_utterances(
         )
     alone = sorted(few_speakers or {}, key=lambda code: (few_speakers[code], code))
     if alone:
-        names = [f"{_named(code, by)} ({few_speakers[code]})" for code in alone[:_MOST_NAMED]]
+        names = [f"{by.full_name(code)} ({few_speakers[code]})" for code in alone[:_MOST_NAMED]]
         alarms.append(
             Alarm(
                 "few test speakers",
@@ -375,18 +376,13 @@ def not_better_than_a_guess(
 
 
 def _listed(codes: Sequence[str], by: GroupBy) -> str:
-    return _joined([_named(code, by) for code in codes[:_MOST_NAMED]], len(codes))
+    return _joined([by.full_name(code) for code in codes[:_MOST_NAMED]], len(codes))
 
 
 def _joined(names: Sequence[str], total: int, separator: str = ", ") -> str:
     """The names, and how many more there are."""
     rest = total - len(names)
     return separator.join(names) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _named(code: str, by: GroupBy) -> str:
-    name = by.name_of(code)
-    return code if name == code else f"{name} ({code})"
 
 
 def _was(codes: Sequence[str]) -> str:

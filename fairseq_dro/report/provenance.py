@@ -29,6 +29,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.data.columns import column_files
 from fairseq_dro.report.history import append_record
 from fairseq_dro.survival.folder_lock import LOCK_FILE
 
@@ -132,7 +133,7 @@ def of_data(data: Path, splits: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Number of utterances and SHA-256 of each split's manifest and labels.
+    """Number of utterances and SHA-256 of each split's manifest, labels and columns.
 
     The first line of the ``.tsv`` is left out: the same data in another place has the same
     fingerprint. The audio itself is not read.
@@ -155,6 +156,9 @@ def fingerprint(data: Path, splits: Sequence[str] = ()) -> dict[str, dict[str, A
                 utterances = content.count(b"\n")
             digest.update(f"{suffix} {len(content)}\n".encode())
             digest.update(content)
+        for path in column_files(data, name, utterances):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
         if utterances:
             found[name] = {"utterances": utterances, "sha256": digest.hexdigest()}
     return found

@@ -43,7 +43,7 @@ def scores_table(scores: dict[str, Any], title: str) -> str:
     if scores.get("corpora"):
         sections += ["### Corpora", _groups("corpus", scores["corpora"], len(scores["corpora"]))]
     for column, values in scores.get("columns", {}).items():
-        if str(by) != column:
+        if str(by) != column and len(values) > 1:
             sections += [f"### By {column}{_worst_of(values)}", _groups(column, values, MOST_ROWS)]
     if scores.get("speakers"):
         speakers = scores["speakers"]

@@ -36,7 +36,7 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
         default="proportional",
         metadata={
             "help": "proportional: each utterance once an epoch; uniform: rounds of one batch a "
-            "language; temperature: by seconds ** (1 / sampling_temperature)"
+            "group; temperature: by seconds ** (1 / sampling_temperature)"
         },
     )
     sampling_temperature: float = field(
@@ -58,8 +58,8 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     allow_unseen: bool = field(
         default=False,
         metadata={
-            "help": "accept languages and characters that training does not know; for decoding, "
-            "where the infer command sets it"
+            "help": "accept groups, languages and characters that training does not know; for "
+            "decoding, where the infer command sets it"
         },
     )
     skip_infeasible: bool = field(
@@ -79,7 +79,7 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     accept_changed_data: bool = field(
         default=False,
         metadata={
-            "help": "go on from a checkpoint although languages, their order, the training "
+            "help": "go on from a checkpoint although groups, their order, the training "
             "manifest or the number of workers changed; set it for the one start that means it"
         },
     )
@@ -114,7 +114,7 @@ IGNORED = (
      "training batches are cut by task.batch_seconds, and dataset.batch_size bounds their "
      "utterances; leave it out (validation batches alone follow it)"),
     ("dataset.curriculum", (0,),
-     "batches of all languages take turns from the first epoch on; leave it out"),
+     "batches of all groups take turns from the first epoch on; leave it out"),
     ("dataset.grouped_shuffling", (False,),
      "batches hold about task.batch_seconds each, so workers have equal work without it; leave it "
      "out"),
@@ -123,7 +123,7 @@ IGNORED = (
     ("task.text_compression_level", ("none",),
      "file names and labels take no more memory than their files; leave it out"),
     ("task.eval_wer", (False,),
-     "character and word error rates of each language are validated without it; leave it out"),
+     "character and word error rates of each group are validated without it; leave it out"),
     ("task.eval_bleu", (False,), "it is for models with a decoder; leave it out"),
 )  # fmt: skip
 """Options of fairseq that change nothing here: name, values that ask for nothing, what to do."""

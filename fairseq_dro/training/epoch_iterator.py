@@ -223,7 +223,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             f"{manifest.folder / manifest.split}.tsv say now ({'; '.join(changes)}): put back what "
             "changed (data, workers x update_freq, seed, batch options), or start once with "
             "task.accept_changed_data=true, which keeps weights, optimizer and q, gives a new "
-            "language the mean weight, drops one that is gone, and begins an epoch again whose "
+            "group the mean weight, drops one that is gone, and begins an epoch again whose "
             "batches changed."
         )
 

@@ -91,7 +91,7 @@ class TrainingPlan:
                 f"{manifest.folder}/{manifest.split}.tsv: no utterance of {', '.join(without)} can "
                 "be trained on, for all are longer than dataset.max_tokens="
                 f"{self.planner.max_padded_samples} samples or were left out by "
-                "task.skip_infeasible: remove the language, or raise dataset.max_tokens."
+                "task.skip_infeasible: remove it, or raise dataset.max_tokens."
             )
 
     def sampling_share(self, of: str, n_groups: int) -> np.ndarray:

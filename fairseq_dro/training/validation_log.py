@@ -112,7 +112,7 @@ class ValidationLog:
             "update %d, %s: CER mean %.1f %%, worst %s",
             record["update"], self._split, 100 * record["mean_cer"],
             ", ".join(
-                f"{by.name_of(group)} ({group}) {100 * record['languages'][group]['cer']:.1f} %"
+                f"{by.full_name(group)} {100 * record['languages'][group]['cer']:.1f} %"
                 for group in worst[:3]
             ),
         )

@@ -38,14 +38,14 @@ def utterances_section(data: ReportData) -> Section:
     worst = sorted(spoken, key=lambda u: (-_rate(u), -u.characters.errors, u.id))
     best = sorted(spoken, key=lambda u: (_rate(u), -u.characters.reference_length, u.id))
     title = "Worst by CER" + (" of those that are not empty" if len(spoken) < len(rated) else "")
-    section.blocks.append(_examples(title, _spread(worst, data)))
-    section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data)))
+    section.blocks.append(_examples(title, _spread(worst, data), data))
+    section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data), data))
     for code in data.codes[:_LANGUAGES]:
         of_language = [u for u in worst if data.scores.group_of(u) == code]
         if of_language:
             chosen = of_language[:: max(1, len(of_language) // _OF_EACH)][:_OF_EACH]
             title = f"{data.labels[code]}: from its worst to its best"
-            section.blocks.append(Folded(title, [_examples("", chosen)]))
+            section.blocks.append(Folded(title, [_examples("", chosen, data)]))
     return section
 
 
@@ -65,12 +65,13 @@ def _spread(ordered: Sequence[Record], data: ReportData) -> list[Record]:
     return chosen
 
 
-def _examples(title: str, utterances: Sequence[Record]) -> Examples:
-    return Examples(title, [_compared(utterance) for utterance in utterances])
+def _examples(title: str, utterances: Sequence[Record], data: ReportData) -> Examples:
+    return Examples(title, [_compared(utterance, data) for utterance in utterances])
 
 
-def _compared(utterance: Record) -> ComparedText:
-    parts = [utterance.language or "", utterance.id, f"CER {per_cent(_rate(utterance))} %"]
+def _compared(utterance: Record, data: ReportData) -> ComparedText:
+    group = data.run.group_by.group_of(utterance)
+    parts = [group or "", utterance.id, f"CER {per_cent(_rate(utterance))} %"]
     token, guess = utterance.target_language, utterance.predicted_language
     if token is not None and guess != token:
         parts.append(f"taken for {guess or 'no language'}")
