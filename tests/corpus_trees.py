@@ -98,6 +98,35 @@ def common_voice_tree(root: Path, locales: dict[str, dict[str, list[tuple[str, s
     return root
 
 
+SPONTANEOUS_COLUMNS = (
+    "client_id", "audio_id", "audio_file", "duration_ms", "prompt_id", "prompt", "transcription",
+    "votes", "age", "gender", "language", "split", "char_per_sec", "quality_tags",
+)
+
+
+def spontaneous_tree(
+    root: Path, locales: dict[str, list[tuple[str, str, str]]], release: str = "3.0-2026-03-09"
+) -> Path:
+    """By locale, (client_id, transcription, split); one clip more is reported by a listener."""
+    for locale, rows in locales.items():
+        folder = root / f"sps-corpus-{release}-{locale}"
+        lines, reported = [], []
+        for number, (client, text, split) in enumerate([*rows, ("s0", "gemeldet", "")]):
+            name = f"spontaneous-speech-{locale}-{number}.mp3"
+            write_audio(folder / "audios" / name, 0.6, 32_000, format="MP3")
+            values = dict.fromkeys(SPONTANEOUS_COLUMNS, "")
+            values.update(
+                client_id=client, audio_file=name, transcription=text, split=split, gender="none",
+                audio_id=str(number), duration_ms="600", prompt="Wie?", language="whatever",
+            )
+            line = "\t".join(values[column] for column in SPONTANEOUS_COLUMNS) + "\n"
+            (lines if number < len(rows) else reported).append(line)
+        header = "\t".join(SPONTANEOUS_COLUMNS) + "\n"
+        write_lines(folder / f"ss-corpus-{locale}.tsv", [header, *lines])
+        write_lines(folder / f"ss-reported-audios-{locale}.tsv", [header, *reported])
+    return root
+
+
 def fleurs_tree(root: Path, languages: dict[str, list[str]], lhotse: bool = False) -> Path:
     """The same sentences in each split; as distributed, or as lhotse downloads it."""
     for language, sentences in languages.items():

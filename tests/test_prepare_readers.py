@@ -20,6 +20,7 @@ from tests.corpus_trees import (
     ml_superb_tree,
     parquet_tree,
     rejected,
+    spontaneous_tree,
     write_audio,
     write_lines,
 )
@@ -263,6 +264,54 @@ def test_one_locale_of_common_voice_can_be_split_anew_from_all_validated_clips(t
     assert sum(sizes.values()) == 12 and min(sizes.values()) >= 1
 
 
+SPONTANEOUS = {
+    "de": [("s1", "Ja, also.", "train"), ("s1", "Eben", "train"), ("s2", "Wie \"das\"?", "dev"),
+           ("s3", "Nein", "test"), ("s4", "Vielleicht", "unassigned"), ("s5", "", "unassigned")],
+    "zh-CN": [("s6", "你好", "train"), ("s7", "三", "dev"), ("s8", "二", "")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("locales", [("de", "zh-CN"), ("de",)])
+def test_spontaneous_speech_of_common_voice_is_read_in_its_own_layout(tmp_path, locales):
+    root = spontaneous_tree(tmp_path / "root", {code: SPONTANEOUS[code] for code in locales})
+    if len(locales) == 1:
+        root = root / "sps-corpus-3.0-2026-03-09-de"
+    write_audio(next(root.rglob("audios")) / "other.mp3", 0.6, 32_000, format="MP3")
+    out = tmp_path / "out"
+    call = ["common-voice-spontaneous", out, "--root", root, "--keep", "gender"]
+    assert prepare(*call) == 0
+    train = read_manifest(out, "train")
+    assert train.utterance_ids[:2] == ["spontaneous-speech-de-0", "spontaneous-speech-de-1"]
+    assert train.languages == ["deu", "deu", "cmn"][: len(train)]
+    assert train.labels[0] == "j a | a l s o |"
+    assert set(train.corpora) == {"commonvoice_spontaneous"}
+    assert train.speakers[:2] == ["s1", "s1"]
+    assert soundfile.info(train.audio_path(0)).samplerate == 16_000
+    assert read_manifest(out, "valid").labels[0] == "w i e | d a s |"
+    unassigned = "in no split of the release (--unassigned takes it)"
+    expected = {("deu", unassigned): 2, ("deu", "clip that no table names"): 1}
+    assert reasons(out) == expected | ({("cmn", unassigned): 1} if "zh-CN" in locales else {})
+    assert prepare(*call, "--unassigned", "--overwrite") == 0
+    assert ("deu", "text is empty") in reasons(out)
+    names = [n for s in ("train", "valid", "test") for n in read_manifest(out, s).utterance_ids]
+    assert "spontaneous-speech-de-4" in names
+
+
+def test_spontaneous_speech_is_no_locale_of_read_speech_and_the_other_way_round(tmp_path, capsys):
+    root = spontaneous_tree(tmp_path / "root", {"de": SPONTANEOUS["de"]})
+    for place in (root, root / "sps-corpus-3.0-2026-03-09-de"):
+        assert prepare("common-voice", tmp_path / "out", "--root", place) == 2
+        said = capsys.readouterr().err
+        assert f"prepare common-voice-spontaneous OUT --root {place}`" in said
+    read = common_voice_tree(tmp_path / "read", {"de": CV["de"]})
+    assert prepare("common-voice-spontaneous", tmp_path / "out", "--root", read) == 2
+    assert "holds no spontaneous speech: expected ss-corpus-*.tsv" in capsys.readouterr().err
+    table = root / "sps-corpus-3.0-2026-03-09-de" / "ss-corpus-de.tsv"
+    table.write_text(table.read_text("utf-8").replace("\tdev\t", "\tlater\t"), "utf-8")
+    assert prepare("common-voice-spontaneous", tmp_path / "out", "--root", root) == 2
+    assert "ss-corpus-de.tsv:4: 'later' is not a split" in capsys.readouterr().err
+
+
 def test_a_locale_that_lacks_a_table_or_a_column_is_named(tmp_path, capsys):
     root = common_voice_tree(tmp_path / "root", CV)
     (root / "de" / "dev.tsv").unlink()
@@ -399,5 +448,6 @@ def test_every_reader_names_the_public_loader_of_its_layout_and_is_reached_by_it
     cited = {r.name: __import__(r.__module__, fromlist=["x"]).__doc__ for r in READERS}
     for name in ("ml-superb", "ml-superb-parquet"):
         assert "ESPnet's ``egs" in cited[name]
+    assert "common-voice/cv-dataset" in cited["common-voice-spontaneous"]
     for name in ("common-voice", "fleurs"):
         assert "lhotse/recipes/" in cited[name]

@@ -43,6 +43,12 @@ class CommonVoice(Reader):
             path for path in self.audio_root.iterdir()
             if path.is_dir() and (any(path.glob("*.tsv")) or (path / "clips").is_dir())
         )  # fmt: skip
+        spontaneous = [p for f in (self.audio_root, *self._locales) for p in f.glob("ss-corpus-*")]
+        if spontaneous:
+            raise UserError(
+                f"{spontaneous[0]} is spontaneous speech, which has a layout of its own: type "
+                f"`fairseq-dro prepare common-voice-spontaneous OUT --root {self.audio_root}`."
+            )
         if not self._locales:
             raise UserError(
                 f"{self.audio_root} holds no locale: expected folders such as de with train.tsv "
@@ -80,7 +86,7 @@ class CommonVoice(Reader):
             if not (folder / name).is_file():
                 self.missing.report(f"{folder} lacks {name}", "unpack the locale again")
                 continue
-            for where, row in _rows(folder / name, kept):
+            for where, row in rows_of(folder / name, COLUMNS, kept):
                 if isinstance(row, str):
                     yield Rejection("", code, split or "", BAD_LINE, where, row)
                     continue
@@ -96,7 +102,7 @@ class CommonVoice(Reader):
                     corpus="commonvoice",
                     columns={column: row[column] for column in kept},
                 )
-        named = {clip for table in folder.glob("*.tsv") for clip in _clips_named_in(table)}
+        named = {clip for table in folder.glob("*.tsv") for clip in clips_named_in(table, "path")}
         for clip in sorted(path.name for path in (folder / "clips").iterdir()):
             if clip not in named:
                 yield Rejection(Path(clip).stem, code, "", NO_ROW, str(folder / "clips" / clip))
@@ -106,14 +112,20 @@ def _clip_name(path: str) -> str:
     return path if Path(path).suffix else f"{path}.mp3"
 
 
-def _rows(table: Path, kept: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | str]]:
-    """``(file:line, row)``; the row is a sentence where the line has not the header's fields."""
+def rows_of(
+    table: Path, columns: Sequence[str], kept: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str] | str]]:
+    """``(file:line, row)``; the row is a sentence where the line has not the header's fields.
+
+    Raises:
+        UserError: one of the columns, or of those that are to be kept, is not there.
+    """
     lines = lines_of(table)
     header = next(lines, (1, ""))[1].split("\t")
-    for column in (*COLUMNS, *kept):
+    for column in (*columns, *kept):
         if column not in header:
             raise UserError(
-                f"{table}:1 has no column {column!r}: expected {', '.join((*COLUMNS, *kept))} "
+                f"{table}:1 has no column {column!r}: expected {', '.join((*columns, *kept))} "
                 f"among its columns, found {', '.join(header)}."
             )
     for number, line in lines:
@@ -124,12 +136,13 @@ def _rows(table: Path, kept: Sequence[str]) -> Iterator[tuple[str, dict[str, str
             yield f"{table}:{number}", f"{len(fields)} fields, expected {len(header)}"
 
 
-def _clips_named_in(table: Path) -> Iterator[str]:
+def clips_named_in(table: Path, column: str) -> Iterator[str]:
+    """Files that a table names; none where it lacks the column, as one about sentences does."""
     lines = lines_of(table)
     header = next(lines, (1, ""))[1].split("\t")
-    if "path" in header:  # some tables are about sentences
-        column = header.index("path")
+    if column in header:
+        place = header.index(column)
         for _, line in lines:
             fields = line.split("\t")
-            if len(fields) > column:
-                yield _clip_name(fields[column])
+            if len(fields) > place:
+                yield _clip_name(fields[place])

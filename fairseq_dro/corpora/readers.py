@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairseq_dro.corpora.common_voice import CommonVoice
+from fairseq_dro.corpora.common_voice_spontaneous import CommonVoiceSpontaneous
 from fairseq_dro.corpora.espeak_reader import Espeak
 from fairseq_dro.corpora.fleurs import Fleurs
 from fairseq_dro.corpora.ml_superb import MlSuperb
@@ -16,5 +17,6 @@ READERS: tuple[type[Reader], ...] = (
     MlSuperb,
     MlSuperbParquet,
     CommonVoice,
+    CommonVoiceSpontaneous,
     Fleurs,
 )
