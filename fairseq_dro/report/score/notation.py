@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import regex
@@ -74,16 +73,12 @@ class Notations:
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, int] = field(default_factory=dict)  # number of the line
 
-    @classmethod
-    def of(cls, lines: Iterable[tuple[int, str]]) -> Notations:
-        """Count the lines, given with their numbers and without ids."""
-        self = cls()
-        for number, text in lines:
-            notation = notation_of(text)
-            if notation is not None:
-                self.counts[notation] += 1
-                self.first.setdefault(notation, number)
-        return self
+    def add(self, number: int, text: str) -> None:
+        """Count a line, which is given without its id."""
+        notation = notation_of(text)
+        if notation is not None:
+            self.counts[notation] += 1
+            self.first.setdefault(notation, number)
 
     def found(self) -> Found:
         """What the file is written in, if all its lines are."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,10 +52,15 @@ def find_reading(
                     f"{path} is no file, so that it can be read only once: add --format and "
                     "--post-process, for it is not looked at before it is read."
                 )
+    paths = (reference, hypothesis)
     if format == "auto":
-        format = _find_format(_Survey(reference), _Survey(hypothesis))
+        surveys = tuple(_Survey(path) for path in paths)
+        format = _find_format(*surveys)
+        notations = tuple(survey.notations for survey in surveys)
+    elif notation == "auto":
+        notations = tuple(_notations_of(path, format) for path in paths)
     if notation == "auto":
-        return Reading(format, _find_notations(reference, hypothesis, format))
+        return Reading(format, _find_notations(paths, notations))
     given = None if notation == "none" else notation
     return Reading(format, (given, given))
 
@@ -92,6 +96,7 @@ class _Survey:
     twice: tuple[int, str] | None = None  # an id at the end of a line that another line has
     first_words: array = field(default_factory=lambda: array("q"))  # hashes
     texts: array = field(default_factory=lambda: array("q"))
+    notations: Notations = field(default_factory=Notations)
     example: str = ""
 
     def __post_init__(self) -> None:
@@ -115,6 +120,8 @@ class _Survey:
             )
 
     def _add(self, number: int, text: str, ids: set[str]) -> None:
+        if self.n_nist == self.n_lines:
+            self.n_nist += bool(_NIST.match(text))
         self.n_lines += 1
         parts = split_trn(text)
         if parts is None:
@@ -125,11 +132,11 @@ class _Survey:
                 self.twice = number, parts[1]
             if len(ids) < _KEPT_IDS:
                 ids.add(parts[1])
+        self.notations.add(number, parts[0] if parts else text)
         word = text.split(maxsplit=1)[0]
         self.example = self.example or word
         self.n_tabs += "\t" in text
         self.n_like_ids += bool(_LIKE_AN_ID.search(word))
-        self.n_nist += bool(_NIST.match(text))
         self.first_words.append(hash(word))
         self.texts.append(hash(text))
 
@@ -195,22 +202,23 @@ def _begin_with_ids(reference: _Survey, hypothesis: _Survey) -> bool:
 # --- notation ---
 
 
+def _notations_of(path: Path, format: str) -> Notations:
+    notations = Notations()
+    for line in lines_of_format(path, format):
+        notations.add(line.number, line.text)
+    return notations
+
+
 def _find_notations(
-    reference: Path, hypothesis: Path, format: str
+    paths: tuple[Path, Path], notations: tuple[Notations, Notations]
 ) -> tuple[str | None, str | None]:
-    texts: list[Iterator[tuple[int, str]]] = [
-        ((line.number, line.text) for line in lines_of_format(path, format))
-        for path in (reference, hypothesis)
-    ]
-    ours, theirs = (Notations.of(lines) for lines in texts)
-    first = _certain(reference, ours.found())
+    first, found = _certain(paths[0], notations[0].found()), notations[1].found()
     # A model's output may lack the marks that each reference has
-    if first is not None and theirs.counts[first]:
+    if first is not None and notations[1].counts[first]:
         return first, first
-    found = theirs.found()
     if first == "letter" and found.notation == CHARACTERS:
         return first, first
-    return first, _certain(hypothesis, found)
+    return first, _certain(paths[1], found)
 
 
 def _certain(path: Path, found: Found) -> str | None:

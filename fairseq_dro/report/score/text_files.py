@@ -112,13 +112,13 @@ def split_trn(text: str) -> tuple[str, str] | None:
     """
     if not text.endswith(")"):
         return None
-    depth = 0
-    for at in range(len(text) - 1, -1, -1):
-        depth += (text[at] == ")") - (text[at] == "(")
-        if not depth:
-            break
+    at = last = text.rfind("(")
+    depth = text.count(")", last) - 1  # brackets inside the id that began before
+    while depth > 0 and (before := text.rfind("(", 0, at)) >= 0:
+        depth += text.count(")", before, at) - 1
+        at = before
     if depth:  # a closing bracket too many
-        at = text.rfind("(")
+        at = last
     id = " ".join(text[at + 1 : -1].split())
     return (text[:at].rstrip(), id) if at >= 0 and id else None
 
