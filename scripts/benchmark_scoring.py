@@ -2,6 +2,7 @@
 
     python scripts/benchmark_scoring.py                        # 1,000,000 utterances, 2 processes
     python scripts/benchmark_scoring.py --utterances 100000
+    python scripts/benchmark_scoring.py --texts                # a trn pair: what finding out costs
     python scripts/benchmark_scoring.py --decoding [--large]   # --large: the shape of XLS-R-300M
 
 The records are random text in 143 languages, 40 characters a sentence on average, with one
@@ -59,9 +60,10 @@ def write_records(path: Path, n_utterances: int) -> None:
             stream.write(line.replace('"ID"', f'"corpus/{number:08d}"', 1) + "\n")
 
 
-def time_score(path: Path, jobs: int) -> tuple[float, float, float]:
+def time_score(jobs: int, *words: str | Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds of all processes and MiB at the peak of the largest one."""
-    command = [sys.executable, "-c", SUBPROCESS, "score", str(path), "--json", "--jobs", str(jobs)]
+    command = [sys.executable, "-c", SUBPROCESS, "score", *map(str, words), "--json"]
+    command += ["--jobs", str(jobs)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - started
@@ -89,8 +91,8 @@ def scoring(n_utterances: int, jobs: int) -> None:
         small, large = Path(folder) / "small.jsonl", Path(folder) / "large.jsonl"
         write_records(small, max(SAMPLE, n_utterances // 10))
         write_records(large, n_utterances)
-        _, _, small_peak = time_score(small, jobs)
-        seconds, cpu_seconds, peak = time_score(large, jobs)
+        _, _, small_peak = time_score(jobs, small)
+        seconds, cpu_seconds, peak = time_score(jobs, large)
         each = time_jiwer(small)
     sys.stdout.write(
         f"score, {n_utterances:,} utterances, {jobs} processes: {seconds:.1f} s, of CPU time "
@@ -98,6 +100,30 @@ def scoring(n_utterances: int, jobs: int) -> None:
         f"with a tenth)\njiwer, characters and words alone, one process: {each * 1e6:.0f} us of "
         f"CPU time an utterance, that is {each * n_utterances:.1f} s, "
         f"{each * n_utterances / cpu_seconds:.1f} times the CPU time of score\n"
+    )
+
+
+def texts(n_utterances: int, jobs: int, rounds: int = 3) -> None:
+    """What it costs to find out how a pair of trn files is to be read, beside saying it."""
+    with tempfile.TemporaryDirectory() as folder:
+        records, pair = Path(folder) / "records", [Path(folder) / name for name in ("ref", "hyp")]
+        write_records(records, n_utterances)
+        with open(records, encoding="utf-8") as lines, open(pair[0], "w") as ref, open(
+            pair[1], "w"
+        ) as hyp:
+            for fields in map(json.loads, lines):
+                ref.write(f"{fields['reference']} ({fields['id']})\n")
+                hyp.write(f"{fields['hypothesis']} ({fields['id']})\n")
+        words = ["--ref", pair[0], "--hyp", pair[1]]
+        said = ["--format", "trn", "--post-process", "none"]
+        ratios = []
+        for _ in range(rounds):  # interleaved
+            _, found, peak = time_score(jobs, *words)
+            _, told, _ = time_score(jobs, *words, *said)
+            ratios.append(found / told)
+    sys.stdout.write(
+        f"score of a trn pair, {n_utterances:,} utterances: {sorted(ratios)[rounds // 2]:.2f} "
+        f"times the CPU time where the format is not said; peak {peak:.0f} MiB\n"
     )
 
 
@@ -152,11 +178,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=1_000_000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--texts", action="store_true")
     parser.add_argument("--decoding", action="store_true")
     parser.add_argument("--large", action="store_true")
     args = parser.parse_args()
     if args.decoding:
         decoding(args.large)
+    elif args.texts:
+        texts(args.utterances, args.jobs)
     else:
         scoring(args.utterances, args.jobs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -339,3 +340,20 @@ def test_the_names_of_units_are_those_of_fairseq():
         line = {"letter": "h a | w e l t |", "sentencepiece": "▁ha ▁we lt",
                 "subword_nmt": "ha we@@ lt"}[name]  # fmt: skip
         assert joined(line, name) == post_process(line, name) == "ha welt"
+
+
+def test_the_example_of_the_docs_prints_what_they_say(tmp_path, monkeypatch, capsys):
+    docs = Path(__file__).parent.parent / "docs" / "scoring.md"
+    block = docs.read_text(encoding="utf-8").split("    printf ")
+    monkeypatch.chdir(tmp_path)
+    for part in block[1:]:
+        command = f"printf {part.splitlines()[0]}"
+        assert os.system(command) == 0
+    commands = [line for line in block[-1].splitlines() if "fairseq-dro score" in line]
+    assert len(commands) == 2
+    for line in commands:
+        words, _, said = line.strip().partition("#")
+        assert cli.main([*words.split()[1:], *QUICK]) == 0
+        (row,) = [r for r in capsys.readouterr().out.splitlines() if "all together" in r]
+        rates = [cell.strip() for cell in row.split("|")[3:5]]
+        assert re.findall(r"[0-9.]+(?= %)", said) == rates
