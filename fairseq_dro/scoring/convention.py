@@ -32,7 +32,7 @@ from fairseq_dro.scoring.edits import (
     count_sclite_edits,
 )
 from fairseq_dro.scoring.records import Record
-from fairseq_dro.scoring.text import normalize, scored_characters, scored_words
+from fairseq_dro.scoring.text import normalize, scored_texts
 
 PROFILES = ("default", "ml_superb")
 UNITS = ("codepoint", "grapheme")
@@ -86,10 +86,7 @@ class Convention:
                 )
             pairs = (reference, hypothesis), (reference.split(), hypothesis.split())
         else:
-            pairs = (
-                tuple(scored_characters(text, record.language) for text in (reference, hypothesis)),
-                tuple(scored_words(text) for text in (reference, hypothesis)),
-            )
+            pairs = scored_texts(reference, hypothesis, record.language)
         units = tuple(self._units(text) for text in pairs[0])
         if self.alignment == "sclite":
             _require_alignable(record.id, *units)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from fairseq_dro.scoring.text import scored_characters, scored_words, split_language_tokens
+from fairseq_dro.scoring.text import scored_texts, split_language_tokens
 
 
 class EditCounts(NamedTuple):
@@ -120,11 +120,8 @@ def count_sclite_edits(
 def count_text_errors(reference: str, hypothesis: str, language: str | None = None) -> TextErrors:
     """Character and word errors of one hypothesis; language tokens are taken off both sides."""
     _, reference, _, hypothesis = split_language_tokens(reference, hypothesis, language)
-    characters = scored_characters(reference, language)
-    words = scored_words(reference)
+    characters, words = scored_texts(reference, hypothesis, language)
     return TextErrors(
-        Levenshtein.distance(characters, scored_characters(hypothesis, language)),
-        len(characters),
-        Levenshtein.distance(words, scored_words(hypothesis)),
-        len(words),
-    )
+        Levenshtein.distance(*characters), len(characters[0]),
+        Levenshtein.distance(*words), len(words[0]),
+    )  # fmt: skip

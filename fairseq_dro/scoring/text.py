@@ -90,3 +90,18 @@ def scored_characters(text: str, language: str | None = None) -> str:
 def scored_words(text: str) -> list[str]:
     """The words that WER compares; ``text`` is without language token."""
     return normalize(text).split()
+
+
+class ScoredTexts(NamedTuple):
+    """What is compared of a reference and its hypothesis, in this order."""
+
+    characters: tuple[str, str]
+    words: tuple[list[str], list[str]]
+
+
+def scored_texts(reference: str, hypothesis: str, language: str | None = None) -> ScoredTexts:
+    """Characters and words of both texts, which are without language token."""
+    return ScoredTexts(
+        (scored_characters(reference, language), scored_characters(hypothesis, language)),
+        (scored_words(reference), scored_words(hypothesis)),
+    )

@@ -1,21 +1,27 @@
-"""Score one utterance: from two texts to a record."""
+"""From two texts to a record, and to its errors by the default convention."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from fairseq_dro.scoring.edits import count_edits
+from fairseq_dro.scoring.convention import Convention
+from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.lower import lower_form
 from fairseq_dro.scoring.records import Record
-from fairseq_dro.scoring.text import (
-    normalize,
-    scored_characters,
-    scored_words,
-    split_language_tokens,
-)
+from fairseq_dro.scoring.text import normalize, split_language_tokens
 
 
-def score_utterance(
+def score_utterance(reference: str, hypothesis: str, **fields: Any) -> Record:
+    """Score one hypothesis by the default convention.
+
+    Args:
+        fields: see ``record_of``.
+    """
+    return Convention().score(record_of(reference, hypothesis, **fields))
+
+
+def record_of(
     reference: str,
     hypothesis: str,
     *,
@@ -28,10 +34,10 @@ def score_utterance(
     columns: Mapping[str, str] | None = None,
     lowers: bool = False,
 ) -> Record:
-    """Score one hypothesis; both texts may begin with a language token.
+    """The record of one hypothesis, without errors; both texts may begin with a language token.
 
     Args:
-        lowers: score the lower form of both (``scoring.lower``), and keep them as written too.
+        lowers: take the lower form of both (``scoring.lower``), and keep them as written too.
     """
     target_language, reference, predicted_language, hypothesis = split_language_tokens(
         reference, hypothesis, language
@@ -48,10 +54,8 @@ def score_utterance(
         hypothesis=normalize(hypothesis),
         target_language=target_language,
         predicted_language=predicted_language,
-        characters=count_edits(
-            scored_characters(reference, language), scored_characters(hypothesis, language)
-        ),
-        words=count_edits(scored_words(reference), scored_words(hypothesis)),
+        characters=EditCounts(),
+        words=EditCounts(),
         score=score,
         speaker=speaker,
         corpus=corpus,

@@ -7,6 +7,7 @@ and 20 bytes for the bootstrap.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 from array import array
@@ -25,10 +26,9 @@ from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.report.score.text_files import Reading, read_column, read_pairs
 from fairseq_dro.scoring.convention import Convention
-from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.records import Record, parse_line
-from fairseq_dro.scoring.text import normalize, split_language_tokens
+from fairseq_dro.scoring.utterances import record_of
 
 CHUNK = 2_000  # utterances
 _WAITING = 2  # chunks a process, read ahead
@@ -101,13 +101,10 @@ class TextFiles:
 
     def records(self, chunk: list[_Texts]) -> Iterator[Record]:
         for id, reference, hypothesis, language, speaker, corpus in chunk:
-            target, reference, predicted, hypothesis = split_language_tokens(
-                reference, hypothesis, language
+            record = record_of(
+                reference, hypothesis, id=id, language=language, speaker=speaker, corpus=corpus
             )
-            yield Record(
-                id, language or target, None, normalize(reference), normalize(hypothesis), target,
-                predicted, EditCounts(), EditCounts(), None, speaker, corpus,
-            )  # fmt: skip
+            yield dataclasses.replace(record, language=language or record.target_language)
 
     def places(self) -> Iterator[tuple[str, str]]:
         for pair in read_pairs(self.reference, self.hypothesis, self.reading):
