@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest import read_manifest
@@ -263,3 +264,34 @@ def test_units_joined_to_one_word_are_said_at_the_start(data, caplog, labels, po
     right = {"ltr": "letter", "spm": "sentencepiece"}[labels]
     assert len(said) == (post_process != right)
     assert all(f"set criterion.post_process={right}" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("n_short", "n_samples"), [(1, 399), (3, 60)])
+def test_a_validation_utterance_without_a_frame_is_named_before_training(
+    data, tiny_checkpoint, n_short, n_samples
+):
+    """At the first validation torch would stop: "Calculated padded input size per channel"."""
+    for line in range(2, 2 + n_short):
+        edit(data / "valid.tsv", line, lambda row: f"{row.split(chr(9))[0]}\t{n_samples}")
+    task = make_task(data, audio_checks_per_language=0)
+    make_model(task, tiny_checkpoint)
+    with pytest.raises(UserError, match=r"valid\.tsv:2 .*fewer than the 400 of which.* "
+                       r"task\.min_sample_size=400") as refused:  # fmt: skip
+        task.load_dataset("valid")
+    assert (f"({n_short} such utterances: " in str(refused.value)) == (n_short > 1)
+    task = make_task(data, audio_checks_per_language=0, min_sample_size=400)
+    make_model(task, tiny_checkpoint)
+    task.load_dataset("valid")
+    rows = (data / "valid.tsv").read_text().splitlines()[1:]
+    assert len(task.dataset("valid")) == len(rows) - n_short
+
+
+def test_the_least_number_of_samples_is_the_one_that_the_model_takes(data, tiny_checkpoint):
+    from fairseq_dro.models.family import family_of, least_samples
+
+    model = make_model(make_task(data), tiny_checkpoint)
+    encoder = model.w2v_encoder.w2v_model.feature_extractor
+    assert least_samples(family_of(model).frames_of) == 400
+    assert encoder(torch.zeros(1, 400)).size(2) == 1
+    with pytest.raises(RuntimeError, match="Calculated padded input size"):
+        encoder(torch.zeros(1, 399))

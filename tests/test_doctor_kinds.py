@@ -205,6 +205,9 @@ PLANTED = {
     "target_too_long": Planted(
         "error", "train.ltr:9 (wav/deu_train_8): needs 160 frames", "+task.skip_infeasible=true",
         change("train.ltr", 9, lambda t: "a " * 80 + "|")),
+    "without_frame": Planted(
+        "error", "valid.tsv:3 (wav/deu_valid_1)", "task.min_sample_size=400",
+        lambda f: edit(f / "valid.tsv", 3, lambda row: f"{row.split(chr(9))[0]}\t399")),
     "duration_outlier": Planted(
         "warning", "train.tsv:12 (wav/deu_train_10): 37.5 s", "listen", lasts(12, 600_000)),
     "rate_outlier": Planted(

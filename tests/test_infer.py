@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sentencepiece
+import soundfile
 import torch
 
 from fairseq_dro.errors import UserError
@@ -299,6 +301,30 @@ def test_skipped_utterances_shift_no_name(
     ]
     assert [record["reference"] for record in _records(results)] == labels
     assert f"{len(sizes) - len(names)} of {len(sizes)} utterances were not decoded" in caplog.text
+
+
+@pytest.mark.parametrize("n_short", [1, 20])
+def test_an_utterance_without_a_frame_has_an_empty_hypothesis_and_is_named(
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog, n_short: int
+) -> None:
+    """One among others, and a whole batch of them."""
+    data = _copy_split(tiny_data, tmp_path / "data")
+    root, *rows = _lines(data / "test.tsv")
+    for i in range(n_short):
+        path = tmp_path / f"short{i}.wav"
+        soundfile.write(path, np.zeros(399 - i), 16_000)
+        rows[i] = f"{path}\t{399 - i}"
+    (data / "test.tsv").write_text("\n".join([root, *rows, ""]))
+    results = infer(
+        f"common_eval.path={stock_model}", f"task.data={data}", "dataset.batch_size=4",
+        f"decoding.results_path={tmp_path / 'results'}",
+    )
+    records = _records(results)
+    assert len(records) == len(rows)
+    assert all(records[i]["hypothesis"] == "" and records[i]["reference"] for i in range(n_short))
+    said = [one.message for one in caplog.records if "their hypothesis is empty" in one.message]
+    assert len(said) == 1 and said[0].startswith(f"{n_short} utterances have fewer than the 400 ")
+    assert records[0]["id"] in said[0]
 
 
 def test_without_a_language_file_everything_is_scored_together_and_said_so(

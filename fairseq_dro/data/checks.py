@@ -14,6 +14,7 @@ from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import UnitNumbers
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy, suffix_of
+from fairseq_dro.text.tags import SPECIAL_SYMBOLS
 
 
 def check_language_codes(manifest: Manifest) -> None:
@@ -57,7 +58,7 @@ def check_groups_in_training(
 def check_labels(
     manifest: Manifest, symbols: Collection[str], *, language_token: bool = False
 ) -> None:
-    """Every unit of every label is in the dictionary; no label is empty.
+    """Every unit of every label is in the dictionary and none of fairseq's own; no label is empty.
 
     Args:
         language_token: the target begins with ``[iso]``, which must be there too.
@@ -66,7 +67,7 @@ def check_labels(
         UserError: with file and line of the first, and how many units are missing.
     """
     missing: dict[str, int] = {}
-    symbols = set(symbols)
+    symbols = set(symbols) - set(SPECIAL_SYMBOLS)
     if language_token:
         for language in manifest.languages.names:
             if f"[{language}]" not in symbols:
@@ -93,6 +94,13 @@ def check_labels(
                 f"{manifest.folder}/dict.{manifest.label_type}.txt lacks the language token "
                 f"{unit}, which task.language_token=true puts before each target: add a line "
                 f"`{unit} 1` to it for every language, before training."
+            )
+        if unit in SPECIAL_SYMBOLS:
+            raise UserError(
+                f"{manifest.where(index, manifest.label_type)}: {unit!r} is a symbol of fairseq "
+                f"itself ({', '.join(SPECIAL_SYMBOLS)}), no unit of a text, and training on it "
+                "spoils what it stands for: write the text without it, or remove the utterance "
+                "from all files of the split."
             )
         others = ", ".join(repr(u) for u in list(missing)[1:11])
         raise UserError(

@@ -28,6 +28,7 @@ from fairseq_dro.decoding.stock_infer import InferenceProcessor
 from fairseq_dro.decoding.text_generator import TextGenerator
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
+from fairseq_dro.models.family import family_of, least_samples
 from fairseq_dro.scoring.utterances import score_utterance
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,11 @@ class CollectingProcessor(InferenceProcessor):
         self.decoded: list[Decoded] = []
         self.by = GroupBy.parse(cfg.task.get("group_by", BY_LANGUAGE))
         self._too_large = math.inf
+        self._least_samples = 1
+        self._without_frame: list[int] = []  # items
         super().__init__(cfg)
+        families = filter(None, map(family_of, self.models))
+        self._least_samples = max((least_samples(one.frames_of) for one in families), default=1)
         mismatch = post_process_mismatch(
             self.tgt_dict.symbols, str(cfg.common_eval.post_process)
         )
@@ -141,14 +146,25 @@ class CollectingProcessor(InferenceProcessor):
     def process_sample(self, sample: dict[str, Any]) -> None:
         """Decode a batch; where memory does not hold it, its halves, and theirs.
 
+        What is too short for a frame of the model has the empty hypothesis.
+
         After a failure, batches of that size (utterances x longest, in samples) are split before
         they are tried.
 
         Raises:
             UserError: a single utterance does not fit.
         """
-        padded_size = sample["net_input"]["source"].numel()
         items = sample["id"].tolist()
+        short = [item for item in items if self.dataset.sizes[item] < self._least_samples]
+        if short:
+            for item in short:
+                self.process_sentence({}, {"tokens": torch.empty(0)}, item, 0)
+            self._without_frame += short
+            items = [item for item in items if item not in short]
+            if not items:
+                return
+            sample = self.dataset.collater([self.dataset[item] for item in items])
+        padded_size = sample["net_input"]["source"].numel()
         too_large = padded_size >= self._too_large and len(items) > 1
         if not too_large and self._fits(sample):
             return
@@ -254,6 +270,14 @@ class CollectingProcessor(InferenceProcessor):
         Through the CPU (gloo), so that it works with and without CUDA; stock infer merges its
         counts with CUDA only (infer.py:407).
         """
+        if self._without_frame:
+            rows = self.dataset.rows[self._without_frame[:10]]
+            names = [self.dataset.manifest.utterance_ids[row] for row in rows]
+            logger.warning(
+                "%d utterances have fewer than the %d samples of which the model makes a frame, so "
+                "their hypothesis is empty: %s%s", len(self._without_frame), self._least_samples,
+                ", ".join(names), ", ..." if len(self._without_frame) > 10 else "",
+            )
         decoded = self.decoded
         if self.data_parallel_world_size > 1:
             group = dist.new_group(backend="gloo")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.data.manifest import Manifest, without_byte_order_mark
+from fairseq_dro.data.dictionary_file import read_dictionary
+from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.finding import (
     EXAMPLES,
     MOST_PLACES,
@@ -18,45 +19,32 @@ from fairseq_dro.doctor.finding import (
     places,
 )
 from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.errors import UserError
 from fairseq_dro.text.shown import shown_unit
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS
-
-OVERWRITE = "#fairseq:overwrite"  # a line with it may name a unit again (dictionary.py:270)
 
 
 def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
     """The units of a dictionary, None where it cannot be read, and what is wrong with it."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        is_absent = isinstance(error, FileNotFoundError)
-        why = "does not exist" if is_absent else f"is unreadable: {error}"
+    if not path.exists():
         return None, [
-            Finding("no_dictionary", Severity.ERROR, f"{path} {why}",
+            Finding("no_dictionary", Severity.ERROR, f"{path} does not exist",
                     "write one line `unit count` for each unit, as `fairseq-dro prepare` does")
         ]  # fmt: skip
-    if lines and lines[0].startswith("\ufeff"):
-        return None, [
-            Finding("bad_dictionary", Severity.ERROR,
-                    f"{path.name}:1 begins with a byte order mark (U+FEFF), which would be read as "
-                    "part of its unit", f"remove it with `{without_byte_order_mark(path)}`")
-        ]  # fmt: skip
-    symbols, bad = set(), []
-    for number, line in enumerate(lines, start=1):
-        entry = line.rstrip().removesuffix(OVERWRITE).rstrip()
-        unit, _, count = entry.rpartition(" ")
-        is_twice = unit in symbols or unit in SPECIAL_SYMBOLS
-        if not unit or not count.isdigit() or (is_twice and not line.rstrip().endswith(OVERWRITE)):
-            bad.append(f"{path.name}:{number}: {line!r}")
-        symbols.add(unit)
-    if not bad:
-        return symbols, []
-    return symbols, [
+    try:
+        units, faults = read_dictionary(path)
+    except UserError as error:
+        what, _, mend = str(error).rpartition(": ")
+        return None, [Finding("bad_dictionary", Severity.ERROR, what, mend.rstrip("."))]
+    if not faults:
+        return set(units), []
+    return set(units), [
         Finding("bad_dictionary", Severity.ERROR,
                 f"lines of {path.name} that are not `unit count`, or name a unit that an "
-                f"earlier line or fairseq ({', '.join(SPECIAL_SYMBOLS)}) has: {len(bad)}",
-                "remove or mend the lines, or write the dictionary again",
-                len(bad), tuple(bad[:MOST_PLACES]))
+                f"earlier line or fairseq ({', '.join(SPECIAL_SYMBOLS)}) has: {len(faults)}",
+                "remove or mend the lines, or write the dictionary again", len(faults),
+                tuple(f"{path.name}:{one.line}: {one.text!r} {one.what}"
+                      for one in faults[:MOST_PLACES]))
     ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.models import wav2vec2
+from fairseq_dro.models.family import least_samples
 
 MOST_FILES = 2000  # audio files of a split that are read without --all
 
@@ -190,6 +191,11 @@ def _check_split(
     findings += length_checks.infeasible(
         one, frames, adds_token=run.language_token,
         stops_training=is_training and not run.skip_infeasible,
+    )
+    findings += length_checks.without_frame(
+        manifest, frames, run.min_samples,
+        least_samples(lambda n_samples: wav2vec2.frames_of(n_samples, run.layers)),
+        stops_training=stops_training and not (is_training and run.skip_infeasible),
     )
     seconds = manifest.n_samples / run.sample_rate
     findings += length_checks.duration_outliers(manifest, seconds)

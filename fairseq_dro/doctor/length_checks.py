@@ -26,7 +26,7 @@ def infeasible(
 ) -> list[Finding]:
     """Targets that CTC cannot align."""
     needed = survey.needed + adds_token
-    rows = np.flatnonzero(needed > frames)
+    rows = np.flatnonzero((needed > frames) & (frames > 0))  # else see `without_frame`
     if not len(rows):
         return []
     manifest = survey.manifest
@@ -43,6 +43,30 @@ def infeasible(
             places(manifest, rows, manifest.label_type, details),
         )
     ]
+
+
+def without_frame(
+    manifest: Manifest, frames: np.ndarray, min_samples: int, least: int, *, stops_training: bool
+) -> list[Finding]:
+    """Utterances of which the model makes no frame.
+
+    Args:
+        least: samples that make one.
+    """
+    rows = np.flatnonzero((frames < 1) & (manifest.n_samples >= min_samples))
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            "without_frame", Severity.ERROR if stops_training else Severity.WARNING,
+            f"shorter than the {least} samples of which the model makes a frame: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            "remove them from all files of the split, or leave such out of all splits with "
+            f"task.min_sample_size={least}"
+            + ("" if stops_training else "; decoded, their hypothesis is empty"),
+            len(rows), places(manifest, rows, "tsv"),
+        )
+    ]  # fmt: skip
 
 
 def duration_outliers(manifest: Manifest, seconds: np.ndarray) -> list[Finding]:

@@ -6,12 +6,16 @@ new family is a model with these methods, or one more adapter in `family_of`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from fairseq_dro.models.wav2vec2 import Wav2Vec2
+
+FramesOf = Callable[[np.ndarray], np.ndarray]
+"""[N] frames of [N] numbers of samples; below 1 where there is none."""
 
 
 @runtime_checkable
@@ -37,3 +41,14 @@ def family_of(model: torch.nn.Module) -> ModelFamily | None:
     if isinstance(model, ModelFamily):
         return model
     return Wav2Vec2.of(model)
+
+
+def least_samples(frames_of: FramesOf) -> int:
+    """The fewest samples that make a frame.
+
+    On fewer, torch's convolutions stop with "Calculated padded input size per channel".
+    """
+    bound = 1
+    while frames_of(np.array([bound]))[0] < 1:
+        bound *= 2
+    return int(np.flatnonzero(frames_of(np.arange(bound + 1)) >= 1)[0])

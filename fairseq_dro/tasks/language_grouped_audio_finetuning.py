@@ -13,6 +13,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 
 from fairseq_dro.data import checks
+from fairseq_dro.data.dictionary_file import require_dictionary
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
@@ -113,7 +114,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         """As the parent's.
 
         Raises:
-            UserError: the folder has none for these labels.
+            UserError: the folder has none for these labels, or one that fairseq cannot read.
         """
         folder, labels = Path(self.cfg.data), self.cfg.labels
         if folder.is_dir() and not (folder / f"dict.{labels}.txt").exists():
@@ -122,6 +123,8 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
                 f"each unit of the .{labels} files, as `fairseq-dro prepare` writes it"
                 f"{other_label_files(folder, '*', labels)}."
             )
+        if folder.is_dir():
+            require_dictionary(folder / f"dict.{labels}.txt")
         return super().load_target_dictionary()
 
     def load_dataset(self, split: str, task_cfg=None, **kwargs) -> None:
@@ -156,6 +159,8 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             for warning in start_up_warnings(manifest, language_token=self.cfg.language_token):
                 logger.warning(warning)
         elif not self.cfg.allow_unseen:
+            if self.family is not None:
+                left_out.require_frames(manifest, rows, self.family.frames_of)
             self._too_long.find(
                 self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
             )

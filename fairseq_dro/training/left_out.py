@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from fairseq_dro.data import checks
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.family import FramesOf, least_samples
 from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS
 
@@ -30,10 +30,27 @@ def warn_of_short(manifest: Manifest, rows: np.ndarray, min_sample_size: int) ->
     )
 
 
+def require_frames(manifest: Manifest, rows: np.ndarray, frames_of: FramesOf) -> None:
+    """Refuse utterances of which the model makes no frame: the first validation would stop there.
+
+    Raises:
+        UserError: naming them and the option that leaves them out.
+    """
+    least = least_samples(frames_of)
+    short = rows[manifest.n_samples[rows] < least]
+    if len(short):
+        more = f" ({len(short)} such utterances: {_ids(manifest, short)})" if short[1:].size else ""
+        raise UserError(
+            f"{manifest.where(int(short[0]))}: {manifest.n_samples[short[0]]} samples are fewer "
+            f"than the {least} of which the model makes a frame{more}: remove them from all files "
+            f"of the split, or leave such out of all splits with task.min_sample_size={least}."
+        )
+
+
 def find_infeasible(
     manifest: Manifest,
     rows: np.ndarray,
-    frames_of: Callable[[np.ndarray], np.ndarray],
+    frames_of: FramesOf,
     *,
     language_token: bool,
     skip: bool,
@@ -59,10 +76,9 @@ def find_infeasible(
             "them from all files of the split, or leave them out with task.skip_infeasible=true."
         )
     if len(bad):
-        names = ", ".join(manifest.utterance_ids[rows[i]] for i in bad[:_MOST_NAMED])
         logger.warning(
             "%d training utterances are left out, their targets are longer than their frames "
-            "allow: %s%s", len(bad), names, ", ..." if len(bad) > _MOST_NAMED else "",
+            "allow: %s", len(bad), _ids(manifest, rows[bad]),
         )
     return bad
 
@@ -94,13 +110,16 @@ def within_whisper(
             f"{manifest.where(row)} has {what} ({len(bad)} such utterances): cut or remove them, "
             "or leave them out with task.skip_infeasible=true."
         )
-    names = ", ".join(manifest.utterance_ids[row] for row in bad[:_MOST_NAMED].tolist())
     logger.warning(
-        "%d utterances of %s are left out, they are longer than %d s or %d tokens: %s%s",
-        len(bad), manifest.split, MAX_SECONDS, MAX_TEXT_TOKENS, names,
-        ", ..." if len(bad) > _MOST_NAMED else "",
+        "%d utterances of %s are left out, they are longer than %d s or %d tokens: %s",
+        len(bad), manifest.split, MAX_SECONDS, MAX_TEXT_TOKENS, _ids(manifest, bad),
     )
     return np.setdiff1d(rows, bad)
+
+
+def _ids(manifest: Manifest, rows: np.ndarray) -> str:
+    names = ", ".join(manifest.utterance_ids[row] for row in rows[:_MOST_NAMED])
+    return names + (", ..." if len(rows) > _MOST_NAMED else "")
 
 
 class TooLong:

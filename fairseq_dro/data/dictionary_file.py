@@ -1,0 +1,107 @@
+"""``dict.{labels}.txt`` as fairseq reads it (fairseq/data/dictionary.py:229), every fault named.
+
+A line is ``unit count`` or ``unit count #fairseq:overwrite``; the last blank separates, the count
+is whatever ``int`` takes, and the unit may hold anything but the end of a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_dro.data.manifest import without_byte_order_mark
+from fairseq_dro.errors import UserError
+from fairseq_dro.text.tags import SPECIAL_SYMBOLS
+
+OVERWRITE = "#fairseq:overwrite"
+"""A line with it may name a unit again."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A line at which fairseq would stop.
+
+    Attributes:
+        line: its number, from 1; what it holds is ``text``.
+        what: the fault, as the end of a sentence that begins with the place.
+    """
+
+    line: int
+    text: str
+    what: str
+
+
+def read_dictionary(path: Path) -> tuple[list[str], list[Fault]]:
+    """Units in their order and the faults of the file, none of which is a unit.
+
+    Raises:
+        UserError: it cannot be read as a text in UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): expected one line `unit count` "
+            "for each unit, as `fairseq-dro prepare` writes it."
+        ) from None
+    except UnicodeDecodeError as error:
+        is_wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        source = "UTF-16" if is_wide else "THE_ENCODING_IT_HAS"
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path}:{line}: the file is not UTF-8{' but UTF-16' if is_wide else ''}: convert it "
+            f"with `iconv -f {source} -t UTF-8 OLD > NEW`, or write it again with `fairseq-dro "
+            "prepare`."
+        ) from None
+    if text.startswith("\ufeff"):
+        raise UserError(
+            f"{path}:1 begins with a byte order mark (U+FEFF), which would be read as part of its "
+            f"unit: remove it with `{without_byte_order_mark(path)}`."
+        )
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as a text file is read
+    units: dict[str, None] = dict.fromkeys(SPECIAL_SYMBOLS)
+    faults = []
+    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
+        what = _add(line, units)
+        if what is not None:
+            faults.append(Fault(number, line, what))
+    return [unit for unit in units if unit not in SPECIAL_SYMBOLS], faults
+
+
+def require_dictionary(path: Path) -> None:
+    """Refuse a file at which fairseq would stop.
+
+    Raises:
+        UserError: with the line of the first fault.
+    """
+    _, faults = read_dictionary(path)
+    if faults:
+        first, more = faults[0], len(faults) - 1
+        others = f" ({more} more such line{'s'[: more > 1]})" if more else ""
+        raise UserError(
+            f"{path}:{first.line}: {first.text!r} {first.what}{others}: expected `unit count`, a "
+            "unit once, as `fairseq-dro prepare` writes it."
+        )
+
+
+def _add(line: str, units: dict[str, None]) -> str | None:
+    """Add the unit of a line; what is wrong with the line, or None."""
+    entry = line.rstrip()
+    if not entry:
+        return "is empty"
+    overwrites = entry.endswith(f" {OVERWRITE}")
+    if overwrites:
+        entry = entry.removesuffix(f" {OVERWRITE}")
+    unit, blank, count = entry.rpartition(" ")
+    if not blank:
+        return "has a tab and no blank" if "\t" in entry else "has no count"
+    try:
+        int(count)
+    except ValueError:
+        return f"has the count {count!r}, no whole number"
+    if unit in units and not overwrites:
+        whose = "fairseq has itself" if unit in SPECIAL_SYMBOLS else "an earlier line has"
+        return f"names {unit!r}, which {whose}"
+    units[unit] = None
+    return None
