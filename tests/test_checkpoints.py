@@ -9,15 +9,19 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.compat import own_runs
+from fairseq_dro.doctor import contradictions
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import random_checkpoint
 from fairseq_dro.models.random_checkpoint import write_random_checkpoint
@@ -501,6 +505,82 @@ def test_stock_fairseq_says_nothing_helpful_about_a_wrong_w2v_path(
     assert "hugging_face.pt KeyError('best_loss')" in output
     assert "empty.pt EOFError(" in output
     assert "checkpoint_last.pt AttributeError" in output and "remove_pretraining_modul" in output
+
+
+WEIGHTS = {"encoder.weight": torch.zeros(3, 3), "encoder.bias": torch.zeros(3)}
+NO_CHECKPOINTS = {
+    "bare state dict": lambda path: torch.save(WEIGHTS, path),
+    "Lightning": lambda path: torch.save({"state_dict": WEIGHTS, "epoch": 1}, path),
+    "no options": lambda path: torch.save({"model": WEIGHTS}, path),
+    "options are a number": lambda path: torch.save({"model": WEIGHTS, "cfg": 5}, path),
+    "model is a list": lambda path: torch.save({"model": [1], "cfg": {"a": 1}}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "a tensor": lambda path: torch.save(torch.zeros(3), path),
+    "nothing": lambda path: torch.save(None, path),
+}
+PACKED = {
+    "ZIP": (lambda path, inner: _zip(path, inner), "is a ZIP archive that holds inner/x.pt"),
+    "tar": (lambda path, inner: _tar(path, inner), "is a tar archive that holds inner/x.pt"),
+    "TorchScript": (
+        lambda path, _: torch.jit.save(torch.jit.script(torch.nn.Identity()), path),
+        "is a TorchScript program",
+    ),
+}
+
+
+def _zip(path: Path, inner: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(inner, "inner/x.pt")
+
+
+def _tar(path: Path, inner: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        archive.add(inner, "inner/x.pt")
+
+
+def said_of(path: Path, data: Path) -> list[str]:
+    """What training and the doctor say of a file as ``model.w2v_path``."""
+    with pytest.raises(UserError) as refused:
+        build(path, data)
+    model = {"_name": "wav2vec_ctc", "w2v_path": str(path)}
+    cfg = OmegaConf.create({"model": model, "task": {"normalize": True}})
+    findings, _ = contradictions.of_checkpoint(cfg)
+    assert [(one.kind, str(one.severity.value)) for one in findings] == [
+        ("wrong_checkpoint", "error")
+    ]
+    return [str(refused.value), findings[0].what]
+
+
+@pytest.mark.parametrize("kind", NO_CHECKPOINTS)
+def test_a_file_of_another_toolkit_is_one_sentence_of_training_and_of_the_doctor(
+    kind: str, tiny_data: Path, tmp_path: Path
+) -> None:
+    NO_CHECKPOINTS[kind](tmp_path / "pytorch_model.bin")
+    for sentence in said_of(tmp_path / "pytorch_model.bin", tiny_data):
+        assert "pytorch_model.bin can be read but is no fairseq checkpoint" in sentence
+
+
+@pytest.mark.filterwarnings("ignore:.*TorchScript")
+@pytest.mark.parametrize("kind", PACKED)
+def test_an_archive_of_other_files_is_named_with_what_it_holds(
+    kind: str, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    pack, said = PACKED[kind]
+    pack(tmp_path / "packed.pt", files["xlsr2_300m"])
+    for sentence in said_of(tmp_path / "packed.pt", tiny_data):
+        assert f"packed.pt {said}" in sentence
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_named_before_training(
+    value: float, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    def change(state: dict[str, Any]) -> None:
+        state["model"]["encoder.layers.1.fc2.bias"][3] = value
+
+    _change(files["xlsr2_300m"], change)(tmp_path / "broken.pt")
+    for sentence in said_of(tmp_path / "broken.pt", tiny_data):
+        assert "broken.pt has NaN or infinite values in encoder.layers.1.fc2.bias" in sentence
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 5_000, 100_000])

@@ -14,6 +14,7 @@ from typing import Any
 
 from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.checkpoint_checks import require_finite_weights
 from fairseq_dro.models.output_layer import UnitRows, has_output_layer, take_rows
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def apply() -> None:
     def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state, trainer = load(path, *args, **kwargs), _trainer.get()
         if trainer is not None:
+            require_finite_weights(state["model"], f"checkpoint.finetune_from_model={path}")
             match_output_rows(state, path, trainer)
         return state
 

@@ -14,6 +14,8 @@ import os
 import pickle
 from typing import Any
 
+from omegaconf.errors import OmegaConfBaseException
+
 from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
@@ -47,15 +49,18 @@ def apply() -> None:
         except EOFError as error:
             raise UserError(_incomplete(path)) from error
         except RuntimeError as error:
-            if "PytorchStreamReader" in str(error) or "corrupted" in str(error):
+            packed = checkpoint_checks.archive_inside(path)
+            if packed is not None:
+                raise UserError(f"{path} {packed}.") from error
+            of_an_archive = ("PytorchStreamReader", "corrupted", "hasRecord")
+            if any(word in str(error) for word in of_an_archive):
                 raise UserError(_incomplete(path)) from error
-            if "Tensor.__contains__" in str(error):  # the file holds nothing but a tensor
-                raise UserError(_not_fairseq(path)) from error
-            raise
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise UserError(_not_fairseq(path)) from error
-        if not state.get("model") or not (state.get("cfg") or state.get("args")):
-            raise UserError(_not_fairseq(path))
+            if "Tensor.__contains__" not in str(error):  # the file holds nothing but a tensor
+                raise
+            state = None
+        except (KeyError, TypeError, AttributeError, IndexError, OmegaConfBaseException):
+            state = None  # fairseq's upgrading of old layouts met none
+        checkpoint_checks.require_layout(state, path)
         checkpoint_checks.require_no_adapters(state, path)
         return state
 
@@ -99,12 +104,4 @@ def _not_unpickled(path: str, error: pickle.UnpicklingError) -> str:
         f"{path} was refused: loading it would run {unsafe}, which is not among the harmless types "
         "that torch allows; nothing in it was run: take the file from its publisher, or save it "
         "again with nothing but tensors, numbers and strings."
-    )
-
-
-def _not_fairseq(path: str) -> str:
-    return (
-        f"{path} can be read but is no fairseq checkpoint, which holds 'model' and 'cfg' or "
-        "'args'; a file of another toolkit (such as pytorch_model.bin) does not work here: use "
-        "the publisher's fairseq file."
     )

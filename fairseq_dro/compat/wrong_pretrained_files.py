@@ -61,6 +61,9 @@ def apply() -> None:
         if not own_runs.current():
             return load_weights(self, state, model, cfg)
         state["model"].pop("_ema", None)
+        checkpoint_checks.require_finite_weights(
+            state["model"], f"model.w2v_path: {cfg.w2v_path}"
+        )
         if cfg.ddp_backend != "fully_sharded":  # there a worker holds a part of the weights only
             checkpoint_checks.require_same_weights(
                 state["model"], model.state_dict(), cfg.w2v_path

@@ -37,7 +37,8 @@ def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | Non
     try:
         state = read_checkpoint(str(path))
         findings = []
-        for check in (checkpoint_checks.require_no_adapters, checkpoint_checks.require_pretrained):
+        for check in (checkpoint_checks.require_no_adapters, checkpoint_checks.require_pretrained,
+                      _require_finite_weights):  # fmt: skip
             try:
                 check(state, str(path))
             except UserError as error:
@@ -74,10 +75,16 @@ def read_checkpoint(path: str) -> dict[str, Any]:
             "xlsr2_300m.pt."
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # older formats cannot be mapped; whatever else it is, fairseq's reader says
         with own_runs.own():
             return checkpoint_utils.load_checkpoint_to_cpu(path)
+    checkpoint_checks.require_layout(state, path)
+    return state
+
+
+def _require_finite_weights(state: dict[str, Any], path: str) -> None:
+    checkpoint_checks.require_finite_weights(state["model"], path)
 
 
 def _missing(cfg: DictConfig) -> list[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickletools
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,44 @@ PRETRAINING_MODULES = ("quantizer", "project_q", "target_glu", "final_proj")
 
 _ADAPTER_LAYER_TYPE = "trf_adp"
 _ADAPTER_WEIGHT = ".adapter_layer."
+
+
+def require_layout(state: Any, path: str) -> None:
+    """Refuse what `torch.load` reads but fairseq did not write.
+
+    Raises:
+        UserError: naming the file and what a checkpoint of fairseq holds.
+    """
+    is_ours = isinstance(state, Mapping) and isinstance(state.get("model"), Mapping)
+    if is_ours:
+        cfg, args = state.get("cfg"), state.get("args")
+        is_old = "optimizer_history" not in state and not {"best_loss", "optimizer"} <= set(state)
+        has_options = (isinstance(cfg, Mapping) and len(cfg)) or hasattr(args, "__dict__")
+        is_ours = bool(state["model"]) and bool(has_options) and not is_old
+    if not is_ours:
+        raise UserError(
+            f"{path} can be read but is no fairseq checkpoint, which holds 'model' and 'cfg' or "
+            "'args'; a file of another toolkit (such as pytorch_model.bin) does not work here: use "
+            "the publisher's fairseq file."
+        )
+
+
+def archive_inside(path: str) -> str | None:
+    """What a file is that is packed around others, as the middle of a sentence, or None."""
+    if tarfile.is_tarfile(path):  # first, for it may hold a ZIP archive at its end
+        with tarfile.open(path) as archive:
+            packed, names = "a tar archive", archive.getnames()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed, names = "a ZIP archive", archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names):
+            return "is a TorchScript program, not weights by name: use the publisher's fairseq file"
+        if any(name.endswith("data.pkl") for name in names):
+            return None
+    else:
+        return None
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"is {packed} that holds {shown}: unpack it and name the file inside"
 
 
 def require_no_adapters(state: Mapping[str, Any], path: str) -> None:
