@@ -67,9 +67,11 @@ def home(tmp_path_factory, tiny_checkpoint, command_server) -> Path:
         task__group_by=group_by.partition("=")[2], optimization__max_update=8,
         optimization__update_freq="[3]", dataset__disable_validation="false",
         dataset__validate_interval_updates=4, hydra__output_subdir=".hydra",
+        common__log_format="simple",
     )
     run = home / "runs" / "accents"
-    command_server.run(train, run)
+    done = command_server.run(train, run)
+    assert "3 groups by accent" in done.stdout
     command_server.run([str(BIN / "fairseq-dro-infer"), *documented("infer")[1:], "common.cpu=true",
                         "dataset.num_workers=0"], home)  # fmt: skip
     return home

@@ -56,6 +56,17 @@ def test_it_shows_languages_by_cer_with_q_how_far_it_is_and_what_is_left(tmp_pat
     assert "finished" in shown(seen, 100)[1]
 
 
+def test_groups_that_are_no_languages_are_called_by_their_column(tmp_path):
+    folder = plant_training(tmp_path / "run", ["kor", "us"], updates=100)
+    history = folder / "history.jsonl"
+    text = history.read_text(encoding="utf-8")
+    history.write_text(text.replace('"group_by": "language"', '"group_by": "accent"'))
+    seen = SeenRun(folder)
+    seen.look()
+    words = " ".join(shown(seen, 100)).split()
+    assert "accent" in words and "kor" in words and not {"language", "Korean"} & set(words)
+
+
 @pytest.mark.parametrize("columns", [30, 36, 44, 60, 80, 140])
 @pytest.mark.parametrize("lines", [12, 24])
 def test_it_fits_a_terminal_of_any_size_a_phones_too(tmp_path, columns, lines):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.models.family import family_of
 from fairseq_dro.runs.durations import of_audio
 
@@ -77,10 +78,10 @@ def _again(done: int, repeated: int) -> str:
 def _data(cfg: Any, task: Any, data: str) -> str:
     dataset = task.dataset(cfg.dataset.train_subset)
     seconds = float(np.asarray(dataset.sizes).sum()) / task.cfg.sample_rate
-    by_corpus = str(task.cfg.get("group_by")) == "language_and_corpus"
-    n_groups = len(task.groups)
-    kind = "groups of language and corpus" if by_corpus else "languages"
-    return f"{data}: {n_groups} {kind}, {len(dataset):,} utterances, {of_audio(seconds)}"
+    kind = f"{task.group_by.noun}s"
+    if task.group_by != BY_LANGUAGE:
+        kind += f" by {task.group_by}"
+    return f"{data}: {len(task.groups)} {kind}, {len(dataset):,} utterances, {of_audio(seconds)}"
 
 
 def _model(cfg: Any, trainer: Any) -> str:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fairseq_dro.languages import name_of
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.runs.durations import in_words
 from fairseq_dro.watch.seen_run import SeenRun
 
@@ -20,7 +20,7 @@ def view(seen: SeenRun, columns: int, lines: int | None) -> RenderableType:
     """Head, bar and table.
 
     Args:
-        lines: of the terminal; None: as many as there are languages.
+        lines: of the terminal; None: as many as there are groups.
     """
     parts: list[RenderableType] = [_head(seen)]
     progress = seen.progress
@@ -34,11 +34,12 @@ def view(seen: SeenRun, columns: int, lines: int | None) -> RenderableType:
     rows = sorted(last["languages"].items(), key=lambda row: -(row[1].get("cer") or -1.0))
     room = len(rows) if lines is None else max(1, lines - _AROUND_THE_ROWS)
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("language", no_wrap=True, overflow="ellipsis")
+    by = GroupBy.parse(last.get("group_by", BY_LANGUAGE))
+    table.add_column(str(by), no_wrap=True, overflow="ellipsis")
     for name in ("CER %", "change", "q", "loss")[: 4 if columns >= _WIDE else 3]:
         table.add_column(name, justify="right", no_wrap=True)
     for group, row in rows[:room]:
-        label = f"{group} {name_of(group)}" if columns >= _NARROW else group
+        label = by.label_of(group) if columns >= _NARROW else group
         cells = [label, _percent(row.get("cer")), _change(row, before.get(group)),
                  _decimals(seen.q.get(group), 3)]  # fmt: skip
         cells += [_decimals(row.get("loss_nats"), 1)] if columns >= _WIDE else []
