@@ -47,7 +47,11 @@ class BuildWithStartupHook(build_py):
             f"fairseq_dro/language_sets/{path.name}": path.read_bytes()
             for path in sorted((HERE / "manifests").glob("*.txt"))
         }
-        return {**startup_files(), **sets}
+        recipes = {
+            f"fairseq_dro/recipe_files/{path.name}": path.read_bytes()
+            for path in sorted((HERE / "examples/xlsr_dro/config").glob("*.yaml"))
+        }
+        return {**startup_files(), **sets, **recipes}
 
     def get_outputs(self, include_bytecode=True):
         outputs = super().get_outputs(include_bytecode)

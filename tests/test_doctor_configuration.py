@@ -33,7 +33,7 @@ def clean(tmp_path_factory) -> Path:
 def findings(capsys, clean, tiny_checkpoint):
     """Exit status and findings of a recipe with overrides."""
 
-    def examine(*overrides: str, config_dir: Path = CONFIG, name: str = "finetune_ctc_dro"):
+    def examine(*overrides: str, config_dir: Path = CONFIG, name: str = "finetune"):
         return doctor(
             capsys, clean, "--audio-per-language", "0", "--config-dir", str(config_dir),
             "--config-name", name, f"model.w2v_path={tiny_checkpoint}",
@@ -43,7 +43,7 @@ def findings(capsys, clean, tiny_checkpoint):
     return examine
 
 
-@pytest.mark.parametrize("name", ["finetune_ctc_dro", "mms_group_dro.yaml"])
+@pytest.mark.parametrize("name", ["finetune", "mms.yaml"])
 def test_nothing_is_found_in_a_recipe(findings, name):
     assert findings(name=name) == (0, {})
 
@@ -56,12 +56,12 @@ def test_a_launcher_is_chosen_as_for_training(findings):
 
 
 def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
-    text = (CONFIG / "finetune_ctc_dro.yaml").read_text()
+    text = (CONFIG / "finetune.yaml").read_text()
     text = text.replace("  smoothing:", "  smothing:").replace("  num_workers:", "  n_workers:")
     (tmp_path / "mine.yaml").write_text(text)
     status = main(
         ["doctor", str(clean), "--audio-per-language", "0", "--config-dir", str(tmp_path),
-         "--config-name", "mine", "+task.batch_second=3", "modle.w2v_path=x"]
+         "--config-name", "mine", "task.batch_second=3", "modle.w2v_path=x"]
     )  # fmt: skip
     out = capsys.readouterr().out
     assert status == 1
@@ -77,12 +77,10 @@ def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("task.language_token=true", "language_token"),
-        ("+optimization.sentence_avg=true", "already at"),
         ("dataset.max_tokens=many", "many"),
         ("task.batch_seconds=five", "task.batch_seconds: Value 'five'"),
         ("optimization.update_freq=8", "optimization.update_freq: Invalid value"),
-        ("+task.eval_wer_config.beem=4", "task.eval_wer_config.beem: Key 'beem'"),
+        ("task.eval_wer_config.beem=4", "task.eval_wer_config.beem: Key 'beem'"),
         ("task=audio_finetuning", "Could not override 'task'"),
         ("task.batch_seconds", "task.batch_seconds"),
     ],
@@ -110,7 +108,7 @@ def test_a_name_that_nothing_has_is_told_with_those_that_exist(findings, overrid
 
 
 def test_a_section_that_does_not_exist_is_one_finding(capsys, clean, tmp_path):
-    text = (CONFIG / "finetune_ctc_dro.yaml").read_text()
+    text = (CONFIG / "finetune.yaml").read_text()
     (tmp_path / "mine.yaml").write_text(text.replace("lr_scheduler:", "lr_schedular:"))
     assert main(["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", "mine"]) == 1
     out = capsys.readouterr().out
@@ -125,8 +123,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
                "task.eval_wer": True, "task.text_compression_level": "low"}  # fmt: skip
     assert {*ignored, "task.eval_bleu"} == {option for option, *_ in IGNORED}
     for option, value in ignored.items():
-        sign = "+" if option.startswith("task.") else ""
-        found = findings(f"{sign}{option}={str(value).lower()}")[1]["option_ignored"]
+        found = findings(f"{option}={str(value).lower()}")[1]["option_ignored"]
         assert found["severity"] == "warning" and option in found["what"] and found["mend"]
     task = make_task(tiny_data, **{key.split(".")[1]: value for key, value in ignored.items()})
     task.load_dataset("train")
@@ -140,10 +137,10 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
     [
         (["criterion.objective=best"], {"out_of_range": "criterion.objective=best is no rule"}),
         (
-            ["criterion.step_size=-1", "+task.length_noise=3", "criterion.dro_start_update=13000",
+            ["criterion.step_size=-1", "task.length_noise=3", "criterion.dro_start_update=13000",
              "lr_scheduler.phase_ratio=[0.1,0.4,0.6]", "task.normalize=false",
-             "optimization.skip_remainder_batch=true", "+criterion.post_process=sentencepiece",
-             "+task.language_token=true", "task.batch_seconds=100"],
+             "optimization.skip_remainder_batch=true", "criterion.post_process=sentencepiece",
+             "task.language_token=true", "task.batch_seconds=100"],
             {"out_of_range": "task.length_noise=3", "q_never_moves": "13000",
              "phase_ratio": "does not sum to 1",
              "normalize_differs": "pre-trained with normalize=true",
@@ -154,7 +151,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
         (
             ["criterion.dro_start_update=0", "model.freeze_finetune_updates=20000",
              "model.w2v_path=nowhere.pt", "dataset.valid_subset=dev",
-             "+task.group_by=language+corpus"],
+             "task.group_by=language+corpus"],
             {"q_moves_on_the_head": "frozen until update 20000", "encoder_never_trained": "20000",
              "wrong_checkpoint": "nowhere.pt is no file",
              "unreadable_split": "dev.tsv does not exist",
@@ -182,9 +179,9 @@ def test_a_run_without_end_or_groups_and_tokens_that_stand_twice(capsys, clean, 
     targets = zip(languages, (data / "train.ltr").read_text().splitlines())
     (data / "train.ltr").write_text("".join(f"[{iso}] {text}\n" for iso, text in targets))
     options = ("--audio-per-language", "0", "--config-dir", str(CONFIG), "--config-name",
-               "finetune_ctc_dro")  # fmt: skip
+               "finetune")  # fmt: skip
     _, found = doctor(
-        capsys, data, *options, "optimization.max_update=0", "+task.language_token=true"
+        capsys, data, *options, "optimization.max_update=0", "task.language_token=true"
     )
     assert found["no_end"]["severity"] == "warning"
     assert found["option_missing"]["what"] == "model.w2v_path has no value"
@@ -232,7 +229,7 @@ def test_training_refuses_a_mask_that_cannot_be_drawn_and_decoding_does_not(
 
 
 def test_masks_without_overlap_need_a_numpy_that_fairseq_knows(findings):
-    found = findings("+model.no_mask_overlap=true")[1]
+    found = findings("model.no_mask_overlap=true")[1]
     assert ("mask_not_drawable" in found) == (not hasattr(np, "int"))
 
 
@@ -261,7 +258,7 @@ def test_targets_are_measured_by_the_layers_of_the_file(findings, tiny_checkpoin
     status, found = findings(f"model.w2v_path={tmp_path / 'coarse.pt'}")
     assert status == 1 and found["target_too_long"]["count"] > 60
     status, found = findings(
-        f"model.w2v_path={tmp_path / 'coarse.pt'}", "+task.skip_infeasible=true"
+        f"model.w2v_path={tmp_path / 'coarse.pt'}", "task.skip_infeasible=true"
     )
     assert status == 0 and found["target_too_long"]["severity"] == "warning"
 
@@ -281,7 +278,7 @@ def test_frames_are_those_of_the_model(tiny_data, tiny_checkpoint):
 def test_batches_are_planned_for_all_workers_of_the_run(clean, tiny_checkpoint):
     for n_workers, n_batches in ((1, 4), (3, 12)):
         settings, _ = configuration.examine_configuration(
-            clean, CONFIG, "finetune_ctc_dro",
+            clean, CONFIG, "finetune",
             [f"model.w2v_path={tiny_checkpoint}", "optimization.update_freq=[4]",
              f"distributed_training.distributed_world_size={n_workers}"],
         )  # fmt: skip

@@ -45,6 +45,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "finetuned_units",
     "unmatched_weights",
     "relative_paths",
+    "plus_signs",
     "finished_run",
     "no_decay",
     "crash_checkpoint",

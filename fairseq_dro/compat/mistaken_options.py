@@ -41,12 +41,9 @@ def sentences_for(error: Exception) -> list[str]:
     data = ("task.data=", "+task.data=")  # what lies there is not asked for
     overrides = [one for one in args.overrides if not one.startswith(data)]
     try:
-        from fairseq_dro.doctor.configuration import examine_configuration, named_options
-        from fairseq_dro.doctor.typed_options import as_typed
+        from fairseq_dro.doctor.configuration import examine_configuration
 
         _, findings = examine_configuration(Path(), *config, overrides)
-        named = named_options(*config)
-        findings = [as_typed(one, named, overrides) for one in findings]
     except UserError as mistake:
         return [str(mistake)]
     except Exception:  # the error that is there says more than one of its explanation

@@ -25,7 +25,7 @@ from fairseq_dro.group_by import suffix_of
 SIDE_FILES = ("utt", "corpus", "speaker")
 LABEL_TYPES = {
     "ltr": "neither task.labels nor criterion.post_process",
-    "spm": "+task.labels=spm +criterion.post_process=sentencepiece",
+    "spm": "task.labels=spm criterion.post_process=sentencepiece",
 }
 """Suffixes of the label files that ``fairseq-dro prepare`` writes, and what training needs."""
 

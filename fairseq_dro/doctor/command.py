@@ -19,7 +19,6 @@ from fairseq_dro.doctor.examination import Examination, examine
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
 from fairseq_dro.doctor.run_settings import RunSettings
-from fairseq_dro.doctor.typed_options import as_typed
 from fairseq_dro.errors import UserError
 
 
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config-name", nargs="+", default=[], metavar=("NAME", "OVERRIDE"),
         help="check a configuration too, with the options that will be typed: --config-name "
-        "finetune_ctc_dro model.w2v_path=xlsr2_300m.pt +task.language_token=true",
+        "finetune model.w2v_path=xlsr2_300m.pt task.language_token=true",
     )  # fmt: skip
     parser.add_argument(
         "--config-dir", type=Path, default=Path("examples/xlsr_dro/config"),
@@ -76,14 +75,13 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"{folder} does not exist: name a data folder made by `fairseq-dro prepare`."
         )
-    settings, findings, named = _settings(args, folder)
+    settings, findings = _settings(args, folder)
     result = examine(
         folder, settings, all_audio=args.all, audio_per_language=args.audio_per_language,
         workers=args.workers,
     )  # fmt: skip
     result.findings = sorted(
-        (as_typed(one, named, args.config_name[1:]) for one in [*findings, *result.findings]),
-        key=lambda found: list(Severity).index(found.severity),
+        [*findings, *result.findings], key=lambda found: list(Severity).index(found.severity)
     )
     if args.json:
         is_utf8 = str(sys.stdout.encoding).lower().startswith("utf")
@@ -149,10 +147,8 @@ def _label_type(folder: Path) -> str:
     return found[0] if len(found) == 1 else "ltr"
 
 
-def _settings(
-    args: argparse.Namespace, folder: Path
-) -> tuple[RunSettings, list[Finding], frozenset[str] | None]:
-    """What a run would do, what is wrong with its configuration, and the options that names."""
+def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list[Finding]]:
+    """What a run would do, and what is wrong with its configuration."""
     has_dev = (folder / "dev.tsv").exists() and not (folder / "valid.tsv").exists()
     valid = args.valid or ("dev" if has_dev else "valid")
     plain = RunSettings(
@@ -161,7 +157,7 @@ def _settings(
         label_type=args.labels or _label_type(folder),
     )
     if not args.config_name:
-        return plain, [], None
+        return plain, []
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
     name, *overrides = args.config_name
@@ -169,5 +165,4 @@ def _settings(
     found, findings = configuration.examine_configuration(
         folder, args.config_dir, name, overrides
     )
-    settings = found or dataclasses.replace(plain, plans_batches=False)
-    return settings, findings, configuration.named_options(args.config_dir, name)
+    return found or dataclasses.replace(plain, plans_batches=False), findings

@@ -34,6 +34,7 @@ from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.dro.rules import RULES  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy  # noqa: E402
+from fairseq_dro.recipes import of_former_version, recipes_in  # noqa: E402
 
 
 def examine_configuration(
@@ -55,8 +56,7 @@ def examine_configuration(
         return None, findings
     named = _data_of(overrides)
     if named is None:
-        sign = "" if "data" in recipe.get("task", {}) else "+"
-        overrides = [*overrides, f"{sign}task.data={folder}"]
+        overrides = [*overrides, f"task.data={folder}"]
     elif "${" not in named and Path(named).resolve() != folder.resolve():
         raise UserError(
             f"doctor: task.data={named} is typed and {folder} is examined: name one of them, or "
@@ -77,32 +77,19 @@ def examine_configuration(
     return settings, findings
 
 
-def named_options(config_dir: Path, config_name: str) -> frozenset[str]:
-    """Options that a configuration names by itself, and that hydra takes without a +."""
-    try:
-        cfg = _composed(config_dir.resolve(), config_name, [])
-        return frozenset(leaves(OmegaConf.to_container(cfg, resolve=False)))
-    except Exception:  # a value that does not compose: what its file names
-        return frozenset(leaves(_read_yaml(config_dir / f"{config_name}.yaml")))
-
-
 def compose_configuration(
     config_dir: Path, config_name: str, overrides: Sequence[str]
 ) -> DictConfig:
     """As ``fairseq_cli/hydra_train.py`` does, its defaults filled in."""
-    cfg = _composed(config_dir, config_name, overrides)
-    add_defaults(cfg)
-    return cfg
-
-
-def _composed(config_dir: Path, config_name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     hydra_init(config_name)
     try:
         with initialize_config_dir(config_dir=str(config_dir)):
-            return compose(config_name, overrides=list(overrides))
+            cfg = compose(config_name, overrides=list(overrides))
     finally:
         GlobalHydra.instance().clear()
+    add_defaults(cfg)
+    return cfg
 
 
 def _data_of(overrides: Sequence[str]) -> str | None:
@@ -141,7 +128,7 @@ def _mend_of(what: str, key: str) -> str:
         return f"write {group[1]}._name=NAME"
     if what.startswith("Could not load hydra/"):
         return "install the plugin that has it, or mend its name"
-    if what.startswith("Could not append"):
+    if what.startswith("Could not append"):  # these two: in recipes of other tasks
         return "leave out the + before an option that is there already"
     if what.startswith("Could not override"):
         name = re.search("'(.*?)'", what)
@@ -207,7 +194,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        beside = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        now = of_former_version(path.stem)
+        if now:
+            raise UserError(now) from None
+        beside = recipes_in(path.parent)
         raise UserError(
             f"{path} does not exist: {path.parent.resolve()} "
             f"{'holds ' + ', '.join(beside) if beside else 'holds no configuration'}; name another "

@@ -12,14 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairseq.dataclass.configs import FairseqConfig
-from fairseq.models import (
-    ARCH_MODEL_NAME_REGISTRY,
-    MODEL_DATACLASS_REGISTRY,
-    MODEL_REGISTRY,
-)
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY
 from fairseq.registry import REGISTRIES
-from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from fairseq.tasks import TASK_REGISTRY
 
+from fairseq_dro.compat.plus_signs import dataclass_of
 from fairseq_dro.doctor.finding import Finding, Severity, listed
 
 NOT_OPTIONS = ("hydra", "defaults")
@@ -36,9 +33,12 @@ def unknown_keys(
     keys += [(match["key"], "command line") for match in typed if match["sign"] != "~"]
     sections = {name: part for name, part in recipe.items() if isinstance(part, Mapping)}
     names = {section: (part.get("_name"), file_name) for section, part in sections.items()}
+    replaced: set[str] = set()
     for match in typed:
         section, _, option = match["key"].partition(".")
         if option == "_name":
+            if names.get(section, ("", ""))[0] != match["value"]:
+                replaced.add(section)
             names[section] = (match["value"], "command line")
     found: list[Finding] = []
     told: set[tuple[str, str]] = set()  # sections that do not exist
@@ -55,6 +55,8 @@ def unknown_keys(
         if known is None and (section, where) not in told:
             told.add((section, where))
             found.append(_unknown(key, where, list(FairseqConfig.__dataclass_fields__), ""))
+        elif where == file_name and section in replaced:
+            continue  # what another part does not know is dropped (compat/plus_signs.py)
         elif known and option and option.split(".")[0] not in known:
             found.append(_unknown(key, where, known, f"{section}."))
     return found
@@ -66,21 +68,10 @@ def options_of(section: str, name: str | None) -> list[str] | None:
     Args:
         name: what ``section._name`` says: the task, the criterion, ...
     """
-    fields = FairseqConfig.__dataclass_fields__
-    if section not in fields:
+    if section not in FairseqConfig.__dataclass_fields__:
         return None
-    default = fields[section].default
-    if dataclasses.is_dataclass(default):
-        return [field.name for field in dataclasses.fields(default)]
-    if section == "task":
-        chosen = TASK_DATACLASS_REGISTRY.get(name)
-    elif section == "model":
-        chosen = MODEL_DATACLASS_REGISTRY.get(ARCH_MODEL_NAME_REGISTRY.get(name, name))
-    else:
-        chosen = REGISTRIES.get(section, {}).get("dataclass_registry", {}).get(name)
-    if chosen is None:
-        return []
-    return ["_name", *(field.name for field in dataclasses.fields(chosen))]
+    known = dataclass_of(section, name)
+    return ["_name", *(field.name for field in dataclasses.fields(known))] if known else []
 
 
 def names_of(section: str) -> list[str]:

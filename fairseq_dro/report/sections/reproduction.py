@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.recipes import shipped_folder
 from fairseq_dro.report import configuration, provenance
 from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table, counted
 from fairseq_dro.report.provenance import ENVIRONMENT
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.start_command import folder_of, start_command, workers_of
 from fairseq_dro.report.training_run import TrainingRun
-
-_RECIPES = Path(provenance.__file__).resolve().parents[2] / "examples" / "xlsr_dro" / "config"
 
 
 def reproduction_section(data: ReportData, recipe: Path | None = None) -> Section:
@@ -87,7 +86,7 @@ def recipe_of(run: TrainingRun) -> Path | None:
     name = (run.hydra.get("job") or {}).get("config_name")
     if not name:
         return None
-    places = [_RECIPES]
+    places = [shipped_folder()]
     for start in run.starts:
         words = [str(word) for word in start.get("command") or []]
         for option in ("--config-dir", "-cd"):
