@@ -1,56 +1,84 @@
 """``fairseq-dro``: one command, one module a sub-command.
 
-A module named here exposes ``add_arguments(parser)`` and ``run(args) -> int``. All of them are
-imported to parse any command line, so none imports fairseq or torch at its top.
+A module named here exposes ``add_arguments(parser)`` and ``run(args) -> int``; its docstring is the
+text of its ``--help``. Only the module of the command that is typed is imported, and none imports
+fairseq or torch at its top: help and a mistake are answered at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import logging
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
+from typing import NoReturn
 
+import fairseq_dro
 from fairseq_dro.errors import UserError
 
 SUB_COMMANDS = {
-    "prepare": ("fairseq_dro.corpora.prepare", "make a data folder"),
-    "doctor": ("fairseq_dro.doctor.command", "what would stop or spoil training on a data folder"),
+    "prepare": (
+        "fairseq_dro.corpora.prepare", "make a data folder from a corpus",
+        "fairseq-dro prepare table data/mine --table my.tsv",
+    ),
+    "doctor": (
+        "fairseq_dro.doctor.command", "what would stop or spoil training on a data folder",
+        "fairseq-dro doctor data/mine --config-name finetune model.w2v_path=xlsr2_300m.pt",
+    ),
+    "train": (
+        "fairseq_dro.commands.train", "train by a recipe, or resume",
+        "fairseq-dro train finetune task.data=data/mine model.w2v_path=xlsr2_300m.pt",
+    ),
+    "watch": (
+        "fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left",
+        "fairseq-dro watch runs/finetune/ctc_dro",
+    ),
+    "score": (
+        "fairseq_dro.report.score.command", "error rates of records or text files, with intervals",
+        "fairseq-dro score --ref ref.trn --hyp hyp.trn",
+    ),
+    "report": (
+        "fairseq_dro.report.command", "one page about a run: who is left behind",
+        "fairseq-dro report runs/finetune/ctc_dro --baseline runs/finetune/erm",
+    ),
+    "compare": (
+        "fairseq_dro.report.compare.command", "runs side by side: paired tests, levelling down",
+        "fairseq-dro compare runs/finetune/erm runs/finetune/ctc_dro --out comparison",
+    ),
+    "checkpoints": (
+        "fairseq_dro.report.checkpoints.command", "which checkpoint each criterion chooses",
+        "fairseq-dro checkpoints runs/finetune/ctc_dro",
+    ),
     "random-checkpoint": (
         "fairseq_dro.models.random_checkpoint_command",
         "write an XLS-R-shaped checkpoint of random weights",
+        "fairseq-dro random-checkpoint random.pt",
     ),
-    "watch": ("fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left"),
-    "score": (
-        "fairseq_dro.report.score.command",
-        "error rates of records or text files, with intervals",
-    ),
-    "report": ("fairseq_dro.report.command", "one page about a run: who is left behind"),
-    "compare": (
-        "fairseq_dro.report.compare.command",
-        "runs side by side: paired tests, levelling down",
-    ),
-    "checkpoints": (
-        "fairseq_dro.report.checkpoints.command",
-        "which checkpoint each criterion chooses",
-    ),
-}
+}  # fmt: skip
+"""Name: module, one line about it, an example."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fairseq-dro",
-        description="Data folders, reports and comparisons for fairseq fine-tuning on many "
-        "languages. Training is fairseq-hydra-train, decoding is fairseq-dro-infer.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module_name, summary) in SUB_COMMANDS.items():
-        module = importlib.import_module(module_name)
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return parser
+class Parser(argparse.ArgumentParser):
+    """Says its mistakes in one sentence, with what was probably meant."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        option = re.fullmatch(r"unrecognized arguments: (--?[\w-]+).*", message)
+        if option:
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            near = difflib.get_close_matches(option[1], known, 1, 0.6)
+            hint = f"did you mean {near[0]}?" if near else f"see `{self.prog} --help`."
+            message = f"{self.prog} has no option {option[1]}: {hint}"
+        else:
+            message = f"{message} (see `{self.prog} --help`)"
+        self.exit(2, f"error: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,15 +86,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without UTF-8 shows other letters as codes
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = build_parser().parse_args(arguments)
+    command, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["--help"]
     try:
-        return args.run(args)
+        if command in ("-h", "--help", "help"):
+            sys.stdout.write(help_text())
+            return 0
+        if command in ("-V", "--version"):
+            sys.stdout.write(f"fairseq-dro {fairseq_dro.__version__}\n")
+            return 0
+        if command not in SUB_COMMANDS:
+            raise UserError(_no_command(command))
+        module = importlib.import_module(SUB_COMMANDS[command][0])
+        parser = build_parser(command)
+        is_mixed = getattr(module, "TAKES_OVERRIDES", False)
+        args = (parser.parse_intermixed_args if is_mixed else parser.parse_args)(rest)
+        return module.run(args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except BrokenPipeError:  # `fairseq-dro ... | head`
         sys.stderr.close()
         return 1
+
+
+def build_parser(command: str) -> Parser:
+    """The parser of a sub-command; its module is imported for it."""
+    module_name, _, example = SUB_COMMANDS[command]
+    module = importlib.import_module(module_name)
+    parser = Parser(
+        prog=f"fairseq-dro {command}",
+        usage=getattr(module, "USAGE", None),
+        description=plain_text(module.__doc__ or ""),
+        epilog=f"example:\n  {example}",
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def help_text() -> str:
+    """All commands, a line each."""
+    width = max(map(len, SUB_COMMANDS))
+    lines = [f"  {name:{width}}  {line}" for name, (_, line, _) in SUB_COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: fairseq-dro COMMAND ...", "",
+            "Fine-tune one speech model on many languages, without leaving the hardest behind.", "",
+            *lines, "",
+            "fairseq-dro COMMAND --help says what a command takes; fairseq-dro --version.", "",
+        ]
+    )  # fmt: skip
+
+
+def plain_text(docstring: str) -> str:
+    """A docstring as a terminal shows it: without its markup and the name of the command."""
+    text = re.sub(r"^``fairseq-dro [^`]*``( or ``[^`]*``)?: ", "", docstring.strip())
+    text = text[:1].upper() + text[1:].replace("``", "`")
+    paragraphs = re.split(r"\n\s*\n", text)
+    return "\n\n".join(
+        one if one.startswith(" ") else textwrap.fill(" ".join(one.split()), 79, break_on_hyphens=False)
+        for one in paragraphs
+    )
+
+
+def _no_command(name: str) -> str:
+    near = difflib.get_close_matches(name, SUB_COMMANDS, 1, 0.5)
+    hint = f"did you mean `fairseq-dro {near[0]}`?" if near else ""
+    return f"there is no command {name}: {hint or 'the commands are ' + ', '.join(SUB_COMMANDS)}"
 
 
 if __name__ == "__main__":

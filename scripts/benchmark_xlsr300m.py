@@ -44,8 +44,8 @@ OVERRIDES = (
     "optimization.max_update=1",
     f"optimization.update_freq=[{len(LANGUAGES)}]",
     "lr_scheduler.phase_ratio=null",  # one update has no room for phases: the peak rate at once
-    "+lr_scheduler.hold_steps=1",
-    "+lr_scheduler.decay_steps=1",
+    "lr_scheduler.hold_steps=1",
+    "lr_scheduler.decay_steps=1",
     "model.freeze_finetune_updates=0",
     "model.layerdrop=0.0",
 )
@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=24, help="transformer layers (default: 24)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of an utterance")
-    parser.add_argument("--recipe", default="finetune_ctc_dro")
+    parser.add_argument("--recipe", default="finetune")
     parser.add_argument("--folder", help="where to put the temporary files (default: system's)")
     parser.add_argument("overrides", nargs="*", help="further settings, as task.batch_seconds=20")
     args = parser.parse_args()

@@ -32,12 +32,12 @@ overrides=()
 if [ -n "$corpus" ]; then
     corpus=$(cd "$corpus" && pwd) || exit 2
     : "${out:=demo_runs/corpus}" "${updates:=500}" "${validate_every:=125}"
-    overrides+=(+task.skip_infeasible=true)
+    overrides+=(task.skip_infeasible=true)
 elif [[ $languages =~ ^[0-9]+$ ]] && [ "$languages" -gt 20 ]; then
     : "${out:=demo_runs/languages_$languages}" "${updates:=600}" "${validate_every:=150}"
     : "${utterances:=$((30 * languages))}"
     # small batches in rounds: every language is drawn once in $languages updates, so q moves
-    overrides+=(task.batch_seconds=8 +task.group_sampling=uniform +task.skip_infeasible=true)
+    overrides+=(task.batch_seconds=8 task.group_sampling=uniform task.skip_infeasible=true)
 else
     name=${languages//,/_}
     [[ $languages =~ ^[0-9]+$ ]] && name=languages_$languages

@@ -250,8 +250,8 @@ def test_label_files_of_other_units_are_named(data, capsys):
     )
     pieces_of(data)
     refused_by_all(
-        "ltr", "it holds .spm files, with which training needs +task.labels=spm "
-        "+criterion.post_process=sentencepiece"
+        "ltr", "it holds .spm files, with which training needs task.labels=spm "
+        "criterion.post_process=sentencepiece"
     )  # fmt: skip
 
 

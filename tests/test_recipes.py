@@ -18,18 +18,14 @@ from hydra.experimental import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
+from fairseq_dro.cli import main
+from fairseq_dro.dro.rules import RULES
+from fairseq_dro.errors import UserError
+from fairseq_dro.recipes import FORMER, find_recipe
 from tests.stock_commands import BIN, REPOSITORY, run
 
 CONFIG = REPOSITORY / "examples" / "xlsr_dro" / "config"
-RECIPES = (
-    "finetune_ctc",
-    "finetune_group_dro",
-    "finetune_ctc_dro",
-    "mms_ctc",
-    "mms_group_dro",
-    "mms_ctc_dro",
-    "paper_ctc_dro",
-)
+RECIPES = ("finetune", "mms", "paper", "demo")
 # What a tiny model on a CPU needs otherwise.
 TINY = (
     "common.cpu=true",
@@ -48,6 +44,7 @@ SAID_ALOUD = {
     "criterion.smoothing",
     "task.batch_seconds",
     "lr_scheduler.warmup_updates",
+    "distributed_training.distributed_world_size",  # on a machine without GPUs
 }
 
 
@@ -105,7 +102,7 @@ def _moved(before: Path, after: Path) -> set[str]:
 
 
 def test_all_recipes_are_here():
-    assert {path.stem for path in CONFIG.glob("*.yaml")} - {"demo"} == set(RECIPES)
+    assert {path.stem for path in CONFIG.glob("*.yaml")} == set(RECIPES)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -121,7 +118,7 @@ def test_a_recipe_composes_and_every_key_belongs_to_a_dataclass(recipe):
 
 def test_a_misspelt_key_is_refused():
     with pytest.raises(ConfigKeyError, match="step_sise"):
-        _compose("finetune_ctc_dro", "+criterion.step_sise=1")
+        _compose("finetune", "+criterion.step_sise=1")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -167,39 +164,64 @@ def test_every_line_of_a_recipe_gives_its_reason(recipe):
         assert not is_value or "  # " in line, line
 
 
-@pytest.mark.parametrize("family", ["finetune", "mms"])
-def test_recipes_of_a_family_differ_in_the_criterion_alone(family):
-    rest = []
-    for objective in ("ctc", "group_dro", "ctc_dro"):
-        recipe = _read(f"{family}_{objective}")
-        assert recipe.pop("criterion")["objective"] == {"ctc": "erm"}.get(objective, objective)
-        assert recipe.pop("hydra")["run"]["dir"] == f"runs/{family}_{objective}"
-        rest.append(recipe)
-    assert rest[0] == rest[1] == rest[2]
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_leaves_the_log_format_alone_and_writes_for_tensorboard(recipe):
+    assert "log_format" not in _read(recipe)["common"]  # a bar on a terminal, lines elsewhere
+    assert _read(recipe)["common"]["tensorboard_logdir"] == "tb"
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_a_recipe_of_an_earlier_version_is_told_with_the_command_of_today(name, capsys):
+    recipe, objective = FORMER[name]
+    assert recipe in RECIPES and objective in RULES and name not in RECIPES
+    command = f"fairseq-dro train {recipe} criterion.objective={objective} "
+    with pytest.raises(UserError, match=command):
+        find_recipe(name)
+    with pytest.raises(UserError, match=command):
+        find_recipe(f"{name}.yaml")
+    assert main(["doctor", str(CONFIG), "--config-dir", str(CONFIG), "--config-name", name]) == 2
+    assert command in capsys.readouterr().err
+
+
+def test_a_recipe_is_found_by_its_name_or_as_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("task: {}\n")
+    (tmp_path / "mms.yaml").write_text("task: {}\n")
+    assert find_recipe("mms") == CONFIG / "mms.yaml"
+    assert find_recipe("mine.yaml") == find_recipe("./mine.yaml") == tmp_path / "mine.yaml"
+    assert find_recipe("mms.yaml") == tmp_path / "mms.yaml"
+    assert find_recipe("paper.yaml") == CONFIG / "paper.yaml"
+    assert find_recipe("mine", tmp_path) == find_recipe("mine.yaml", tmp_path)
+    for name, says in (("finetun", "did you mean finetune?"), ("x", "the recipes are demo, "),
+                       ("there/is.yaml", "there/is.yaml does not exist")):  # fmt: skip
+        with pytest.raises(UserError) as error:
+            find_recipe(name)
+        assert says in str(error.value)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_saving_and_validating_start_long_before_update_10000(recipe):
     cfg = _compose(recipe)
     assert cfg.dataset.validate_after_updates == 0
-    assert 0 < cfg.checkpoint.save_interval_updates <= cfg.optimization.max_update / 25
+    assert 0 < cfg.checkpoint.save_interval_updates <= max(cfg.optimization.max_update / 25, 100)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_run_folder_does_not_depend_on_the_time_or_the_rank(recipe):
-    assert _read(recipe)["hydra"]["run"]["dir"] == f"runs/{recipe}"
+def test_the_run_folder_depends_on_the_objective_and_on_nothing_else(recipe):
+    folder = f"runs/{recipe}/${{criterion.objective}}"
+    assert _read(recipe)["hydra"] == {"run": {"dir": folder}, "sweep": {"dir": folder}}
     assert "save_dir" not in _read(recipe)["checkpoint"]
 
 
 def test_frozen_and_whole_model_recipes_are_what_they_say():
-    frozen, whole, paper = (_compose(f"{f}_ctc_dro") for f in ("finetune", "mms", "paper"))
+    frozen, whole, paper = map(_compose, ("finetune", "mms", "paper"))
     assert (frozen.model.feature_grad_mult, frozen.model.freeze_finetune_updates) == (0.0, 10000)
     for cfg in (whole, paper):
         assert (cfg.model.feature_grad_mult, cfg.model.freeze_finetune_updates) == (1.0, 0)
 
 
 def test_the_paper_recipe_has_the_numbers_of_the_paper():
-    cfg = _compose("paper_ctc_dro")
+    cfg = _compose("paper")
     assert cfg.optimization.max_update * cfg.optimization.update_freq[0] == 48_000
     assert (cfg.optimization.lr[0], cfg.optimization.clip_norm) == (1e-4, 5.0)
     assert (cfg.lr_scheduler._name, cfg.optimizer._name) == ("fixed", "adam")
@@ -212,15 +234,15 @@ def test_the_paper_recipe_has_the_numbers_of_the_paper():
 
 def test_the_table_of_effective_batches_follows_from_the_recipes():
     readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8")
-    row = r"^\| `(\w+?)_\*?(?:ctc_dro)?` \| (\d+) \| `\[(\d+)\]` \| ([\d,]+) s \|"
+    row = r"^\| `(\w+)` \| (\d+) \| `\[(\d+)\]` \| ([\d,]+) s \|"
     rows = re.findall(row, readme, re.MULTILINE)
     assert {family for family, *_ in rows} == {"finetune", "mms", "paper"}
     for family, gpus, update_freq, seconds in rows:
-        cfg = _compose(f"{family}_ctc_dro")
+        cfg = _compose(family)
         n_batches = int(gpus) * int(update_freq)
         assert n_batches * cfg.task.batch_seconds == int(seconds.replace(",", ""))
     for family, reference_gpus in (("finetune", "4"), ("mms", "4"), ("paper", "1")):
-        cfg = _compose(f"{family}_ctc_dro")
+        cfg = _compose(family)
         written = next(row for row in rows if row[:2] == (family, reference_gpus))
         assert int(written[2]) == cfg.optimization.update_freq[0]
 
@@ -229,19 +251,19 @@ def test_the_same_command_resumes_from_any_folder_with_relative_paths(
     tmp_path, tiny_data, tiny_checkpoint
 ):
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
-    folder = home / "runs" / "finetune_ctc_dro"
+    folder = home / "runs" / "finetune" / "ctc_dro"
     options = ("task.data=data", "model.w2v_path=tiny.pt", "model.mask_channel_length=8")
 
-    _train("finetune_ctc_dro", home, *options, "optimization.max_update=2")
+    _train("finetune", home, *options, "optimization.max_update=2")
     first = _updates(folder)
     # only the output layer trains until update 10,000
     assert _moved(home / "tiny.pt", folder / "checkpoints" / "checkpoint_last.pt") == set()
 
-    output = _train("finetune_ctc_dro", home, *options, "optimization.max_update=4")
+    output = _train("finetune", home, *options, "optimization.max_update=4")
     assert "Loaded checkpoint checkpoints/checkpoint_last.pt (epoch 1 @ 2 updates)" in output
     assert (first, _updates(folder)) == ([2], [2, 4])
-    assert re.findall(r'"num_updates": "(\d+)"', output) == ["3", "4"]
-    assert sorted(path.name for path in (home / "runs").iterdir()) == ["finetune_ctc_dro"]
+    assert "num_updates=3," in output and "num_updates=2," not in output
+    assert [path.name for path in (home / "runs").glob("*/*")] == ["ctc_dro"]
 
 
 def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
@@ -249,10 +271,10 @@ def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
 ):
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
     _train(
-        "mms_group_dro", home, "task.data=data", "model.w2v_path=tiny.pt",
+        "mms", home, "criterion.objective=group_dro", "task.data=data", "model.w2v_path=tiny.pt",
         "model.mask_channel_length=8", "optimization.max_update=2",
     )  # fmt: skip
-    saved = home / "runs" / "mms_group_dro" / "checkpoints" / "checkpoint_last.pt"
+    saved = home / "runs" / "mms" / "group_dro" / "checkpoints" / "checkpoint_last.pt"
     unmoved = _encoder(saved).keys() - _moved(home / "tiny.pt", saved)
     assert unmoved == {"w2v_encoder.proj.weight", "w2v_encoder.proj.bias"}  # not in tiny.pt
 
@@ -264,10 +286,10 @@ def test_the_paper_recipe_runs_with_language_tokens(tmp_path, tiny_data, tiny_ch
     tokens = "".join(f"[{language}] 1\n" for language in ("deu", "ell", "fra"))
     symbols.write_text(symbols.read_text(encoding="utf-8") + tokens, encoding="utf-8")
     _train(
-        "paper_ctc_dro", home, "task.data=with_tokens", "model.w2v_path=tiny.pt",
+        "paper", home, "task.data=with_tokens", "model.w2v_path=tiny.pt",
         "optimization.max_update=2",
     )  # fmt: skip
-    assert _updates(home / "runs" / "paper_ctc_dro") == [2]
+    assert _updates(home / "runs" / "paper" / "ctc_dro") == [2]
 
 
 def _updates(folder: Path) -> list[int]:

@@ -72,7 +72,7 @@ RECIPE = [
     [
         ("+criterion.step_sise=0.1", "did you mean criterion.step_size?"),
         ("dataset.max_token=3", "did you mean dataset.max_tokens or dataset.max_tokens_valid?"),
-        ("criterion.update_when=every_update", "+criterion.update_when="),
+        ("task.group_samplin=uniform", "did you mean task.group_sampling?"),
     ],
 )
 def test_a_mistaken_option_is_one_sentence_with_what_to_type(

@@ -46,6 +46,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "unmatched_weights",
     "relative_paths",
     "plus_signs",
+    "missing_inputs",
     "finished_run",
     "no_decay",
     "crash_checkpoint",

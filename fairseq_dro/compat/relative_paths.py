@@ -3,7 +3,7 @@
 hydra 1.0 enters the run folder before it starts the program (hydra/core/utils.py:117; hydra 1.2
 has ``hydra.job.chdir`` against that), and fairseq opens paths as they are. So the command
 ``fairseq-hydra-train ... task.data=data model.w2v_path=xlsr2_300m.pt`` looks for the data in
-``runs/finetune_ctc_dro/data``: ``FileNotFoundError: ... 'data/dict.ltr.txt'``.
+``runs/finetune/ctc_dro/data``: ``FileNotFoundError: ... 'data/dict.ltr.txt'``.
 
 Here the options in `PATH_OPTIONS` become absolute before any process is spawned, where, and only
 where, the path exists under the folder the command was typed in. Everything else stays as it is:

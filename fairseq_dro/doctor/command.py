@@ -20,6 +20,7 @@ from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
+from fairseq_dro.recipes import shipped_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "finetune model.w2v_path=xlsr2_300m.pt task.language_token=true",
     )  # fmt: skip
     parser.add_argument(
-        "--config-dir", type=Path, default=Path("examples/xlsr_dro/config"),
-        help="where NAME.yaml is (default: %(default)s)",
+        "--config-dir", type=Path, default=shipped_folder(),
+        help="where NAME.yaml is (default: the recipes of this package)",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="read every audio file")
     parser.add_argument(

@@ -1,0 +1,94 @@
+"""What is wrong with ``section.option=value`` arguments, said before anything heavy is imported."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairseq_dro.commands import source_options
+from fairseq_dro.errors import UserError
+from fairseq_dro.input_paths import INPUTS, missing, require_path
+
+_OVERRIDE = re.compile(r"(?P<sign>[+~]*)(?P<key>[^=@\s]+)(?:@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL)
+_MISSING = "???"
+
+
+def require_known(recipe: Path, words: Sequence[str]) -> None:
+    """Refuse what is no override, and an option that nothing has.
+
+    Args:
+        recipe: file of the recipe, which says the parts of its sections.
+
+    Raises:
+        UserError: the first such word.
+    """
+    parts = {
+        section: options.get("_name")
+        for section, options in _read(recipe).items()
+        if isinstance(options, Mapping)
+    }
+    typed = [_parsed(word) for word in words]
+    parts |= {key.removesuffix("._name"): value for _, key, value in typed if "._name" in key}
+    parts |= {key: value for _, key, value in typed if key in source_options.PARTS}
+    for _, key, _ in typed:
+        section, _, option = key.partition(".")
+        if section.split("/")[0] == "hydra":
+            continue
+        known = source_options.sections()
+        if known is not None and section not in known:
+            raise UserError(_unknown(key, section, known, ""))
+        options = source_options.options_of(section, parts.get(section)) if option else None
+        top = option.split(".")[0]
+        if options is not None and top and top not in options:
+            raise UserError(_unknown(key, top, options, f"{section}."))
+
+
+def require_inputs(recipe: Path, words: Sequence[str]) -> None:
+    """Refuse a data folder or a pre-trained file that is not named, or is not there.
+
+    Raises:
+        UserError: the first such; the sentence says what is near.
+    """
+    typed = {key: value for sign, key, value in map(_parsed, words) if sign != "~"}
+    written = _read(recipe)
+    for name in INPUTS:
+        section, _, option = name.partition(".")
+        in_recipe = (written.get(section) or {}).get(option)
+        value = typed.get(name, in_recipe)
+        if value == _MISSING:
+            raise missing(name)
+        if name in typed and value and not re.search(r"[$,\\]", value):
+            require_path(name, value.strip("'\""))
+
+
+def _parsed(word: str) -> tuple[str, str, str]:
+    """Sign, key and value of an override.
+
+    Raises:
+        UserError: it is none.
+    """
+    match = _OVERRIDE.fullmatch(word)
+    if match is None or (match["value"] is None and "~" not in match["sign"]):
+        raise UserError(f"{word} is no option: write SECTION.OPTION=VALUE.")
+    return match["sign"], match["key"], match["value"] or ""
+
+
+def _unknown(key: str, name: str, known: Iterable[str], prefix: str) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 3, 0.6)
+    if near:
+        return f"{key} is no option: did you mean {' or '.join(prefix + one for one in near)}?"
+    return f"{key} is no option: `fairseq-dro train RECIPE --cfg job` lists all."
+
+
+def _read(recipe: Path) -> Mapping[str, Any]:
+    """A recipe as it is written; nothing where hydra will have to say what is wrong with it."""
+    try:
+        found = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
