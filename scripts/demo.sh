@@ -72,8 +72,7 @@ fi
 # thread. fairseq resumes by itself; the marker only saves starting it once it is through.
 export OMP_NUM_THREADS=$((($(nproc 2>/dev/null || echo 2) + 1) / 2))
 train() { # in the place of this (sub)shell, so that its process is the one to kill
-    exec "$bin/fairseq-hydra-train" --config-dir "$root/examples/xlsr_dro/config" \
-        --config-name demo criterion.objective="$1" task.data="$out/data" \
+    exec "$bin/fairseq-dro" train demo criterion.objective="$1" task.data="$out/data" \
         model.w2v_path="$out/random.pt" optimization.max_update="$updates" \
         dataset.validate_interval_updates="$validate_every" common.seed="$seed" \
         hydra.run.dir="$out/$1" ${overrides[@]+"${overrides[@]}"}

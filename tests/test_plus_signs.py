@@ -163,6 +163,8 @@ FORMS = {
                            {"task._name": "audio_finetuning", "task.normalize": True}),
     "a part without a dataclass": (["optimizer._name=lamb", "~optimizer.adam_betas"],
                                    {"optimizer._name": "lamb"}),
+    "hydra's own": (["hydra.sweep.dir=x", "+hydra.job.env_set.A=b"],
+                    {"hydra.sweep.dir": "x", "hydra.job.env_set.A": "b"}),
     "another objective": (["criterion.objective=erm"], {"hydra.run.dir": "runs/finetune/erm"}),
 }  # fmt: skip
 

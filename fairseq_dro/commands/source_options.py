@@ -21,6 +21,8 @@ PARTS = {
 }
 """Sections for which a part is chosen: what registers one, and in which folder of a package."""
 ROOT_CLASS = "FairseqDataclass"
+MAKER = "make_dataclass"
+"""By which criterions/options.py makes a class of the parameters of all rules."""
 
 
 def sections() -> frozenset[str] | None:
@@ -123,12 +125,28 @@ def _fields(path: Path, name: str) -> dict[str, ast.expr] | None:
                 if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                     found[line.target.id] = line.annotation
             return found
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+            call = node.value
+            is_made = isinstance(call, ast.Call) and getattr(call.func, "id", "") == MAKER
+            return _rule_parameters() if is_made else None
         if isinstance(node, ast.ImportFrom):
             for one in node.names:
                 if (one.asname or one.name) == name:
                     source = _module(path, node.module or "", node.level)
                     return _fields(source, one.name) if source else None
     return None
+
+
+def _rule_parameters() -> dict[str, ast.expr]:
+    """What the rules declare as ``NAME: float = parameter(...)``."""
+    return {
+        line.target.id: line.annotation
+        for path in sorted((_package("fairseq_dro") / "dro" / "rules").glob("*.py"))
+        for node in _tree(path).body if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Call)
+        and getattr(line.value.func, "id", "") == "parameter"
+    }  # fmt: skip
 
 
 def _module(path: Path, name: str, level: int) -> Path | None:

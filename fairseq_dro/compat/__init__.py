@@ -47,6 +47,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "relative_paths",
     "plus_signs",
     "missing_inputs",
+    "sweep_leftovers",
     "finished_run",
     "no_decay",
     "crash_checkpoint",

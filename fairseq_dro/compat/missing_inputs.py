@@ -8,10 +8,12 @@ hydra makes the run folder and fairseq starts up, and then ends in a page of ome
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
+from fairseq_dro.recipes import find_recipe
 
 TASK = "language_grouped_audio_finetuning"
 
@@ -32,11 +34,27 @@ def apply() -> None:
     @functools.wraps(original)
     def run_checked(config: Any, task_function: Any, *args: Any, **kwargs: Any) -> Any:
         if task_function.__module__ == "fairseq_cli.hydra_train":
+            require_recipe()
             require_inputs(config)
         return original(config, task_function, *args, **kwargs)
 
     for module in (utils, of_one_run, basic_launcher):
         module.run_job = run_checked
+
+
+def require_recipe() -> None:
+    """Refuse a recipe that is not there, which hydra takes for fairseq's bare options.
+
+    fairseq registers these under the name that was typed (fairseq/dataclass/initialize.py:17).
+
+    Raises:
+        UserError: ``--config-dir`` holds no such file.
+    """
+    from hydra._internal.utils import get_args
+
+    args = get_args()
+    if args.config_dir and args.config_name:
+        find_recipe(args.config_name, Path(args.config_dir))
 
 
 def require_inputs(cfg: Any) -> None:
@@ -57,9 +75,11 @@ def require_inputs(cfg: Any) -> None:
     for name in INPUTS:
         section, _, option = name.partition(".")
         part = cfg.get(section)
-        if not isinstance(part, DictConfig) or option not in part:
+        if not isinstance(part, DictConfig):
             continue
         if OmegaConf.is_missing(part, option):
             raise missing(name)
+        if option not in part:
+            continue
         if cfg.task.get("_name") == TASK and isinstance(part[option], str):
             require_path(name, part[option])

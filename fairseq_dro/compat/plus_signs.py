@@ -171,12 +171,14 @@ def _rename_run_folder(cfg: Any, section: str, dropped: Sequence[str]) -> None:
 
 def _set_sign(override: Any, cfg: Any) -> None:
     """Have hydra change or add a known option, as the composed recipe names it or does not."""
+    from fairseq.dataclass.configs import FairseqConfig
     from hydra.core.override_parser.types import OverrideType
     from omegaconf import DictConfig
 
     section, _, option = override.key_or_group.partition(".")
-    part = cfg.get(section)
-    if override.is_delete() or not isinstance(part, DictConfig):
+    is_ours = section in FairseqConfig.__dataclass_fields__ and not override.is_delete()
+    part = cfg.get(section) if is_ours else None
+    if not isinstance(part, DictConfig):
         return
     known = known_options(section, part.get("_name"))
     if not option and isinstance(override.value(), dict) and known.issuperset(override.value()):
