@@ -17,6 +17,7 @@ from tests.stock_commands import BIN, REPOSITORY, run
 HOOK_FILES = {"fairseq_dro_startup.py", "fairseq_dro_startup.pth"}
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 TASK = "language_grouped_audio_finetuning"
+RECIPES = REPOSITORY / "examples" / "xlsr_dro" / "config"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "fairseq_dro",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    shutil.copytree(RECIPES, folder / RECIPES.relative_to(REPOSITORY))
     return folder
 
 
@@ -82,6 +84,20 @@ def test_an_editable_wheel_has_the_hook_and_nothing_else(wheels: dict[str, Path]
     names = zipfile.ZipFile(wheels["editable"]).namelist()
     assert {name for name in names if ".dist-info/" not in name} == HOOK_FILES
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_an_installation_finds_the_recipes(
+    kind: str, installed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    python = installed(kind)
+    code = "from fairseq_dro.recipes import *; print(find_recipe('mms').read_text())"
+    assert run([str(python), "-c", code], tmp_path).stdout.strip() == (
+        (RECIPES / "mms.yaml").read_text().strip()
+    )
+    command = [str(python), "-m", "fairseq_dro", "train", "finetun"]
+    said = run(command, tmp_path, check=False).stdout
+    assert "did you mean finetune? the recipes are demo, finetune, mms, paper" in said
 
 
 @pytest.mark.parametrize("kind", ["wheel", "editable"])

@@ -91,7 +91,7 @@ def test_help_of_every_command_is_short_plain_and_quick(tmp_path):
     assert all(f"  {name} " in of_all for name in SUB_COMMANDS)
     for name, (status, said) in zip(SUB_COMMANDS, helps):
         assert status == 0 and said.startswith(f"usage: fairseq-dro {name}")
-        assert "``" not in said and said.count("\n") < 70, name
+        assert "``" not in said and said.count("\n") < 90, name
         assert f"example:\n  fairseq-dro {name} " in said, name
     train = dict(zip(SUB_COMMANDS, helps))["train"][1]
     for option in ("task.data=", "model.w2v_path=", "criterion.objective=", "hydra.run.dir="):

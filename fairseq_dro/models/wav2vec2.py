@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fairseq_dro.errors import UserError
+
+if TYPE_CHECKING:  # the doctor, which has no model, reads this file at its start
+    import torch
 
 MODELS = ("wav2vec_ctc", "wav2vec_seq2seq")
 """Names of fairseq's models with the options of ``Wav2Vec2AsrConfig``."""
@@ -38,6 +40,8 @@ class Wav2Vec2:
         return cls(encoder) if hasattr(wav2vec2, "_get_feat_extract_output_lengths") else None
 
     def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
+        import torch
+
         lengths = self.wav2vec2._get_feat_extract_output_lengths(torch.from_numpy(n_samples))
         return lengths.numpy()
 
