@@ -81,9 +81,9 @@ def test_the_documented_training_command_composes():
     words = documented("train")
     overrides = [word for word in words if "=" in word]
     GlobalHydra.instance().clear()
-    hydra_init("finetune_ctc_dro")
+    hydra_init("finetune")
     with initialize_config_dir(config_dir=str(REPOSITORY / "examples" / "xlsr_dro" / "config")):
-        cfg = compose("finetune_ctc_dro", overrides=overrides)
+        cfg = compose("finetune", overrides=overrides)
     assert cfg.task.group_by == "accent"
 
 

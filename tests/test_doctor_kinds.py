@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fairseq_dro.cli import main
 from fairseq_dro.doctor import audio_checks, copies, prepared_text
@@ -197,7 +196,7 @@ PLANTED = {
         change("dict.ltr.txt", 2, lambda t: "a")),
     "group_not_trained": Planted(
         "error", "valid.accent:2 (wav/deu_valid_1)", "or remove them from valid", accent_of_valid,
-        ("+task.group_by=accent",)),
+        ("task.group_by=accent",)),
     "no_column": of_recipe(
         "error", "train.corpus does not exist", "", "task.group_by=language+corpus"),
     "target_too_long": Planted(

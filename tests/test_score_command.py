@@ -435,7 +435,7 @@ def build_parser_and_run(arguments: list[str]) -> int:
     from fairseq_dro.cli import build_parser
     from fairseq_dro.report.score import command as score
 
-    return score.run(build_parser().parse_args(arguments))
+    return score.run(build_parser("score").parse_args(arguments[1:]))
 
 
 ACCENTS = ("gb", "us", "scotland")
