@@ -53,6 +53,31 @@ def test_the_length_that_is_named_is_the_shortest_that_decays(share):
         require_decay(shortest - 1 or 0.5, ratio, 0)
 
 
+def test_phases_that_do_not_add_up_are_refused_with_their_sum():
+    with pytest.raises(UserError, match="adds up to 1.1"):
+        require_decay(100, [0.1, 0.2, 0.8], 0)
+
+
+def test_another_criterion_in_the_folder_of_a_run_is_refused_by_name(
+    tiny_data, tiny_checkpoint, command_server, tmp_path
+):
+    command = train_command(
+        tiny_data, tiny_checkpoint, criterion___name="ctc", optimization__max_update=1
+    )
+    stock = [word for word in command if not word.startswith("criterion.objective")]
+    command_server.run(stock, tmp_path)
+    ours = train_command(tiny_data, tiny_checkpoint, optimization__max_update=2)
+    done = command_server.run(ours, tmp_path, check=False)
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert done.returncode == 2 and "Traceback" not in done.stdout
+    assert "trained with criterion=ctc, and this command asks for criterion=group_dro_ctc" in sentence
+    folder = tmp_path / "checkpoints"
+    command_server.run(
+        [*ours, f"checkpoint.finetune_from_model={folder / 'checkpoint_last.pt'}",
+         "checkpoint.save_dir=other"], tmp_path,
+    )  # fmt: skip
+
+
 def test_a_schedule_by_steps_needs_one_to_decay():
     require_decay(2, None, 1)
     with pytest.raises(UserError, match="decay_steps=1 or more"):

@@ -55,6 +55,11 @@ def require_decay(
                 "no update: set lr_scheduler.decay_steps=1 or more."
             )
         return
+    if sum(phase_ratio) != 1:  # as fairseq asserts it
+        raise UserError(
+            f"lr_scheduler.phase_ratio={list(phase_ratio)} adds up to {sum(phase_ratio)!r}, and "
+            "fairseq asks for exactly 1 in floating point: change one of its parts."
+        )
     share = phase_ratio[2]
     if int(max_update * share) > 0:  # as fairseq cuts it
         return

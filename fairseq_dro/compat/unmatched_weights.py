@@ -1,13 +1,17 @@
-"""Name the weights that keep a run from going on where it stopped.
+"""Name what keeps a run from resuming: weights of another model, another criterion or optimizer.
 
 When a checkpoint does not fit the model of the run (another dictionary, another ``w2v_path``),
 ``Trainer.load_checkpoint`` replaces torch's list of names by "please ensure that the architectures
-match" (fairseq/trainer.py:580).
+match" (fairseq/trainer.py:580). Another criterion or optimizer is an ``AssertionError`` with the
+names of two classes, and an option that would mix two objectives in one run (trainer.py:593).
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import re
+import shlex
 from typing import Any
 
 from fairseq_dro.compat import own_runs
@@ -31,6 +35,11 @@ def apply() -> None:
             return original(self, filename, *args, **kwargs)
         except UserError:
             raise
+        except AssertionError as error:
+            sentence = _of_another_kind(filename, str(error))
+            if sentence is None or not own_runs.has_own_part(self):
+                raise
+            raise UserError(sentence) from error
         except Exception as error:
             cause = str(error.__context__)
             if "loading state_dict" not in cause or not own_runs.has_own_part(self):
@@ -42,6 +51,28 @@ def apply() -> None:
             ) from error
 
     Trainer.load_checkpoint = load_checkpoint
+
+
+def _of_another_kind(filename: str, message: str) -> str | None:
+    """About a checkpoint of another criterion or optimizer; None for any other message."""
+    match = re.match(r"(Criterion|Optimizer) does not match; .*\. (\w+) vs (\w+)$", message)
+    if match is None:
+        return None
+    kind = match[1].lower()
+    then, now = (_registered_name(kind, name) for name in match.groups()[1:])
+    return (
+        f"{filename} was trained with {kind}={then}, and this command asks for {kind}={now}: name "
+        "another folder for it (hydra.run.dir=...), and to start it from these weights "
+        f"checkpoint.finetune_from_model={shlex.quote(os.path.abspath(filename))}"
+    )
+
+
+def _registered_name(kind: str, class_name: str) -> str:
+    from fairseq.registry import REGISTRIES
+
+    registry = REGISTRIES.get(kind, {}).get("registry", {})
+    names = [name for name, one in registry.items() if one.__name__ == class_name]
+    return names[0] if names else class_name
 
 
 def _names(message: str, shown: int = 3) -> str:

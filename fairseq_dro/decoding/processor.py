@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from fairseq import checkpoint_utils, utils
 from fairseq.data.data_utils import post_process
-from fairseq.logging import progress_bar
 from omegaconf import DictConfig
 
 from fairseq_dro.data.checks import post_process_mismatch
@@ -29,6 +28,7 @@ from fairseq_dro.decoding.text_generator import TextGenerator
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.models.family import family_of, least_samples
+from fairseq_dro.progress import with_progress
 from fairseq_dro.scoring.utterances import score_utterance
 
 logger = logging.getLogger(__name__)
@@ -105,17 +105,17 @@ class CollectingProcessor(InferenceProcessor):
             self.optimize_model(model)
         return models, saved_cfg
 
-    def build_progress_bar(self, **_unused: Any) -> progress_bar.BaseProgressBar:
+    def build_progress_bar(self, **_unused: Any) -> Iterable[dict[str, Any]]:
         """The last step of the parent's ``__init__``: from here on the split is loaded."""
         self._name_utterances()
-        log_format = self.cfg.common.log_format if self.data_parallel_rank == 0 else "none"
-        return progress_bar.progress_bar(
-            iterator=self.get_dataset_itr(),
-            log_format=log_format,
-            log_interval=self.cfg.common.log_interval,
-            prefix=f"decoding {self.cfg.dataset.gen_subset}",
-            default_log_format="none" if self.cfg.common.no_progress_bar else "tqdm",
-        )
+        batches = self.get_dataset_itr()
+        if self.data_parallel_rank != 0 or self.cfg.common.no_progress_bar:
+            return batches
+        doing = f"decoding {self.cfg.dataset.gen_subset}"
+        return with_progress(batches, len(batches), "batches", doing)
+
+    def log(self, *_unused: Any) -> None:
+        """Nothing: infer.py:277 tells its bar the speed; ``with_progress`` says how far it is."""
 
     def _name_utterances(self) -> None:
         """Know line, id and language of each item, also under fairseq's own tasks."""
