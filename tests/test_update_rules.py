@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from fairseq_dro.dro.rules import (
     RULES,
+    ChiSquareDro,
     CtcDro,
     CvarDro,
     Erm,
@@ -41,7 +42,20 @@ class EqualCvar(CvarDro):
         return CvarDro(np.full(len(q), 1 / len(q)), self.cvar_fraction).step(q, losses)
 
 
-all_rules = st.one_of(rules, st.sampled_from([EqualCvar(0.2), EqualCvar(1.0)]))
+class EqualChiSquare(ChiSquareDro):
+    """Chi-square DRO over groups of one size, however many there are."""
+
+    def __init__(self, radius: float) -> None:
+        super().__init__(np.empty(0), radius)
+
+    def step(self, q, losses):
+        return ChiSquareDro(np.full(len(q), 1 / len(q)), self.radius).step(q, losses)
+
+
+of_equal_groups = st.sampled_from(
+    [EqualCvar(0.2), EqualCvar(1.0), EqualChiSquare(0.1), EqualChiSquare(5.0)]
+)
+all_rules = st.one_of(rules, of_equal_groups)
 
 
 def run_to_rest(rule: CtcDro, losses: np.ndarray, n_steps: int = 20_000) -> np.ndarray:
@@ -104,7 +118,7 @@ def test_renaming_groups_renames_q(losses, rule, random):
     )
 
 
-@given(st.integers(1, 200), st.floats(1e-8, 1e8), rules)
+@given(st.integers(1, 200), st.floats(1e-8, 1e8), all_rules)
 def test_equal_losses_leave_q_uniform(n_groups, loss, rule):
     q = rule.step(np.full(n_groups, 1 / n_groups), np.full(n_groups, loss))
     assert q == pytest.approx(np.full(n_groups, 1 / n_groups), rel=1e-9)

@@ -1,0 +1,102 @@
+"""docs/extend.md: its examples run as they stand, as real commands with a user dir."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from fairseq_dro.dro.rules import floored
+from fairseq_dro.report.history import read_records
+from tests.checkpoints import load
+from tests.stock_commands import BIN, REPOSITORY, TINY_RUN, run, train_command
+
+TEXT = (REPOSITORY / "docs/extend.md").read_text(encoding="utf-8")
+
+
+def example(folder: Path, name: str) -> Path:
+    """The Python file that follows its own path in the text, written below ``folder``."""
+    code = re.search(rf"`{name}/__init__\.py`.*?```python\n(.*?)```", TEXT, re.DOTALL)[1]
+    path = folder / name / "__init__.py"
+    path.parent.mkdir()
+    path.write_text(code, encoding="utf-8")
+    return path.parent
+
+
+def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
+    """Its q follows its formula, over a resume, too."""
+    typed = re.search(r"common\.user_dir=my_rules (.*?)\s*task\.data", TEXT, re.DOTALL)[1]
+    assert "criterion.objective=softmax_dro" in typed
+    options = "criterion.rule_options={temperature: 50.0}"
+    assert f"'{options}'" in typed
+    user_dir = example(tmp_path, "my_rules")
+    for last in (4, 8):
+        command = train_command(
+            tiny_data, tiny_checkpoint, criterion__objective="softmax_dro",
+            common__user_dir=user_dir, optimization__max_update=last,
+            criterion__update_when="every_update",
+        )
+        run([*command, f"+{options}"], tmp_path / "run")
+    moves = read_records(tmp_path / "run/group_weights.jsonl")
+    assert [move["update"] for move in moves][-1] == 8
+    for move in moves:
+        losses = np.array(list(move["group_loss_nats"].values()))
+        expected = floored(np.exp((losses - losses.max()) / 50.0))
+        assert list(move["q"].values()) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("criterion.rule_options={temprature: 5}", "no parameter temprature: it has temperature"),
+        ("criterion.rule_options={temperature: -1}", "criterion.temperature=-1 is out of range"),
+        ("criterion.rule_options=5", "criterion.rule_options=5 is no mapping"),
+        ("criterion.objective=softmax", "no rule: expected one of .*did you mean softmax_dro"),
+    ],
+)
+def test_what_a_rule_does_not_have_is_refused(tiny_data, tmp_path, option, said, monkeypatch):
+    from fairseq.utils import import_user_module
+    from omegaconf import OmegaConf
+
+    from fairseq_dro.dro.rules import RULES
+    from fairseq_dro.errors import UserError
+    from tests.in_process import group_dro_ctc, make_task
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    user_dir = example(tmp_path, "my_rules")
+    user_dir = user_dir.rename(tmp_path / f"my_rules_{tmp_path.name}")  # imported once a name
+    import_user_module(OmegaConf.create({"user_dir": str(user_dir)}))
+    key, _, value = option.partition("=")
+    options = {"objective": "softmax_dro", key.partition(".")[2]: yaml.safe_load(value)}
+    try:
+        with pytest.raises(UserError, match=said):
+            group_dro_ctc(make_task(tiny_data), **options)
+    finally:
+        del RULES["softmax_dro"]
+
+
+def test_a_criterion_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
+    """q sees the plain losses, the gradient the focal ones."""
+    user_dir = example(tmp_path, "my_criterion")
+    recipe = yaml.safe_load(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1])
+    options = {
+        **TINY_RUN, "optimization.max_update": 3, "task.data": str(tiny_data),
+        "model.w2v_path": str(tiny_checkpoint), "common.user_dir": str(user_dir),
+    }
+    of_hydra = [f"{key}={value}" for key, value in options.items() if key.startswith("hydra.")]
+    sections: dict = {}
+    for key, value in options.items():
+        section, option = key.split(".", 1)
+        if section not in ("hydra", "criterion"):
+            value = yaml.safe_load(value) if isinstance(value, str) else value
+            sections.setdefault(section, {})[option] = value
+    (tmp_path / "mine.yaml").write_text("# @package _group_\n" + yaml.safe_dump(sections | recipe))
+    config = ["--config-dir", str(tmp_path), "--config-name", "mine"]
+    run([str(BIN / "fairseq-hydra-train"), *config, *of_hydra], tmp_path / "run")
+    saved = load(tmp_path / "run/checkpoints/checkpoint_last.pt")
+    assert saved["cfg"]["criterion"]["gamma"] == 2.0
+    assert saved["extra_state"]["train_iterator"]["group_dro"]["n_moves"] >= 1
