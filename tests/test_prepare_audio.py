@@ -142,7 +142,7 @@ def test_a_segment_is_the_part_of_the_file_that_was_asked_for(tmp_path):
     assert np.abs(part - ramp[4000:12_000]).max() < 2 / 32768
     for start, duration in ((1.8, 0.5), (5.0, None), (0.5, 0.0), (2.0, None)):
         (outside,) = probe_all([AudioJob(tmp_path / "a.wav", start, duration)])
-        assert outside.error == "offset and duration are outside the file"
+        assert outside.error == "offset and duration (seconds) are outside the file"
 
 
 def test_a_missing_file_that_is_there_in_another_spelling_is_told(tmp_path):

@@ -387,7 +387,9 @@ def test_25_ms_beyond_the_end_are_rounding_and_more_is_a_mistake(
 @pytest.mark.parametrize("offset, duration", [(0.0, 2000.0), (500.0, 1500.0), (1000.0, 25.0)])
 def test_milliseconds_are_asked_about(tmp_path, offset, duration):
     found = probed(write_audio(tmp_path / "a.wav", 2.0), offset, duration)
-    assert found.error == OUTSIDE and "seconds: are these milliseconds?" in found.detail
+    assert found.error == OUTSIDE and "(seconds)" in OUTSIDE
+    assert "are these milliseconds?" in found.detail
+    assert "milliseconds" not in probed(tmp_path / "a.wav", 1.0, 2.0).detail  # 2 ms of speech
 
 
 def test_what_was_put_right_is_counted_in_the_summary_and_in_the_record(tmp_path, capsys):

@@ -388,7 +388,7 @@ def test_json_lines_may_cut_utterances_out_of_long_files(tmp_path):
     frames = [soundfile.info(manifest.audio_path(index)).frames for index in range(3)]
     assert frames == [16_000, 16_000, 24_000]
     assert [(r["utterance"], r["reason"]) for r in rejected(out)] == [
-        ("long@2.5", "offset and duration are outside the file")
+        ("long@2.5", "offset and duration (seconds) are outside the file")
     ]
 
 

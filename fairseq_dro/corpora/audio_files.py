@@ -35,7 +35,7 @@ MISSING = "audio file missing"
 UNREADABLE = "audio cannot be read"
 EMPTY = "audio is empty"
 NO_LENGTH = "length unknown"
-OUTSIDE = "offset and duration are outside the file"
+OUTSIDE = "offset and duration (seconds) are outside the file"
 NOT_NUMBERS = "audio holds NaN or infinity"
 CUT = "audio is shorter than its header says"
 GOES_ON = "audio goes on behind the end that its header gives"
@@ -205,8 +205,8 @@ def _probe_part(job: AudioJob, seconds: float, adjusted: tuple[str, ...]) -> Aud
     end = seconds if job.duration_seconds is None else start + job.duration_seconds
     if end > seconds + ROUNDED_SECONDS or min(end, seconds) <= start:
         detail = f"{start:g} s to {end:g} s of {seconds:.3f} s in {job.audio}"
-        if end / 1000 <= seconds + ROUNDED_SECONDS and end > start:
-            detail += "; offset and duration are seconds: are these milliseconds?"
+        if 10 * seconds < end <= 1000 * (seconds + ROUNDED_SECONDS):
+            detail += "; are these milliseconds?"
         return AudioResult(error=OUTSIDE, detail=detail)
     if end > seconds + _NO_EXCESS:
         adjusted = (*adjusted, ROUNDED_DURATION)
