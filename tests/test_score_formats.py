@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -226,6 +227,10 @@ def test_files_in_units_score_as_the_words_that_they_stand_for(tmp_path, right, 
         reading = find_reading(*pair)
         assert reading == Reading(format, expected)
         assert rates(*pair, reading) == right
+    kaldi = of(tmp_path, *([f"{id} {text}" for id, text in zip(IDS, one)] for one in (ref, hyp)))
+    assert find_reading(*kaldi, "kaldi") == Reading("kaldi", expected)
+    assert rates(*kaldi, Reading("kaldi", expected)) == right
+    pair = of(tmp_path, *lines)
     if sides == "both":
         assert rates(*pair, find_reading(*pair, "trn", notation)) == right
         assert rates(*pair, find_reading(*pair, "trn", "none")) != right
@@ -315,7 +320,11 @@ def test_the_command_says_what_it_took_the_files_for(tmp_path, capsys, caplog):
     pair = of(tmp_path, trn(spelled(REFERENCES, "|")), trn(HYPOTHESES))
     caplog.set_level("INFO")
     call = ["score", "--ref", str(pair[0]), "--hyp", str(pair[1]), *QUICK]
-    assert cli.main(call) == 0
+    assert cli.main([*call, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["texts"] == {
+        "reference": str(pair[0]), "hypothesis": str(pair[1]), "format": "trn",
+        "notations": ["letter", None],
+    }  # fmt: skip
     assert "are read as trn" in caplog.text and "ref is in units (letter)" in caplog.text
     caplog.clear()
     assert cli.main([*call, "--format", "trn", "--post-process", "none"]) == 0

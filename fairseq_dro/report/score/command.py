@@ -9,6 +9,7 @@ scores.json and scores.md. Texts are compared anew, whatever counts the records 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -109,6 +110,9 @@ def run(args: argparse.Namespace) -> int:
         scores, few_shot=few_shot, seed=args.seed, n_replicates=args.replicates
     )
     table = scores_table(record, args.title or title)
+    if args.ref is not None:
+        record["texts"] = {"reference": str(args.ref), "hypothesis": str(args.hyp),
+                           **dataclasses.asdict(source.reading)}  # fmt: skip
     content = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     sys.stdout.write(content if args.json else table)
     if args.out is not None:
