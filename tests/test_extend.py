@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import yaml
 from fairseq_dro.dro.rules import floored
 from fairseq_dro.report.history import read_records
 from tests.checkpoints import load
-from tests.stock_commands import BIN, REPOSITORY, TINY_RUN, run, train_command
+from tests.stock_commands import BIN, REPOSITORY, TINY_RUN, run
 
 TEXT = (REPOSITORY / "docs/extend.md").read_text(encoding="utf-8")
 
@@ -29,18 +30,20 @@ def example(folder: Path, name: str) -> Path:
 
 def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
     """Its q follows its formula, over a resume, too."""
-    typed = re.search(r"common\.user_dir=my_rules (.*?)\s*task\.data", TEXT, re.DOTALL)[1]
-    assert "criterion.objective=softmax_dro" in typed
-    options = "criterion.rule_options={temperature: 50.0}"
-    assert f"'{options}'" in typed
-    user_dir = example(tmp_path, "my_rules")
+    command = re.search(r"```bash\n(fairseq-dro train.*?)```", TEXT, re.DOTALL)[1]
+    example(tmp_path, "my_rules")
+    places = {"DATA": str(tiny_data), "CHECKPOINT": str(tiny_checkpoint)}
+    words = [
+        re.sub("(DATA|CHECKPOINT)$", lambda match: places[match[0]], word)
+        for word in shlex.split(command.replace("\\\n", " "))
+    ]
+    tiny = [
+        "criterion.update_when=every_update", "task.batch_seconds=10",
+        "optimization.update_freq=[1]", "dataset.disable_validation=true", "lr_scheduler._name=fixed", "hydra.run.dir=run",
+        "model.mask_length=4", "model.mask_channel_prob=0",
+    ]
     for last in (4, 8):
-        command = train_command(
-            tiny_data, tiny_checkpoint, criterion__objective="softmax_dro",
-            common__user_dir=user_dir, optimization__max_update=last,
-            criterion__update_when="every_update",
-        )
-        run([*command, f"+{options}"], tmp_path / "run")
+        run([str(BIN / words[0]), *words[1:], *tiny, f"optimization.max_update={last}"], tmp_path)
     moves = read_records(tmp_path / "run/group_weights.jsonl")
     assert [move["update"] for move in moves][-1] == 8
     for move in moves:
