@@ -39,8 +39,9 @@ def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
     ]
     tiny = [
         "criterion.update_when=every_update", "task.batch_seconds=10",
-        "optimization.update_freq=[1]", "dataset.disable_validation=true", "lr_scheduler._name=fixed", "hydra.run.dir=run",
-        "model.mask_length=4", "model.mask_channel_prob=0",
+        "optimization.update_freq=[1]", "dataset.disable_validation=true",
+        "lr_scheduler._name=fixed", "hydra.run.dir=run", "model.mask_length=4",
+        "model.mask_channel_prob=0",
     ]
     for last in (4, 8):
         run([str(BIN / words[0]), *words[1:], *tiny, f"optimization.max_update={last}"], tmp_path)
