@@ -38,10 +38,13 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro.compat import own_runs  # noqa: E402
 from fairseq_dro.decoding import options  # noqa: E402
+from fairseq_dro.decoding.decoded import Decoded  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
 from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: E402
-from fairseq_dro.errors import sentence_of  # noqa: E402
+from fairseq_dro.errors import UserError, sentence_of  # noqa: E402
+from fairseq_dro.group_by import GroupBy  # noqa: E402
+from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 from fairseq_dro.scoring.summary import summarise  # noqa: E402
@@ -143,7 +146,8 @@ def run_worker(
     if not distributed_utils.is_master(cfg.distributed_training):
         return
     scores = sum_up((one.scored for one in decoded), by=processor.by)
-    record = {**summarise(scores), "decoded": source}
+    training = _training(cfg, state, processor.by, decoded)
+    record = {**summarise(scores), "decoded": source, "training": training}
     table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
     if cfg.decoding.results_path is not None:
         write_results(
@@ -166,6 +170,27 @@ def _source(cfg: DictConfig, state: dict[str, Any] | None) -> dict[str, Any]:
         "update": history[-1].get("num_updates"),
         "split": cfg.dataset.gen_subset,
     }
+
+
+def _training(
+    cfg: DictConfig, state: dict[str, Any] | None, by: GroupBy, decoded: list[Decoded]
+) -> dict[str, Any] | None:
+    """What the data folder says of the training split, so that a copied run keeps it; None where
+    the folder has no such split.
+    """
+    saved = (state or {}).get("cfg") or {}
+    split = (saved.get("dataset") or {}).get("train_subset") or "train"
+    if not (Path(cfg.task.data) / f"{split}.tsv").exists():
+        return None
+    try:
+        found = guess_and_seconds_of(
+            Path(cfg.task.data), split, cfg.task.labels, by, [one.scored for one in decoded],
+            str(cfg.common_eval.post_process),
+        )
+    except UserError as error:
+        logger.warning("seconds of training and the constant guess are not kept: %s", error)
+        return None
+    return {"train_seconds": dict(found.train_seconds), "constant_guess": dict(found.constant_cer)}
 
 
 def typed_options(cfg: DictConfig) -> set[str]:

@@ -68,7 +68,8 @@ def test_a_second_process_is_refused_in_one_sentence_and_free_to_take_it_afterwa
 
 def test_a_holder_killed_with_its_loaders_still_there_frees_the_folder_at_once(tmp_path):
     """The loaders that torch forks would hold an inherited flock for seconds."""
-    child = in_child(tmp_path, "child = os.fork()\nif child: print(child, flush=True)\ntime.sleep(60)")
+    forks = "child = os.fork()\nif child: print(child, flush=True)\ntime.sleep(60)"
+    child = in_child(tmp_path, forks)
     loader = int(child.stdout.readline())
     try:
         child.send_signal(signal.SIGKILL)

@@ -632,7 +632,10 @@ def test_a_results_folder_in_use_is_refused_and_a_failed_start_leaves_none(
         infer(*words)
     lock.release()
     infer(*words)
-    assert look(results) is None and (results / "scores.json").exists()
+    assert look(results) is None
+    kept = json.loads((results / "scores.json").read_text())["training"]
+    assert kept["train_seconds"].keys() == kept["constant_guess"].keys() == {"deu", "ell", "fra"}
+    assert all(seconds > 10 for seconds in kept["train_seconds"].values())
 
 
 def test_records_of_another_split_are_not_replaced_and_those_of_the_same_are(

@@ -71,7 +71,8 @@ def test_a_folder_in_use_refuses_a_second_command_before_hydra_writes(tmp_path, 
     lock = take(folder, **WORDS)
     write_progress(folder, Progress(update=34))
     before = everything_in(folder)
-    with pytest.raises(UserError, match=r"in use by process .*, update 34\).* hydra.run.dir=\.\.\."):
+    says = r"in use by process .*, update 34\).* hydra.run.dir=\.\.\."
+    with pytest.raises(UserError, match=says):
         start(compose(folder, optimization__max_update=7))
     assert everything_in(folder) == before
     lock.release()

@@ -70,7 +70,8 @@ def test_another_criterion_in_the_folder_of_a_run_is_refused_by_name(
     done = command_server.run(ours, tmp_path, check=False)
     *_, sentence = done.stdout.rstrip().splitlines()
     assert done.returncode == 2 and "Traceback" not in done.stdout
-    assert "trained with criterion=ctc, and this command asks for criterion=group_dro_ctc" in sentence
+    says = "trained with criterion=ctc, and this command asks for criterion=group_dro_ctc"
+    assert says in sentence
     folder = tmp_path / "checkpoints"
     command_server.run(
         [*ours, f"checkpoint.finetune_from_model={folder / 'checkpoint_last.pt'}",

@@ -9,10 +9,10 @@ from typing import Any
 
 from fairseq_dro import languages as language_table
 from fairseq_dro.corpora import spoken_corpus, spoken_languages
-from fairseq_dro.progress import with_progress
 from fairseq_dro.corpora.reader import Reader
 from fairseq_dro.corpora.recording import Recording, Rejection
 from fairseq_dro.errors import UserError
+from fairseq_dro.progress import with_progress
 
 
 class Espeak(Reader):

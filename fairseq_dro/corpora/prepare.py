@@ -31,7 +31,6 @@ from fairseq_dro.corpora.language_choice import (
     codes_or_set,
     describe_set,
 )
-from fairseq_dro.progress import with_progress
 from fairseq_dro.corpora.reader import MissingParts, Reader
 from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.corpora.recording import SPLITS, Rejection
@@ -41,6 +40,7 @@ from fairseq_dro.corpora.summary import named_list
 from fairseq_dro.corpora.text_census import TextCensus
 from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.errors import UserError
+from fairseq_dro.progress import with_progress
 from fairseq_dro.text import RULES_VERSION
 
 logger = logging.getLogger(__name__)

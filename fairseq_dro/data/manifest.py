@@ -10,6 +10,7 @@ See ``manifests/README.md`` for an example.
 from __future__ import annotations
 
 import codecs
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,10 +129,22 @@ def read_manifest(
         if path.exists():
             side[suffix] = _aligned(path, folder, split, tsv, len(paths))
     return Manifest(
-        folder, split, label_type, rows[0], paths, n_samples, languages, labels,
+        folder, split, label_type, audio_root(folder, rows[0]), paths, n_samples, languages, labels,
         side["utt"] or PathStems(paths), Categories.of(side["corpus"]),
         Categories.of(side["speaker"]),
     )
+
+
+def audio_root(folder: Path, written: str) -> str:
+    """The root folder on the first line of a ``.tsv``, absolute.
+
+    A relative one is relative to the folder of the ``.tsv``, so that a data folder with its audio
+    inside can be moved. Where nothing is there, it is fairseq's, relative to the current folder.
+    """
+    beside = os.path.abspath(folder / written)
+    if not os.path.isdir(beside) and os.path.isdir(written):
+        return os.path.abspath(written)
+    return beside
 
 
 def other_label_files(folder: Path, split: str, label_type: str) -> str:

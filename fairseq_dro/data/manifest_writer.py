@@ -61,7 +61,8 @@ def write_data_folder(
 
     The dictionary holds the symbols of all splits, because training refuses a label outside it;
     symbols that training lacks come last, with count 0, and are never learnt. The audio stays
-    where it is; ``root`` is written as an absolute path, which every path must lie below.
+    where it is, and every path must lie below ``root``. Inside ``folder`` that is written relative
+    to it, so that both can be moved together; elsewhere it is written as an absolute path.
     Utterances keep their order within a split. Files of a split that has none are removed.
 
     Args:
@@ -123,7 +124,8 @@ def write_dictionary(
 def _write_split(
     folder: Path, split: str, utterances: Sequence[Utterance], root: Path, label_type: str
 ) -> None:
-    rows = [str(root)]
+    inside = os.path.relpath(root, os.path.abspath(folder))
+    rows = [str(root) if inside.startswith(os.pardir) else inside]
     for utterance in utterances:
         if utterance.n_samples <= 0 or not utterance.label.strip():
             missing = "audio" if utterance.n_samples <= 0 else "text"

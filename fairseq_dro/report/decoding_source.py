@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 
@@ -14,11 +15,16 @@ class DecodingSource(NamedTuple):
 
     Attributes:
         group_by: what groups are there; languages where it does not say.
+        train_seconds, constant_guess: by group, what the data folder said when it was decoded:
+            seconds of training speech, and the CER of a constant guess (``constant_guess``). A run
+            that was copied without its data still has them.
     """
 
     split: str | None
     update: int | None
     group_by: GroupBy = BY_LANGUAGE
+    train_seconds: Mapping[str, float] = {}
+    constant_guess: Mapping[str, float] = {}
 
 
 def decoding_source(folder: Path) -> DecodingSource:
@@ -31,5 +37,13 @@ def decoding_source(folder: Path) -> DecodingSource:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return DecodingSource(None, None)
     return DecodingSource(
-        split if isinstance(split, str) else None, update if isinstance(update, int) else None, by
+        split if isinstance(split, str) else None, update if isinstance(update, int) else None, by,
+        *(_numbers(scores, name) for name in ("train_seconds", "constant_guess")),
     )
+
+
+def _numbers(scores: dict[str, Any], name: str) -> dict[str, float]:
+    try:
+        return {str(group): float(value) for group, value in scores["training"][name].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -72,7 +72,7 @@ def read_report_data(
         verdicts(run, other, by) if run.utterances and other.utterances else {}
         for other in others
     ]
-    data.constant_guess = _constant_guess(data)
+    data.constant_guess = _constant_guess(data) or _kept_guess(data)
     return data
 
 
@@ -132,6 +132,13 @@ def _constant_guess(data: ReportData) -> dict[str, float]:
     return constant_guesses(
         data.training_groups, manifest.languages, manifest.labels, decoded, data.run.post_process
     )
+
+
+def _kept_guess(data: ReportData) -> Mapping[str, float]:
+    """As it was when the split was decoded."""
+    kept = data.run.decoded_from
+    same = data.scores is not None and kept.group_by == data.scores.by
+    return kept.constant_guess if same else {}
 
 
 def _subtitle(data: ReportData) -> str:

@@ -23,8 +23,9 @@ class TrainingSplit:
     """The training data by group: what a language had to learn from."""
 
     seconds: Mapping[str, float]
-    n_utterances: Mapping[str, int]
-    mean_units: Mapping[str, float]  # target units of an utterance, word boundaries among them
+    n_utterances: Mapping[str, int] = field(default_factory=dict)
+    # target units of an utterance, word boundaries among them
+    mean_units: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -94,10 +95,14 @@ class ReportData:
 
     @cached_property
     def training_split(self) -> TrainingSplit | None:
-        """Facts of the training manifest, None where it is not at hand."""
+        """Facts of the training manifest; where it is not at hand, the seconds that were kept when
+        the test split was decoded; None where there is neither.
+        """
         manifest, groups = self.run.training_manifest, self.training_groups
         if manifest is None or not groups:
-            return None
+            kept = self.run.decoded_from
+            same = kept.group_by == self.run.group_by
+            return TrainingSplit(kept.train_seconds) if kept.train_seconds and same else None
         seconds: dict[str, list[float]] = {}
         units: Counter[str] = Counter()
         for index, group in enumerate(groups):

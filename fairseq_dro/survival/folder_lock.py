@@ -40,7 +40,7 @@ LIMIT_SECONDS = 120.0
 WATCHED_SECONDS = 45.0
 FIRST_BEAT_SECONDS = 2.0
 """So soon a holder finds out that another machine, whose flock it cannot see, began with it."""
-_PATIENCE_SECONDS = 1.0  # a reader that looks holds the flock for a moment, a new holder writes late
+_PATIENCE_SECONDS = 1.0  # a reader holds the flock for a moment, a new holder writes late
 _RECORD_BYTES = 512
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 

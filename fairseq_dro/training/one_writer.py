@@ -162,7 +162,12 @@ def _take(folder: str, option: str) -> None:
 def _taking_the_job_folder(run_job: Any) -> Any:
     @functools.wraps(run_job)
     def run_job_as_one_writer(
-        config: Any, task_function: Any, job_dir_key: str, job_subdir_key: Any, *args: Any, **kw: Any
+        config: Any,
+        task_function: Any,
+        job_dir_key: str,
+        job_subdir_key: str | None,
+        *args: Any,
+        **kw: Any,
     ) -> Any:
         rest = (task_function, job_dir_key, job_subdir_key, *args)
         if not trains_here(config):

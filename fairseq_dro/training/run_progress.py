@@ -1,6 +1,6 @@
 """How far a run is: one bar for the whole run, or a line per log interval, and ``progress.json``.
 
-    update 164/300 | loss 84.8 | q max ell 0.19 | 1.7 s/update | 3 min 50 s left | valid CER 98.2 ...
+    update 164/300 | loss 84.8 | q max ell 0.19 | 1.7 s/update | 3 min 50 s left | ...
 
 The number of updates is the trainer's own; loss comes when fairseq logs it (every
 ``common.log_interval`` updates, in bits), so nothing here waits for the device. The time left
@@ -42,7 +42,14 @@ class RunProgress:
     """
 
     def __init__(
-        self, folder: Path, trainer: Any, group_state: Any, of: int | None, *, bar: bool, lines: bool
+        self,
+        folder: Path,
+        trainer: Any,
+        group_state: Any,
+        of: int | None,
+        *,
+        bar: bool,
+        lines: bool,
     ) -> None:
         self.folder = folder
         self.trainer = trainer
@@ -84,7 +91,8 @@ class RunProgress:
         self._show(now)
         if self._lines and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
-            sys.stdout.write(f"update {self._update:,}: validating {split}, {done} of {of} batches\n")
+            at = f"update {self._update:,}"
+            sys.stdout.write(f"{at}: validating {split}, {done} of {of} batches\n")
             sys.stdout.flush()
 
     def validated(self, split: str, stats: Mapping[str, Any], worst: str | None) -> None:

@@ -108,7 +108,8 @@ def _training(cfg: Any, task: Any, epoch_itr: Any) -> str:
     micro = update_freq[min(max(epoch_itr.epoch, 1), len(update_freq)) - 1]
     per_epoch = max(1, -(-len(epoch_itr) // micro))
     dataset = task.dataset(cfg.dataset.train_subset)
-    items = np.concatenate([np.asarray(batch, dtype=np.int64) for batch in epoch_itr.frozen_batches])
+    batches = [np.asarray(batch, dtype=np.int64) for batch in epoch_itr.frozen_batches]
+    items = np.concatenate(batches)
     seconds = float(np.asarray(dataset.sizes)[items].sum()) / task.cfg.sample_rate / per_epoch
     updates, epochs = cfg.optimization.max_update, cfg.optimization.max_epoch
     each = f"about {of_audio(seconds)} of audio"

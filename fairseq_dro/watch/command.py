@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     seen.look()
     if not seen.is_run:
         raise UserError(
-            f"{args.folder} holds nothing of a run yet: name the hydra.run.dir of a training run, as "
-            "its start shows it."
+            f"{args.folder} holds nothing of a run yet: name the hydra.run.dir of a training run, "
+            "as its start shows it."
         )
     from rich.console import Console
     from rich.live import Live

@@ -43,8 +43,9 @@ class SeenRun:
     @property
     def update(self) -> int:
         """The latest update that any file tells of."""
-        known = [self.progress.update] if self.progress is not None else []
-        return max([*known, *(int(record["update"]) for record in self.validations[-1:])], default=0)
+        known = [int(record["update"]) for record in self.validations[-1:]]
+        known += [self.progress.update] if self.progress is not None else []
+        return max(known, default=0)
 
     @property
     def is_finished(self) -> bool:

@@ -117,14 +117,15 @@ def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
 
 
 def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None:
-    """From the folder that was typed, else from the one that the first run names.
+    """From the folder that was typed, else from the one that the first run names, else as kept when
+    it was decoded.
 
     Raises:
         UserError: the folder that was typed cannot be used. For one that was not typed this is a
             warning, as the comparison itself needs none of it.
     """
     from fairseq_dro.report.compare.arms import group_by_of
-    from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds
+    from fairseq_dro.report.compare.guess_and_seconds import GuessAndSeconds, guess_and_seconds
 
     run, by = arms[0].runs[0], group_by_of(arms)
     if data is not None:
@@ -139,5 +140,8 @@ def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None
         )  # fmt: skip
     except UserError as error:
         reason = str(error)
+    kept = run.decoded_from
+    if kept.train_seconds and kept.group_by == by:
+        return GuessAndSeconds(kept.constant_guess, kept.train_seconds)
     logger.warning("seconds of training and the constant guess are left out (--data): %s", reason)
     return None

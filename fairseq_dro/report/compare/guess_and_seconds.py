@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,11 +39,34 @@ def guess_and_seconds(data: Path, run: TrainingRun, by: GroupBy) -> GuessAndSeco
     Raises:
         UserError: the split cannot be read, or has none of the groups that were decoded.
     """
-    split = run.training_subset
-    manifest = read_manifest(data, split, run.label_type)
+    return guess_and_seconds_of(
+        data, run.training_subset, run.label_type, by, run.utterances, run.post_process,
+        run=str(run.folder),
+    )
+
+
+def guess_and_seconds_of(
+    data: Path,
+    split: str,
+    label_type: str,
+    by: GroupBy,
+    records: Iterable[Record],
+    post_process: str,
+    run: str = "the model",
+) -> GuessAndSeconds:
+    """Likewise for what was decoded, without a run.
+
+    Args:
+        split: the training split.
+        run: what was decoded, for the message.
+
+    Raises:
+        UserError: see ``guess_and_seconds``.
+    """
+    manifest = read_manifest(data, split, label_type)
     groups = groups_of(manifest, by)
     decoded: dict[str, list[Record]] = {}
-    for record in run.utterances:
+    for record in records:
         group = by.group_of(record)
         if group is not None:
             decoded.setdefault(group, []).append(record)
@@ -54,9 +77,9 @@ def guess_and_seconds(data: Path, run: TrainingRun, by: GroupBy) -> GuessAndSeco
     if decoded and not any(seconds.values()):
         raise UserError(
             f"{data}/{split}.{suffix_of(by.columns[0])} has none of the {by.noun}s that "
-            f"{run.folder} was decoded on: name the data folder of the run with --data."
+            f"{run} was decoded on: name the data folder of the run with --data."
         )
     guesses = constant_guesses(
-        groups, manifest.languages, manifest.labels, decoded, run.post_process
+        groups, manifest.languages, manifest.labels, decoded, post_process
     )
     return GuessAndSeconds(guesses, seconds)

@@ -20,7 +20,7 @@ def confounds_section(data: ReportData) -> Section:
     split = data.training_split
     pictures, rows = [], []
     y_label = "group loss in training, nats"
-    if split is None:
+    if split is None or not split.mean_units:
         section.blocks.append(
             Paragraph("The run's data folder is not at hand, so hours and lengths are unknown.")
         )
