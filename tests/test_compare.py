@@ -564,6 +564,7 @@ def test_groups_of_language_and_corpus_are_compared_as_such(tmp_path):
         runs.append(run)
     comparison = compared(*runs)
     assert comparison.codes == ["deu/mls", "deu/swc"]
+    assert comparison.as_record()["group_by"] == "language+corpus"
     rows = rows_of(side_by_side(comparison))
     assert rows["deu/mls German (mls)"][-2:] == ["0.500", "0.500"]
 

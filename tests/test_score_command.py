@@ -473,6 +473,15 @@ def test_groups_may_be_of_any_column_of_the_records(score, tmp_path):
         assert sums <= by_accent["languages"][accent].items()
 
 
+def test_records_without_the_column_count_in_all_together_and_this_is_said(tmp_path, capsys):
+    records = [*_accents(), dataclasses.replace(_records(1)[0], id="another")]
+    path = _record_file(tmp_path / "r.jsonl", records)
+    assert cli.main(["score", str(path), *QUICK, "--group-by", "accent"]) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"^\| \*\*all together\*\* +\| +91 ", table, re.MULTILINE)
+    assert "1 utterance without accent: counted in all together only" in table
+
+
 def test_records_are_grouped_as_they_were_decoded(score, tmp_path):
     path = _record_file(tmp_path / "decode_test" / "utterances.jsonl", _accents())
     record = {"group_by": "accent", "decoded": {"split": "test", "update": 3}}

@@ -268,10 +268,13 @@ def worst_within_null_band(
     ]
 
 
-def without_group(n_without: int, n_utterances: int, by: GroupBy) -> list[Alarm]:
+def without_group(run: str, n_without: int, n_utterances: int, by: GroupBy) -> list[Alarm]:
     """Decoded utterances of which the column is not known that the run's groups are made of.
 
     Languages are not asked for: a split may be decoded that has none.
+
+    Args:
+        run: its name.
     """
     if not n_without or by == BY_LANGUAGE:
         return []
@@ -279,7 +282,7 @@ def without_group(n_without: int, n_utterances: int, by: GroupBy) -> list[Alarm]
     return [
         Alarm(
             "no group",
-            f"{n_without:,} of {n_utterances:,} decoded utterances have no {column}, and the run's "
+            f"{n_without:,} of {n_utterances:,} decoded utterances of {run} have no {column}, and "
             f"groups are by {by}: they stand together as one group, called all. Decode a split "
             f"that has a .{suffix_of(column)} file.",
         )

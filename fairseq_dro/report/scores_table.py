@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.languages import label_of
+from fairseq_dro.report.blocks import counted
 from fairseq_dro.report.text_table import padded
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
@@ -71,6 +72,14 @@ def _languages(scores: dict[str, Any], by: GroupBy) -> str:
     notes = [_counting_note(scores.get("convention", {}))]
     if any(row.get("cer_low") is not None for row in languages.values()):
         notes.append(_interval_note(languages, by.noun))
+    n_without = scores["all"]["n_utterances"] - sum(
+        row["n_utterances"] for row in languages.values()
+    )
+    if languages and n_without:
+        notes.append(
+            f"{counted(n_without, 'utterance')} without {by.columns[0]}: counted in all together "
+            "only."
+        )
     if not languages:
         notes.append(
             f"The utterances carry no {by.columns[0]}, so they are scored together; an interval is "

@@ -61,8 +61,11 @@ def _of_scores(data: ReportData) -> list[Alarm]:
     counts = {code: score.n_utterances for code, score in scores.groups.items()}
     empty = {code: score.n_empty for code, score in scores.groups.items()}
     unrated = [code for code, score in scores.groups.items() if not score.characters]
-    n_without = sum(scores.by.group_of(record) is None for record in scores.records)
-    found = alarms.without_group(n_without, len(scores.records), scores.by)
+    found = []
+    for run, scored in zip(data.runs, [scores, *data.baseline_scores]):
+        records = scored.records if scored is not None else []
+        n_without = sum(scores.by.group_of(record) is None for record in records)
+        found += alarms.without_group(run.name, n_without, len(records), scores.by)
     found += alarms.without_references(unrated, scores.by)
     found += alarms.says_nothing(empty, counts, scores.by)
     if data.constant_guess:
