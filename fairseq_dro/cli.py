@@ -7,7 +7,6 @@ fairseq or torch at its top: help and a mistake are answered at once.
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import importlib
 import logging
@@ -15,10 +14,10 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import NoReturn
 
 import fairseq_dro
 from fairseq_dro.errors import UserError
+from fairseq_dro.option_parser import OptionParser
 
 SUB_COMMANDS = {
     "prepare": (
@@ -62,25 +61,6 @@ SUB_COMMANDS = {
 """Name: module, one line about it, an example."""
 
 
-class Parser(argparse.ArgumentParser):
-    """Says its mistakes in one sentence, with what was probably meant."""
-
-    def __init__(self, **options: object) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        option = re.fullmatch(r"unrecognized arguments: (--?[\w-]+).*", message)
-        if option:
-            known = [name for name in self._option_string_actions if name.startswith("--")]
-            near = difflib.get_close_matches(option[1], known, 1, 0.6)
-            hint = f"did you mean {near[0]}?" if near else f"see `{self.prog} --help`."
-            message = f"{self.prog} has no option {option[1]}: {hint}"
-        else:
-            message = f"{message} (see `{self.prog} --help`)"
-        self.exit(2, f"error: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: 0 on success, 2 on a mistake of the user, told in one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -109,11 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def build_parser(command: str) -> Parser:
+def build_parser(command: str) -> OptionParser:
     """The parser of a sub-command; its module is imported for it."""
     module_name, _, example = SUB_COMMANDS[command]
     module = importlib.import_module(module_name)
-    parser = Parser(
+    parser = OptionParser(
         prog=f"fairseq-dro {command}",
         usage=getattr(module, "USAGE", None),
         description=plain_text(module.__doc__ or ""),

@@ -71,3 +71,23 @@ def test_the_demo_says_how_to_call_it(tmp_path):
         cwd=tmp_path, text=True, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 2 and "--languages 100" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("prepare table out --tabel t.tsv", "no option --tabel: did you mean --table?"),
+        ("prepare table out --table=t --langages=deu", "no option --langages: did you mean --lang"),
+        ("prepare tabel out", "did you mean table?"),
+        ("report run --qqq 3", "no option --qqq"),
+        ("prepare table out", "required: --table"),
+        ("prepare table out --table t --workers x", "argument --workers: invalid int value: 'x'"),
+    ],
+)
+def test_a_mistaken_option_is_one_sentence_with_a_suggestion(capsys, command, message):
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("error: ") and said.count("\n") == 1 and message in said
+    assert "--help`)" in said
