@@ -415,6 +415,9 @@ def test_what_is_shown_is_short_and_says_how_much_there_is(data, capsys):
     assert "ß (U+00DF)" in out and "    -> normalise the text" in out
     assert out.splitlines()[0].split()[:4] == ["language", "utts", "hours", "mean"]
     assert out.splitlines()[-1].startswith(f"{data}: 1 error")
+    summed_up = out[out.index("Before training, put right:") :].splitlines()
+    assert summed_up[1].startswith("  1. outside_dictionary (20): normalise the text")
+    assert " 1.0 min " in out and "batches: in an epoch; each is of one row alone" in out
 
 
 def test_a_folder_that_is_none_is_a_usage_error(tmp_path):

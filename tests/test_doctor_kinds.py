@@ -124,6 +124,12 @@ def spoilt(how: str) -> Callable[[Path], None]:
     return lambda folder: spoil_audio(audio_of(folder, 20), how)
 
 
+def write_speakers(folder: Path, split: str) -> None:
+    """One voice in all splits."""
+    lines = (folder / f"{split}.lang").read_text(encoding="utf-8").splitlines()
+    (folder / f"{split}.speaker").write_text("s\n" * len(lines), encoding="utf-8")
+
+
 def said(folder: Path, kind: str) -> None:
     """A ``dataset.json`` that says so of the German utterances."""
     found = {one: {} for one in ("cut", "joined", "emptied", "tags", "numbers")}
@@ -156,6 +162,15 @@ PLANTED = {
     "two_encodings": Planted(
         "warning", "train.ltr:3 (wav/deu_train_2)", "write the rarer letter as the other one",
         change("train.ltr", 3, lambda t: "\u015f \u0219 | " + t)),
+    "shared_speaker": Planted(
+        "warning", "test.speaker:1", "--split-by speaker",
+        lambda f: [write_speakers(f, split) for split in ("train", "test")]),
+    "little_validation": Planted(
+        "warning", "(rus 2 s)", "--valid-seconds",
+        lambda f: remove(f, "valid", lambda i, language: language == "rus" and i % 3 > 0)),
+    "validated_not_saved": Planted(
+        "note", "every 50 updates", "set checkpoint.save_interval_updates=50", lambda f: None,
+        ("dataset.validate_interval_updates=50", "checkpoint.save_interval_updates=100")),
     "words_cut": Planted(
         "note", "c.tsv:2: 'a-b' is 'a b'", "text put right", lambda f: said(f, "cut")),
     "words_joined": Planted("note", "c.tsv:2", "text put right", lambda f: said(f, "joined")),

@@ -106,7 +106,7 @@ def as_record(result: Examination) -> dict:
 
 
 def as_text(result: Examination, n_shown: int, *, whole: bool) -> str:
-    """Table, findings with their first places, and a last line that counts them."""
+    """Table, findings with their first places, and last lines that count them and sum up errors."""
     lines = []
     if result.rows:
         lines += [table_text(result.rows, result.other_splits, whole=whole, by=result.by), ""]
@@ -120,8 +120,21 @@ def as_text(result: Examination, n_shown: int, *, whole: bool) -> str:
     read = f"{result.audio_files_read} of {result.audio_files} audio files read"
     if result.audio_files_read < result.audio_files:
         read += ", all with --all"
+    lines += _what_next(result)
     lines.append(f"{result.folder}: {', '.join(counts) or 'nothing found'} ({read})")
     return _printable("\n".join(lines))
+
+
+def _what_next(result: Examination) -> list[str]:
+    """Each error in a line with what puts it right; none where nothing would stop training."""
+    errors = [one for one in result.findings if one.severity is Severity.ERROR]
+    if not errors:
+        return []
+    lines = ["Before training, put right:"]
+    for number, one in enumerate(errors, start=1):
+        times = f" ({one.count})" if one.count > 1 else ""
+        lines.append(f"  {number}. {one.kind}{times}: {one.mend or one.what}")
+    return [*lines, "and give this command again."]
 
 
 def _finding_lines(finding: Finding, n_shown: int) -> list[str]:

@@ -23,7 +23,8 @@ TASK, CRITERION = "language_grouped_audio_finetuning", "group_dro_ctc"
 def of_configuration(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | None]:
     """All findings, and the extractor's layers where the pre-trained file could be read."""
     findings = [
-        *_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_batches(cfg), *_ignored(cfg)
+        *_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_saving(cfg),
+        *_batches(cfg), *_ignored(cfg),
     ]  # fmt: skip
     of_file, layers = of_checkpoint(cfg)
     return findings + of_file, layers
@@ -186,6 +187,25 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
         except UserError as error:
             findings.append(_error("no_decay", *_with_mend(error)))
     return findings
+
+
+def _saving(cfg: DictConfig) -> list[Finding]:
+    """Updates that are validated and of which no checkpoint is kept (fairseq_cli/train.py:343)."""
+    validated = _get(cfg, "dataset.validate_interval_updates") or 0
+    saved = _get(cfg, "checkpoint.save_interval_updates") or 0
+    if _get(cfg, "dataset.disable_validation") or validated <= 0:
+        return []
+    is_saved = saved > 0 and validated % saved == 0 and not _get(cfg, "checkpoint.no_save")
+    if is_saved:
+        return []
+    how_often = f"every {saved}" if saved > 0 else "none by updates"
+    return [
+        Finding("validated_not_saved", Severity.NOTE,
+                f"validated is every {validated} updates (dataset.validate_interval_updates) and "
+                f"saved {how_often} (checkpoint.save_interval_updates): the best update of the "
+                "curve may be none that a checkpoint can be chosen of",
+                f"set checkpoint.save_interval_updates={validated}")
+    ]  # fmt: skip
 
 
 def _batches(cfg: DictConfig) -> list[Finding]:

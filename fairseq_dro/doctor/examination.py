@@ -99,6 +99,9 @@ def examine(
         result.findings += split_checks.shared_text(first, other, is_trained=first is training)
         result.findings += copies.copies(first, other, all_audio, digests)
     if training is not None:
+        result.findings += split_checks.shared_speakers(
+            training.manifest, [one.manifest for one in others]
+        )
         if symbols is not None and others:
             result.findings += dictionary_checks.never_learnt(training, others, symbols)
         tested = [
@@ -110,6 +113,10 @@ def examine(
             result.findings += split_checks.languages_of_splits(
                 training.manifest, [manifests[split] for split in valid], tested,
                 makes_groups=run.group_by == BY_LANGUAGE,
+            )
+            validated = [manifests[split] for split in valid]
+            result.findings += split_checks.little_validation(
+                training.manifest, validated, run.sample_rate
             )
             if run.plans_batches:
                 findings, result.rows = planned_batches(

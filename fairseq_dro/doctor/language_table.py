@@ -19,6 +19,9 @@ from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 SHOWN_WHOLE = 40
 """Languages up to which all rows are shown; of more, the ends of the list."""
 SHOWN_AT_ENDS = 12
+BATCHES = (
+    "batches: in an epoch; each is of one row alone and holds about task.batch_seconds of audio"
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def table_text(
     cells = [
         [
             " ".join(dict.fromkeys((row.group, row.name)))[:28], str(row.utterances),
-            f"{row.hours:.3f}", f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}",
+            _time(row.hours), f"{row.mean_seconds:.1f}", f"{row.p95_seconds:.1f}",
             str(row.characters), f"{row.characters_per_second:.1f}", str(row.batches_per_epoch),
             *(str(row.utterances_of_others[split]) for split in splits),
         ]
@@ -105,4 +108,9 @@ def table_text(
     ]
     if left_out:
         lines.insert(SHOWN_AT_ENDS + 1, f"... {left_out} more: --all-languages shows them")
-    return "\n".join(lines)
+    return "\n".join([*lines, BATCHES])
+
+
+def _time(hours: float) -> str:
+    """Minutes below an hour: ``9.5 min``, ``12.3``."""
+    return f"{60 * hours:.1f} min" if hours < 1 else f"{hours:.1f}"

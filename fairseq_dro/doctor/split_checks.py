@@ -23,6 +23,10 @@ from fairseq_dro.doctor.split_survey import SplitSurvey
 MUCH_TEXT = 0.5
 """Share of a language's references that training has too, from which its error rate mostly tells
 how well sentences were remembered."""
+LITTLE_SECONDS = 60
+"""Validation audio of a language of which an error rate is mostly chance: some 800 characters."""
+MUCH_MORE = 10
+"""Times the validation audio that training must have for some of it to be moved."""
 
 
 def shared_text(
@@ -143,6 +147,99 @@ def languages_of_splits(
             )
         )  # fmt: skip
     return findings
+
+
+def shared_speakers(training: Manifest, others: Sequence[Manifest]) -> list[Finding]:
+    """Speakers that training and another split have, by language; none where nobody names them."""
+    findings = []
+    trained = _speakers(training)
+    for manifest in others:
+        heard = _speakers(manifest)
+        shared = {code: len(names & trained.get(code, set())) for code, names in heard.items()}
+        told = [
+            f"{code} {count} of {len(heard[code])}"
+            for code, count in sorted(shared.items()) if count
+        ]
+        if not told:
+            continue
+        rows = [
+            row for row in range(len(manifest))
+            if manifest.speakers[row] in trained.get(_language(manifest, row), set())
+        ][:MOST_PLACES]  # fmt: skip
+        findings.append(
+            Finding(
+                "shared_speaker", Severity.WARNING,
+                f"speakers of {manifest.split} that {training.split} has, too: "
+                f"{number_of(sum(shared.values()), 'speaker')} ({listed(told)})",
+                "split by speaker (`fairseq-dro prepare ... --splits hash --split-by speaker`), or "
+                "say beside the error rates that they are of voices that were trained on",
+                sum(shared.values()), places(manifest, rows, "speaker"),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def _speakers(manifest: Manifest) -> dict[str, set[str]]:
+    """The known speakers of each language."""
+    if not len(manifest.speakers):
+        return {}
+    codes = np.zeros(len(manifest), np.int64)
+    names: Sequence[str] = ("",)
+    if len(manifest.languages):
+        codes, names = manifest.languages.codes, manifest.languages.names
+    pairs = np.unique(np.stack([codes, manifest.speakers.codes]), axis=1)
+    found: dict[str, set[str]] = {}
+    for code, speaker in pairs.T.tolist():
+        if manifest.speakers.names[speaker]:
+            found.setdefault(names[code], set()).add(manifest.speakers.names[speaker])
+    return found
+
+
+def _language(manifest: Manifest, row: int) -> str:
+    return manifest.languages[row] if len(manifest.languages) else ""
+
+
+def little_validation(
+    training: Manifest, validation: Sequence[Manifest], sample_rate: int
+) -> list[Finding]:
+    """Languages of whose validation audio a checkpoint can hardly be chosen.
+
+    Where training has not much more of the language either, there is none to be moved.
+    """
+    if not validation or not len(training.languages):
+        return []
+    seconds = _seconds_of([training], sample_rate)
+    validated = _seconds_of(validation, sample_rate)
+    little = {
+        code: validated[code] for code in seconds
+        if 0 < validated.get(code, 0) < LITTLE_SECONDS
+        and seconds[code] >= MUCH_MORE * validated[code]
+    }  # fmt: skip
+    if not little:
+        return []
+    names = " and ".join(manifest.split for manifest in validation)
+    told = [f"{code} {little[code]:.0f} s" for code in sorted(little, key=little.get)]
+    return [
+        Finding(
+            "little_validation", Severity.WARNING,
+            f"less than {LITTLE_SECONDS} s of validation audio in {names}, so that chance chooses "
+            f"the checkpoint: {number_of(len(little), 'language')} ({listed(told)})",
+            "prepare with --splits hash --valid-seconds 120, or choose checkpoints by the mean "
+            "over languages and read the worst one with care",
+            len(little),
+        )
+    ]  # fmt: skip
+
+
+def _seconds_of(manifests: Sequence[Manifest], sample_rate: int) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for manifest in manifests:
+        if not len(manifest.languages):
+            continue
+        sums = np.bincount(manifest.languages.codes, manifest.n_samples / sample_rate)
+        for name, total in zip(manifest.languages.names, sums.tolist()):
+            found[name] = found.get(name, 0.0) + total
+    return found
 
 
 def ids_twice(manifest: Manifest) -> list[Finding]:
