@@ -119,6 +119,7 @@ UNCLEAR = {
         ["anna a b", "berta c", "carl d e", "dora f"], ["anna a", "berta d", "carl d f", "dora f"],
         "--format kaldi",
     ),
+    "ids where hypotheses are empty": (["u1 a b", "u2 c", "u3 d"], ["u1", "u2", "u3"], "'u1'"),
     "ids of words in another order": (["anna a", "berta b"], ["berta b", "anna a"], "'anna'"),
     "ids of which one is missing": (
         [f"spk_{n} a" for n in range(6)], [f"spk_{n} a" for n in (0, 1, 2, 3, 4, 9)], "'spk_0'"
@@ -144,6 +145,8 @@ PLAIN = {
     "numbers in text": (["in 1914", "bis 1918", "um 3"], ["in 1914", "bis 1919", "um 3"]),
     "a remark in one line": (["a (laughs)", "b", "c"], ["a", "b", "c"]),
     "remarks in half of the lines": (["a (laughs)", "b c"], ["a (laughs)", "b c"]),
+    "single words with hyphens and digits": (["a-b", "c3", "d_e"], ["a-b", "c3", "d"]),
+    "words with colons": (["ka:la be", "na:ma la", "u:he ti"], ["ka:la be", "na:ma lo", "u:he"]),
     "single words": (["ja", "nein", "doch"], ["ja", "nein", "noch"]),
     "single letters": (["a", "b", "c d"], ["a", "b", "c"]),
     "a bar in a sentence": (["hello | world", "a | b"], ["hello | world", "ab"]),

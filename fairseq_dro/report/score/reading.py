@@ -25,7 +25,7 @@ from fairseq_dro.report.score.text_files import (
 )
 from fairseq_dro.scoring.records import is_json
 
-_LIKE_AN_ID = re.compile(r"[0-9]|\w[-_/.:]+\w")  # of a first word
+_LIKE_AN_ID = re.compile(r"[0-9]|\w[-_/.]+\w")  # of a first word
 _NIST = re.compile(  # ctm: file channel begin duration word; stm: file channel speaker begin end
     r"\S+ \S+ ([0-9]*\.?[0-9]+ [0-9]*\.?[0-9]+ \S+|\S+ [0-9]*\.[0-9]+ [0-9]*\.[0-9]+)(\s|$)"
 )
@@ -90,7 +90,7 @@ class _Survey:
     n_trn: int = 0
     n_tabs: int = 0
     n_nist: int = 0
-    n_like_ids: int = 0
+    n_like_ids: int = 0  # first words, where more words follow
     first_comment: int = 0
     first_not_trn: tuple[int, str] | None = None
     twice: tuple[int, str] | None = None  # an id at the end of a line that another line has
@@ -136,7 +136,7 @@ class _Survey:
         word = text.split(maxsplit=1)[0]
         self.example = self.example or word
         self.n_tabs += "\t" in text
-        self.n_like_ids += bool(_LIKE_AN_ID.search(word))
+        self.n_like_ids += word != text and bool(_LIKE_AN_ID.search(word))
         self.first_words.append(hash(word))
         self.texts.append(hash(text))
 
@@ -188,8 +188,7 @@ def _begin_with_ids(reference: _Survey, hypothesis: _Survey) -> bool:
         return False
     ours, theirs = (np.asarray(one.first_words) for one in (reference, hypothesis))
     shared = np.intersect1d(ours, theirs)
-    n_like_ids = min(reference.n_like_ids, hypothesis.n_like_ids)
-    if 2 * min(len(shared), n_like_ids) > n_lines:
+    if 2 * min(len(shared), reference.n_like_ids) > n_lines:
         return True
     if not len(shared) == len(ours) == len(theirs):
         return False
