@@ -1,4 +1,4 @@
-"""The two paths without which no training starts, and what is said where one is missing or wrong."""
+"""The paths without which no training starts, and what is said where one is missing or wrong."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from fairseq_dro.errors import UserError
 INPUTS = {
     "task.data": ("FOLDER", "a data folder, as `fairseq-dro prepare` makes it"),
     "model.w2v_path": ("FILE", "the pre-trained model, such as xlsr2_300m.pt"),
+    "model.whisper_path": ("PATH", "the folder or file of a Whisper model"),
 }
-"""Option: whether it names a folder or a file, and which."""
+"""Option: whether it names a folder, a file or either, and which."""
 
 
 def missing(name: str) -> UserError:

@@ -24,7 +24,7 @@ from fairseq_dro.compat.plus_signs import dataclass_of
 from fairseq_dro.recipes import recipes_in, shipped_folder
 
 CHOSEN = ("task", "model", "criterion", "optimizer", "lr_scheduler")
-PATHS = ("task.data=d", "model.w2v_path=w")
+PATHS = ("task.data=d",)
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def settings_of(name: str) -> list[str]:
         known = dataclass_of(section, cfg[section]["_name"])
         for option in (field.name for field in dataclasses.fields(known)):
             value = cfg[section][option]
-            if option in ("_name", "data", "w2v_path"):
+            if option in ("_name", "data", "w2v_path", "whisper_path"):
                 continue
             if isinstance(value, bool):
                 found.append(f"{section}.{option}={str(value).lower()}")
@@ -157,7 +157,7 @@ FORMS = {
                                  {"criterion._name": "ctc", "criterion.objective": None,
                                   "criterion.post_process": "sentencepiece"}),
     "another model": (["model._name=wav2vec_seq2seq", "model.decoder_layers=3"],
-                      {"model._name": "wav2vec_seq2seq", "model.w2v_path": "w",
+                      {"model._name": "wav2vec_seq2seq",
                        "model.mask_prob": 0.75, "model.decoder_layers": 3}),
     "fairseq's own task": (["task._name=audio_finetuning"],
                            {"task._name": "audio_finetuning", "task.normalize": True}),

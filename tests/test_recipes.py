@@ -102,7 +102,7 @@ def _moved(before: Path, after: Path) -> set[str]:
 
 
 def test_all_recipes_are_here():
-    assert {path.stem for path in CONFIG.glob("*.yaml")} == set(RECIPES)
+    assert {path.stem for path in CONFIG.glob("*.yaml")} == {*RECIPES, "whisper"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -164,7 +164,7 @@ def test_every_line_of_a_recipe_gives_its_reason(recipe):
         assert not is_value or "  # " in line, line
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, "whisper"])
 def test_a_recipe_leaves_the_log_format_alone_and_writes_for_tensorboard(recipe):
     assert "log_format" not in _read(recipe)["common"]  # a bar on a terminal, lines elsewhere
     assert _read(recipe)["common"]["tensorboard_logdir"] == "tb"
@@ -206,7 +206,7 @@ def test_saving_and_validating_start_long_before_update_10000(recipe):
     assert 0 < cfg.checkpoint.save_interval_updates <= max(cfg.optimization.max_update / 25, 100)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, "whisper"])
 def test_the_run_folder_depends_on_the_objective_and_on_nothing_else(recipe):
     folder = f"runs/{recipe}/${{criterion.objective}}"
     assert _read(recipe)["hydra"] == {"run": {"dir": folder}, "sweep": {"dir": folder}}

@@ -50,7 +50,7 @@ def quick(cwd: Path, *commands: list[str]) -> tuple[list[str], list[tuple[int, s
 MISTAKES = {
     "trian": "did you mean `fairseq-dro train`?",
     "frobnicate": "the commands are prepare, doctor, train",
-    "train": "name a recipe first (demo, finetune, mms, paper)",
+    "train": "name a recipe first (demo, finetune, mms, paper, ",
     "train task.data=x": "name a recipe first",
     "train finetun": "did you mean finetune?",
     "train finetune.yml": "there is no recipe finetune.yml",

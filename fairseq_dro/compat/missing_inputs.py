@@ -11,11 +11,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
 from fairseq_dro.recipes import find_recipe
-
-TASK = "language_grouped_audio_finetuning"
 
 
 def needed() -> bool:
@@ -81,5 +80,5 @@ def require_inputs(cfg: Any) -> None:
             raise missing(name)
         if option not in part:
             continue
-        if cfg.task.get("_name") == TASK and isinstance(part[option], str):
+        if is_ours(cfg.task.get("_name")) and isinstance(part[option], str):
             require_path(name, part[option])

@@ -1,4 +1,4 @@
-"""In a recipe of this package's task every known option is changed by ``section.option=value``.
+"""In a recipe of this package's tasks every known option is changed by ``section.option=value``.
 
 fairseq stores ``FairseqConfig`` under the recipe's name with ``task: Any = None`` (and ``model``,
 ``criterion``, ``optimizer``, ``lr_scheduler`` alike; fairseq/dataclass/configs.py:1040-1056), and
@@ -23,7 +23,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-TASK = "language_grouped_audio_finetuning"
+PACKAGE = __name__.partition(".")[0]
 
 
 def needed() -> bool:
@@ -85,6 +85,12 @@ def dataclass_of(section: str, name: str | None) -> Any:
     return REGISTRIES.get(section, {}).get("dataclass_registry", {}).get(name)
 
 
+def is_ours(task: str | None) -> bool:
+    """Whether a task is one of this package."""
+    known = dataclass_of("task", task)
+    return known is not None and known.__module__.partition(".")[0] == PACKAGE
+
+
 def known_options(section: str, name: str | None) -> frozenset[str]:
     """Names of the options of a section; empty where they are not known."""
     known = dataclass_of(section, name)
@@ -97,7 +103,7 @@ def _as_choice(override: str, recipe: Any) -> str:
     if section == "task" or "defaults" in recipe or not dataclass_of(section, name):
         return override
     task = recipe.get("task")
-    return f"+{override}" if hasattr(task, "get") and task.get("_name") == TASK else override
+    return f"+{override}" if hasattr(task, "get") and is_ours(task.get("_name")) else override
 
 
 def _is_recipe_of_our_task(cfg: Any, overrides: Sequence[Any]) -> bool:
@@ -111,7 +117,7 @@ def _is_recipe_of_our_task(cfg: Any, overrides: Sequence[Any]) -> bool:
 
     if OmegaConf.get_type(cfg) is not FairseqConfig or OmegaConf.get_type(cfg, "task") is not dict:
         return False
-    return TASK in (cfg.task.get("_name"), _chosen("task", overrides))
+    return is_ours(cfg.task.get("_name")) or is_ours(_chosen("task", overrides))
 
 
 def _chosen(section: str, overrides: Sequence[Any]) -> str | None:
@@ -176,8 +182,8 @@ def _set_sign(override: Any, cfg: Any) -> None:
     from omegaconf import DictConfig
 
     section, _, option = override.key_or_group.partition(".")
-    is_ours = section in FairseqConfig.__dataclass_fields__ and not override.is_delete()
-    part = cfg.get(section) if is_ours else None
+    changes = section in FairseqConfig.__dataclass_fields__ and not override.is_delete()
+    part = cfg.get(section) if changes else None
     if not isinstance(part, DictConfig):
         return
     known = known_options(section, part.get("_name"))

@@ -7,12 +7,14 @@ new family is a model with these methods, or one more adapter in `family_of`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from fairseq_dro.models.wav2vec2 import Wav2Vec2
+
+if TYPE_CHECKING:  # the doctor reads this file at its start
+    import torch
 
 FramesOf = Callable[[np.ndarray], np.ndarray]
 """[N] frames of [N] numbers of samples; below 1 where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def in_words(seconds: float) -> str:
     """``50 s``, ``3 min 50 s``, ``2 h 05 min``, ``1 d 3 h``."""
-    whole = max(0, round(seconds))
+    whole = max(0, round(float(seconds)))  # fairseq sums some over workers in tensors
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
