@@ -6,6 +6,7 @@ Each function is a preparation of ``killed_commands.CommandServer.run``.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,20 @@ def add_noise() -> None:
     """Noise on the audio from each of the three global generators, as an augmentation draws it."""
     from fairseq.models.wav2vec.wav2vec2_asr import Wav2VecEncoder
 
-    original = Wav2VecEncoder.forward
+    from fairseq_dro.models.whisper.encoder import WhisperEncoder
 
-    def forward(encoder: Any, source: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        if encoder.training:
-            gain = random.uniform(0.9, 1.1)
-            hum = torch.from_numpy(np.random.normal(0, 0.01, source.shape)).to(source)
-            source = gain * source + hum + 0.01 * torch.randn_like(source)
-        return original(encoder, source, *arguments, **options)
+    def noisy(original: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(encoder: Any, source: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+            if encoder.training:
+                gain = random.uniform(0.9, 1.1)
+                hum = torch.from_numpy(np.random.normal(0, 0.01, source.shape)).to(source)
+                source = gain * source + hum + 0.01 * torch.randn_like(source)
+            return original(encoder, source, *arguments, **options)
 
-    Wav2VecEncoder.forward = forward
+        return forward
+
+    for kind in (Wav2VecEncoder, WhisperEncoder):
+        kind.forward = noisy(kind.forward)
 
 
 def compute_in_float64() -> None:

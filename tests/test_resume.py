@@ -18,6 +18,7 @@ from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import Moment, at
 from tests.stock_commands import environment, run, train_command
 from tests.tiny_corpus import write_tiny_corpus
+from tests.whisper_runs import whisper_command, with_texts, write_mini_whisper
 
 LAST = "checkpoints/checkpoint_last.pt"
 
@@ -51,9 +52,8 @@ def six_languages(tmp_path_factory) -> Path:
     """One language has so few batches that q moves less than once an epoch."""
     letters = {"deu": "abcd", "ell": "αβγδ", "fra": "abcé", "rus": "где", "tur": "çabş",
                "ukr": "гїде"}
-    return write_tiny_corpus(
-        tmp_path_factory.mktemp("six"), {"train": 5, "valid": 2}, letters, growth=4
-    )
+    folder = tmp_path_factory.mktemp("six")
+    return with_texts(write_tiny_corpus(folder, {"train": 5, "valid": 2}, letters, growth=4))
 
 
 def noisy_command(data: Path, checkpoint: Path, workers: int, loader_workers: int) -> list[str]:
@@ -64,16 +64,39 @@ def noisy_command(data: Path, checkpoint: Path, workers: int, loader_workers: in
     )
 
 
+def noisy_whisper_command(data: Path, whisper: Path) -> list[str]:
+    of_criterion_and_model = {
+        **{name: value for name, value in NOISY.items() if not name.startswith("model__")},
+        "criterion__objective": "ctc_dro",
+        "criterion__label_smoothing": 0.1,
+        "model__freeze_encoder_updates": 6,
+    }
+    return whisper_command(data, whisper, **of_criterion_and_model, optimization__update_freq="[4]")
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(
-    six_languages, tiny_checkpoint, tmp_path_factory, command_server
-) -> dict[int, Path]:
-    """Run folders by number of workers, without loader processes."""
+def commands(
+    six_languages, tiny_checkpoint, tmp_path_factory
+) -> Callable[[str, int, int], list[str]]:
+    """By model, workers and processes that load data."""
+    whisper = write_mini_whisper(tmp_path_factory.mktemp("mini_whisper"))
+
+    def command(model: str, workers: int, loader_workers: int) -> list[str]:
+        if model == "whisper":
+            return noisy_whisper_command(six_languages, whisper)
+        return noisy_command(six_languages, tiny_checkpoint, workers, loader_workers)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(commands, tmp_path_factory, command_server) -> dict[tuple[str, int], Path]:
+    """Run folders by model and number of workers, without loader processes."""
     folders = {}
-    for workers in (1, 2):
-        folders[workers] = tmp_path_factory.mktemp(f"uninterrupted_{workers}")
-        command = noisy_command(six_languages, tiny_checkpoint, workers, loader_workers=0)
-        command_server.run(command, folders[workers], workers=workers, prepare=PREPARATIONS)
+    for model, workers in (("wav2vec2", 1), ("wav2vec2", 2), ("whisper", 1)):
+        folder = folders[model, workers] = tmp_path_factory.mktemp(f"uninterrupted_{model}")
+        command = commands(model, workers, loader_workers=0)
+        command_server.run(command, folder, workers=workers, prepare=PREPARATIONS)
     return folders
 
 
@@ -115,14 +138,17 @@ def kills(
     }
 
 
-@pytest.mark.parametrize("workers, loader_workers", [(1, 0), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    "model, workers, loader_workers",
+    [("wav2vec2", 1, 0), ("wav2vec2", 1, 2), ("wav2vec2", 2, 2), ("whisper", 1, 0)],
+)
 def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(
-    six_languages, tiny_checkpoint, tmp_path, command_server, uninterrupted, workers, loader_workers
+    commands, tmp_path, command_server, uninterrupted, model, workers, loader_workers
 ):
     """Every update of every attempt is compared, with the states of all random generators."""
-    command = noisy_command(six_languages, tiny_checkpoint, workers, loader_workers)
+    command = commands(model, workers, loader_workers)
     options = {"workers": workers, "prepare": PREPARATIONS}
-    trace = training_trace.read(uninterrupted[workers])
+    trace = training_trace.read(uninterrupted[model, workers])
     for name, (moment, saved_update, holds) in kills(4 // workers, trace).items():
         died = command_server.run(command, tmp_path, die=moment, **options)
         assert died.returncode == -signal.SIGKILL, f"{name}:\n{died.stdout}"
@@ -136,12 +162,12 @@ def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(
     assert len(traced) > len(expected), "some updates are made twice"
     for line in traced:
         assert line == expected[line["worker"], line["update"]]
-    assert_same_training_state(tmp_path / LAST, uninterrupted[workers] / LAST)
+    assert_same_training_state(tmp_path / LAST, uninterrupted[model, workers] / LAST)
 
 
 def test_the_noise_of_these_runs_comes_from_all_three_generators(uninterrupted):
     """Else the test above would compare states that nothing depends on."""
-    trace = training_trace.read(uninterrupted[1])
+    trace = training_trace.read(uninterrupted["wav2vec2", 1])
     for generator in ("python_generator", "torch_generator"):
         assert len({line[generator] for line in trace}) == len(trace), generator
     numpy_states = {line["numpy_generator"] for line in trace}
