@@ -31,7 +31,9 @@ class PretrainedWhisper:
     suppress: tuple[int, ...] | None = None
     begin_suppress: tuple[int, ...] | None = None
 
-    def with_vocabulary(self, weights: Mapping[str, torch.Tensor], n_vocab: int) -> PretrainedWhisper:
+    def with_vocabulary(
+        self, weights: Mapping[str, torch.Tensor], n_vocab: int
+    ) -> PretrainedWhisper:
         """The same with weights of another number of tokens."""
         return replace(self, weights=weights, dims={**self.dims, "n_vocab": n_vocab})
 

@@ -7,7 +7,7 @@ checkpoint.
 
 import logging
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from fairseq_dro.data.token_lines import TokenLines
 from fairseq_dro.decoding.whisper import Recognised, WhisperRecogniser
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.language_tokens import choose_tokens, own_token, with_new_rows
-from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
 from fairseq_dro.scoring.edits import count_text_errors
 from fairseq_dro.scoring.lower import lower_form
@@ -45,9 +44,9 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
     def __init__(self, cfg: LanguageGroupedWhisperFinetuningConfig):
         super().__init__(cfg)
         self._post_process = "none"  # a line is text as it stands
-        self._vocabulary: Optional[WhisperVocabulary] = None
-        self._recogniser: Optional[WhisperRecogniser] = None
-        self._tokens: Dict[str, TokenLines] = {}  # by split
+        self._vocabulary: WhisperVocabulary | None = None
+        self._recogniser: WhisperRecogniser | None = None
+        self._tokens: dict[str, TokenLines] = {}  # by split
         self._started = time.perf_counter()
 
     @property
@@ -170,7 +169,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
             as_int16=bool(self.cfg.fp16 or self.cfg.bf16),
         )
 
-    def _name_tokens_of_unseen(self, names: List[str]) -> None:
+    def _name_tokens_of_unseen(self, names: list[str]) -> None:
         """Languages that training did not have may have a token of Whisper's."""
         for name in names:
             code = own_token(
@@ -193,7 +192,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
 
     # --- recognition ---
 
-    def count_errors(self, model: Any, sample: Dict[str, Any]) -> Tuple[torch.Tensor, ...]:
+    def count_errors(self, model: Any, sample: dict[str, Any]) -> tuple[torch.Tensor, ...]:
         """Of a validation batch: [B] character errors, characters, word errors and words.
 
         Zeros for utterances that are not decoded. Both texts are compared in lower case and
@@ -214,8 +213,8 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
         return tuple(counts.to(sample["target"].device).T)
 
     def recognise(
-        self, model: Any, sample: Dict[str, Any], rows: Optional[torch.Tensor] = None
-    ) -> List[Recognised]:
+        self, model: Any, sample: dict[str, Any], rows: torch.Tensor | None = None
+    ) -> list[Recognised]:
         """Texts of a batch, or of some rows of it, without padding that only others need."""
         if rows is None:
             rows = torch.arange(len(sample["id"]))
@@ -228,7 +227,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
             [None] * len(given) if self.cfg.detect_language else given,
         )
 
-    def post_validate(self, model, stats: Dict[str, Any], agg) -> None:
+    def post_validate(self, model, stats: dict[str, Any], agg) -> None:
         super().post_validate(model, stats, agg)
         if self._recogniser is not None:
             share = self._recogniser.seconds / (time.perf_counter() - self._started)
