@@ -53,7 +53,7 @@ from fairseq_dro.training import one_writer  # noqa: E402
 logger = logging.getLogger("fairseq_dro.infer")  # also when run by python -m
 
 CONFIG_NAME = "infer"
-DEFAULT_TASK = "language_grouped_audio_finetuning"  # its options are a superset of fairseq's
+DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a superset of all others
 
 
 def main() -> None:

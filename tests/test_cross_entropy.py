@@ -182,26 +182,33 @@ def with_gaelic(tmp_path):
 
 def test_a_language_without_token_and_without_a_choice_is_refused(with_gaelic, whisper):
     task = make_whisper_task(with_gaelic)
-    with pytest.raises(UserError, match="no token for gla.*task.new_language_tokens={gla: new}"):
+    with pytest.raises(UserError, match="no token for gla.*task.new_language_tokens=gla:new"):
         make_whisper(task, whisper)
 
 
 @pytest.mark.parametrize("neighbour", ["cy", "cym"])
 def test_a_language_can_take_the_token_of_a_neighbour(with_gaelic, whisper, neighbour):
-    task = make_whisper_task(with_gaelic, new_language_tokens={"gla": neighbour})
+    task = make_whisper_task(with_gaelic, new_language_tokens=f"gla:{neighbour}")
     model = make_whisper(task, whisper)
     assert model.decoder.token_embedding.num_embeddings == MINI.n_vocab
     tokenizer = task.vocabulary.tokenizer
     assert task.vocabulary.token_of("gla") == tokenizer.languages["cy"]
 
 
+@pytest.mark.parametrize("choice", ["cy", "gla", "gla:", "gla:cy+"])
+def test_a_choice_that_cannot_be_read_is_refused(with_gaelic, whisper, choice):
+    task = make_whisper_task(with_gaelic, new_language_tokens=choice)
+    with pytest.raises(UserError, match="task.new_language_tokens=.* cannot be read"):
+        make_whisper(task, whisper)
+
+
 def test_a_neighbour_without_token_is_refused(with_gaelic, whisper):
-    task = make_whisper_task(with_gaelic, new_language_tokens={"gla": "chr"})
+    task = make_whisper_task(with_gaelic, new_language_tokens="gla:chr")
     with pytest.raises(UserError, match="gla the token of chr"):
         make_whisper(task, whisper)
 
 
-@pytest.mark.parametrize("choice", ["new", {"gla": "new"}])
+@pytest.mark.parametrize("choice", ["new", "gla:new", {"gla": "new"}])
 def test_a_new_token_is_a_row_like_those_of_languages(with_gaelic, whisper, choice):
     task = make_whisper_task(with_gaelic, new_language_tokens=choice)
     model = make_whisper(task, whisper)

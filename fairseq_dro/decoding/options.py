@@ -55,9 +55,10 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     _adopt_task(cfg, saved, typed)
     if "common_eval.post_process" not in typed:
         criterion = saved.get("criterion") or {}
-        # a criterion without the option is of models that write text
-        default = "letter" if not criterion or "post_process" in criterion else "none"
-        cfg.common_eval.post_process = criterion.get("post_process") or default
+        if not criterion or "post_process" in criterion:
+            cfg.common_eval.post_process = criterion.get("post_process", None) or "letter"
+        else:  # the criterion of a model that writes text
+            cfg.common_eval.post_process = "none"
     data = cfg.task.data
     logger.info(
         "%s: task %s, data %s, split %s, units become text by '%s'",

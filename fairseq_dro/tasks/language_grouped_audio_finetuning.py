@@ -11,6 +11,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
+from omegaconf import open_dict
 
 from fairseq_dro.data import checks
 from fairseq_dro.data.dictionary_file import require_dictionary
@@ -103,6 +104,10 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
 
     def build_model(self, model_cfg, from_checkpoint=False):
         model = super().build_model(model_cfg, from_checkpoint)
+        # the model got a copy of its options; what it found in files is saved with a checkpoint
+        with open_dict(model_cfg):
+            for name, value in getattr(model, "found_options", {}).items():
+                model_cfg[name] = value
         self.family = family_of(model)
         if self.family is not None and not self.cfg.allow_unseen:
             self.family.require_options(model_cfg)

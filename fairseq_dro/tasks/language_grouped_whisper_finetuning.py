@@ -20,7 +20,12 @@ from fairseq_dro.data.prompted_dataset import PromptedTextDataset
 from fairseq_dro.data.token_lines import TokenLines
 from fairseq_dro.decoding.whisper import Recognised, WhisperRecogniser
 from fairseq_dro.errors import UserError
-from fairseq_dro.models.whisper.language_tokens import choose_tokens, own_token, with_new_rows
+from fairseq_dro.models.whisper.language_tokens import (
+    choose_tokens,
+    own_token,
+    parse_choice,
+    with_new_rows,
+)
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
 from fairseq_dro.scoring.edits import count_text_errors
 from fairseq_dro.scoring.lower import lower_form
@@ -86,11 +91,10 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
             UserError: the tokenizer does not fit, or a language has neither token nor choice.
         """
         vocabulary = WhisperVocabulary.of_pretrained(pretrained)
-        choice = self.cfg.new_language_tokens
         chosen, added = choose_tokens(
             sorted(self._training.languages.names),
             vocabulary.tokenizer,
-            choice if choice is None or isinstance(choice, str) else dict(choice),
+            parse_choice(self.cfg.new_language_tokens),
             languages.own_table_of(self.cfg.data),
         )
         if added:

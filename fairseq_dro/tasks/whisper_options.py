@@ -17,7 +17,7 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
         default=None,
         metadata={
             "help": "what languages without a token of Whisper's get: new (a new row of the "
-            "embedding), or by language, new or a near language: '{gla: cy, chr: new}'"
+            "embedding), or for each of them new or a near language: gla:cy+chr:new"
         },
     )
     detect_language: bool = field(

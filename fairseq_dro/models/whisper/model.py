@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from fairseq.models import FairseqEncoderDecoderModel, register_model
-from omegaconf import DictConfig, open_dict
 
 from fairseq_dro.convert.whisper import PretrainedWhisper, read_whisper
 from fairseq_dro.errors import UserError
@@ -46,6 +44,7 @@ class WhisperModel(FairseqEncoderDecoderModel):
         )
         self.freeze_encoder_updates = cfg.freeze_encoder_updates
         self.num_updates = 0
+        self.dims = dims
         # what is never trained needs no place in the optimizer
         self.encoder.requires_grad_(cfg.freeze_encoder_updates >= 0)
         self.decoder.requires_grad_(not cfg.freeze_decoder)
@@ -71,9 +70,12 @@ class WhisperModel(FairseqEncoderDecoderModel):
             pretrained = task.adopt(pretrained)
         model = cls.of_pretrained(cfg, pretrained)
         model.decoder.dictionary = getattr(task, "target_dictionary", None)
-        with open_dict(cfg) if isinstance(cfg, DictConfig) else nullcontext():
-            cfg.dims = dict(pretrained.dims)
         return model
+
+    @property
+    def found_options(self) -> dict[str, Any]:
+        """Options of the section ``model`` that the files said; a checkpoint is built by them."""
+        return {"dims": self.dims.as_dict()}
 
     @classmethod
     def of_pretrained(cls, cfg: WhisperConfig, pretrained: PretrainedWhisper) -> WhisperModel:

@@ -1,0 +1,155 @@
+"""Whisper through fairseq's own trainer and infer: real commands, real checkpoints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_dro.convert.whisper import read_whisper
+from fairseq_dro.errors import UserError
+from fairseq_dro.report.history import read_records
+from tests.checkpoints import load
+from tests.killed_commands import CommandServer
+from tests.whisper_runs import (
+    MINI,
+    make_whisper,
+    make_whisper_task,
+    whisper_command,
+    whisper_corpus,
+    write_mini_whisper,
+)
+
+LAST = Path("checkpoints/checkpoint_last.pt")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Gaelic has no token of Whisper's."""
+    return whisper_corpus(tmp_path_factory.mktemp("data"), deu="abcd", gla="efgh", fra="abcé")
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory, command_server: CommandServer) -> Path:
+    """A run of six updates with a validation; the weights it started from are gone."""
+    folder = tmp_path_factory.mktemp("trained")
+    whisper = write_mini_whisper(tmp_path_factory.mktemp("mini_whisper"))
+    command = whisper_command(
+        data, whisper, task__new_language_tokens="gla:new",
+        task__valid_utterances_per_language=2, dataset__disable_validation="false",
+        checkpoint__best_checkpoint_metric="mean_cer",
+    )
+    command_server.run(command, folder)
+    shutil.rmtree(whisper)
+    return folder
+
+
+@pytest.fixture
+def infer() -> Callable[..., list[dict]]:
+    """Decode in this process and give the records."""
+    from hydra.experimental import compose, initialize
+
+    from fairseq_dro import infer as module
+
+    module.store_config(module.CONFIG_NAME)
+
+    def decode(*words: str) -> list[dict]:
+        with initialize():
+            cfg = compose(module.CONFIG_NAME, overrides=[*words, "dataset.num_workers=0"])
+        results = Path(cfg.decoding.results_path)
+        module.decode(cfg, {word.split("=", 1)[0] for word in words})
+        return [json.loads(line) for line in (results / "utterances.jsonl").open()]
+
+    return decode
+
+
+def test_twenty_updates_of_erm_are_bitwise_those_of_stock_cross_entropy(
+    data, tmp_path, command_server
+) -> None:
+    """With dropout, layerdrop, SpecAugment and label smoothing; same task, hence same batches."""
+    whisper = write_mini_whisper(tmp_path / "mini")
+    options = {
+        "task__new_language_tokens": "gla:cy", "optimization__max_update": 20,
+        "optimization__update_freq": "[2]", "criterion__label_smoothing": 0.1,
+        "checkpoint__no_epoch_checkpoints": "true",
+    }  # fmt: skip
+    erm = whisper_command(data, whisper, criterion__objective="erm", **options)
+    stock = [
+        word.replace("group_dro_cross_entropy", "label_smoothed_cross_entropy")
+        for word in erm
+        if not word.startswith("criterion.objective")
+    ]
+    for name, command in (("erm", erm), ("stock", stock)):
+        command_server.run(command, tmp_path / name)
+    ours, theirs = (load(tmp_path / name / LAST) for name in ("erm", "stock"))
+    assert ours["optimizer_history"][-1]["num_updates"] == 20
+    assert ours["model"].keys() == theirs["model"].keys()
+    for name, weight in ours["model"].items():
+        assert torch.equal(weight, theirs["model"][name]), name
+    start = read_whisper(str(whisper)).weights
+    assert all(not torch.equal(start[name], ours["model"][name]) for name in start)
+
+
+def test_validation_has_losses_of_all_and_error_rates_of_some_utterances(trained) -> None:
+    (*_, record) = read_records(trained / "history.jsonl")
+    for language, n_utterances in (("deu", 3), ("fra", 5), ("gla", 4)):
+        row = record["languages"][language]
+        assert row["n_utterances"] == n_utterances
+        assert row["cer"] > 0 and row["loss_nats_per_character"] > 0
+    assert load(trained / "checkpoints/checkpoint_best.pt")["extra_state"]["val_loss"] > 0
+
+
+def test_a_checkpoint_decodes_without_the_weights_it_started_from(
+    trained, data, tmp_path, infer
+) -> None:
+    records = infer(
+        f"common_eval.path={trained / LAST}", f"decoding.results_path={tmp_path}",
+        f"task.data={data}",
+    )  # fmt: skip
+    assert len(records) == 12
+    texts = (data / "test.wrd").read_text().splitlines()
+    for text, record in zip(texts, records):
+        assert record["reference_as_written"] == text
+        assert record["reference"] == record["reference_as_written"].rstrip(".").lower()
+        assert record["predicted_language"] is None, "the language was given"
+
+
+def test_a_detected_language_is_scored(trained, data, tmp_path, infer) -> None:
+    records = infer(
+        f"common_eval.path={trained / LAST}", f"decoding.results_path={tmp_path}",
+        f"task.data={data}", "task.detect_language=true",
+    )  # fmt: skip
+    assert {record["target_language"] for record in records} == {"deu", "gla", "fra"}
+    assert all(len(record["predicted_language"]) in (2, 3) for record in records)
+
+
+def test_published_weights_are_decoded_at_30_seconds(data, tmp_path, infer, caplog) -> None:
+    whisper = write_mini_whisper(tmp_path / "mini")
+    records = infer(
+        f"common_eval.path={whisper}", f"decoding.results_path={tmp_path / 'out'}",
+        f"task.data={data}",
+    )  # fmt: skip
+    assert len(records) == 12
+    assert "audio is padded to 30 s" in caplog.text
+    of_gaelic = [record for record in records if record["language"] == "gla"]
+    assert of_gaelic and all(record["predicted_language"] for record in of_gaelic), "no token"
+
+
+def test_training_can_start_from_a_fine_tuned_checkpoint(trained, data) -> None:
+    task = make_whisper_task(data)
+    model = make_whisper(task, trained / LAST)
+    assert model.decoder.token_embedding.num_embeddings == MINI.n_vocab + 1
+    assert task.vocabulary.token_of("gla") == MINI.n_vocab, "the token that training added"
+    for name, weight in load(trained / LAST)["model"].items():
+        assert torch.equal(model.state_dict()[name], weight), name
+
+
+def test_weights_that_are_no_whisper_are_refused_by_infer(data, tmp_path, infer) -> None:
+    with pytest.raises(UserError, match="no folder of a Whisper"):
+        infer(
+            f"common_eval.path={data}", f"decoding.results_path={tmp_path}", f"task.data={data}"
+        )
