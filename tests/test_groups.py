@@ -185,6 +185,19 @@ def test_a_value_in_validation_that_training_lacks_is_named(data, group_by):
         make_task(data, group_by=group_by).load_dataset("valid")
 
 
+def test_a_language_that_training_lacks_stops_validation_only_if_languages_are_groups(data):
+    path = data / "valid.lang"
+    path.write_text(path.read_text().replace("fra", "ita"))
+    task = make_task(data, group_by="gender")
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+    sample = batch_of(task, "valid", np.arange(len(task.dataset("valid"))))
+    spoken = [task.languages[index] for index in sample["language"].tolist()]
+    assert spoken == path.read_text().split()
+    with pytest.raises(UserError, match="ita does not occur in the training"):
+        make_task(data).load_dataset("valid")
+
+
 @pytest.mark.parametrize("group_by", ["language+corpus", "gender"])
 def test_the_language_decides_text_rules_and_the_group_the_weight(data, group_by):
     """Japanese is scored without spaces, whatever the groups are."""

@@ -7,10 +7,11 @@
      "languages": {"deu": {"q": 0.2, "train_loss_nats": 310.0, "n_utterances": 20,
                            "loss_nats": 41.2, "cer": 0.5, "wer": 0.8}, ...}}
 
-Rates are fractions. ``loss_nats`` is the mean over utterances of the validation split;
-``train_loss_nats`` the group loss that last moved q, in ``loss_unit``, null before the language was
-first seen. A criterion that does not decode in validation leaves the error rates out. Beside it,
-``group_weights.jsonl`` holds one line per move of q:
+``languages`` holds a row a group, and ``worst_language`` is one: languages, unless ``group_by``
+(``task.group_by``) names other columns. Rates are fractions. ``loss_nats`` is the mean over
+utterances of the validation split; ``train_loss_nats`` the group loss that last moved q, in
+``loss_unit``, null before the group was first seen. A criterion that does not decode in validation
+leaves the error rates out. Beside it, ``group_weights.jsonl`` holds one line per move of q:
 {"format": 1, "update": 17, "q": {"deu": 0.2, ...}, "group_loss_nats": {...}}.
 
 A run that was killed and started again repeats updates: the later lines count.
