@@ -78,7 +78,7 @@ def store_config(name: str) -> None:
     node = OmegaConf.create(sections)
     node.common_eval.post_process = "letter"
     node.common_eval.quiet = True
-    node.dataset.max_tokens = 3_000_000
+    node.dataset.max_tokens = options.DEFAULT_SAMPLES
     node.dataset.gen_subset = "test"
     node.distributed_training.distributed_world_size = 1
     node.decoding.beam = 5

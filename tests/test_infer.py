@@ -621,7 +621,7 @@ def test_a_results_folder_in_use_is_refused_and_a_failed_start_leaves_none(
     stock_model: Path, tiny_data: Path, infer, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    words = [f"common_eval.path={stock_model}", f"task.data={tiny_data}",
+    words = [f"common_eval.path={stock_model}", f"task.data={tiny_data}", "common.cpu=true",
              f"decoding.results_path={results}"]  # fmt: skip
     with pytest.raises(UserError, match="no_such_split"):
         infer(*words, "dataset.gen_subset=no_such_split")

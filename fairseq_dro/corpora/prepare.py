@@ -151,7 +151,7 @@ def _choose(
     reader: Reader, args: argparse.Namespace, few_shot: list[str], census: TextCensus,
     rejected: list[Rejection],
 ) -> list[Candidate]:  # fmt: skip
-    items = with_progress(reader.recordings(), None, "utterances")
+    items = with_progress(reader.recordings(), None, "utterances so far")
     candidates = selection.normalise(items, census.profile, args, census, rejected)
     if candidates:
         options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
