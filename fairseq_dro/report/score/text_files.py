@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.score.notation import joined
+from fairseq_dro.text_lines import lines_of
 
-FORMATS = ("plain", "trn", "kaldi")
 COMMENT = ";;"  # at the start of a line of a trn file
 _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # sclite's {a / b / @}
 
@@ -152,22 +152,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text without white space at its ends, of every line.
 
     Raises:
-        UserError: the file cannot be read, or a line is not UTF-8.
+        UserError: see ``text_lines.lines_of``.
     """
-    try:
-        with open(path, "rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                try:
-                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                except UnicodeDecodeError:
-                    raise UserError(
-                        f"{path}:{number} is not UTF-8: convert the file, for instance with "
-                        "`iconv -t utf-8`."
-                    ) from None
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): name a file of texts."
-        ) from None
+    return ((number, line.strip()) for number, line in lines_of(path))
 
 
 def _in_order(reference: Path, hypothesis: Path, format: str) -> Iterator[tuple[Line, Line]]:
