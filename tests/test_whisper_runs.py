@@ -12,9 +12,12 @@ import torch
 
 from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.errors import UserError
+from fairseq_dro.models.whisper.ctc import WhisperCtc
+from fairseq_dro.models.whisper.options import WhisperCtcConfig
 from fairseq_dro.report.history import read_records
 from tests.checkpoints import load
 from tests.killed_commands import CommandServer
+from tests.whisper_files import random_weights, write_openai
 from tests.whisper_runs import (
     MINI,
     make_whisper,
@@ -153,3 +156,46 @@ def test_weights_that_are_no_whisper_are_refused_by_infer(data, tmp_path, infer)
         infer(
             f"common_eval.path={data}", f"decoding.results_path={tmp_path}", f"task.data={data}"
         )
+
+
+# --- the encoder alone, by CTC ---
+
+
+def test_the_encoder_learns_and_decodes_by_ctc(data, tmp_path, command_server, infer) -> None:
+    """The encoder is frozen at first; afterwards the checkpoint needs no other file."""
+    whisper = write_openai(tmp_path / "whisper" / "mini.pt", *random_weights(MINI))
+    (tmp_path / "whisper" / "tokenizer.json").unlink()  # characters need none
+    command = whisper_command(
+        data, whisper, task___name="language_grouped_audio_finetuning",
+        criterion___name="group_dro_ctc", criterion__zero_infinity="true",
+        model___name="whisper_ctc", model__freeze_encoder_updates=3,
+        dataset__disable_validation="false",
+    )
+    command_server.run(command, tmp_path / "run")
+    shutil.rmtree(tmp_path / "whisper")
+    trained = load(tmp_path / "run" / LAST)["model"]
+    start = random_weights(MINI)[1]
+    assert not torch.equal(trained["encoder.conv1.weight"], start["encoder.conv1.weight"])
+    records = infer(
+        f"common_eval.path={tmp_path / 'run' / LAST}", f"task.data={data}",
+        f"decoding.results_path={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert [record["reference"] for record in records] == [
+        line.rstrip(".").lower() for line in (data / "test.wrd").read_text().splitlines()
+    ]
+
+
+def test_under_adam_the_output_layer_learns_faster_by_the_scale_that_is_asked_for() -> None:
+    steps = {}
+    for scale in (1.0, 8.0):
+        cfg = WhisperCtcConfig(normalize=False, output_learning_rate_scale=scale)
+        torch.manual_seed(1)
+        model = WhisperCtc(cfg, MINI, n_units=7).eval()
+        audio = torch.randn(1, 16_000)
+        before = model(audio)["encoder_out"].detach()
+        optimizer = torch.optim.Adam(model.proj.parameters(), lr=1e-3)
+        model.get_normalized_probs(model(audio), log_probs=True)[..., 0].mean().neg().backward()
+        optimizer.step()
+        steps[scale] = (model(audio)["encoder_out"].detach() - before).norm().item()
+        assert 0.05 < before.std() < 2, "the output begins of the same size"
+    assert steps[8.0] == pytest.approx(8 * steps[1.0], rel=0.01)

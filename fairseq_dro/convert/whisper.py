@@ -38,13 +38,16 @@ class PretrainedWhisper:
         return replace(self, weights=weights, dims={**self.dims, "n_vocab": n_vocab})
 
 
-def read_whisper(path: str, tokenizer_path: str | None = None) -> PretrainedWhisper:
+def read_whisper(
+    path: str, tokenizer_path: str | None = None, *, needs_tokenizer: bool = True
+) -> PretrainedWhisper:
     """Read a Hugging Face folder, a CTranslate2 folder, openai's .pt or a fine-tuned checkpoint.
 
     Nothing that a file contains is run: pickles are read by torch's safe loader.
 
     Args:
         tokenizer_path: a ``tokenizer.json`` to take instead of the one beside the weights.
+        needs_tokenizer: False: it may be missing.
 
     Raises:
         UserError: the path is none of these, or a file in it is cut or missing.
@@ -63,6 +66,8 @@ def read_whisper(path: str, tokenizer_path: str | None = None) -> PretrainedWhis
         whisper = whisper_ctranslate2.read(place)
     else:
         whisper = whisper_huggingface.read(place)
+    if not needs_tokenizer:
+        return whisper
     file = Path(tokenizer_path) if tokenizer_path else None
     if file is None and whisper.tokenizer is None:
         file = (place.parent if place.is_file() else place) / "tokenizer.json"

@@ -64,6 +64,16 @@ class WhisperConfig(FairseqDataclass):
     )
 
 
+@dataclass
+class WhisperCtcConfig(WhisperConfig):
+    output_learning_rate_scale: float = field(
+        default=8.0,
+        metadata={
+            "help": "how many times as fast as the encoder the output layer learns under Adam; > 0"
+        },
+    )
+
+
 def dropout_of(cfg: WhisperConfig) -> Dropout:
     return Dropout(cfg.dropout, cfg.attention_dropout, cfg.activation_dropout)
 
@@ -94,6 +104,11 @@ def require_ranges(cfg: WhisperConfig) -> None:
             raise UserError(
                 f"model.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
             )
+    if getattr(cfg, "output_learning_rate_scale", 1.0) <= 0:
+        raise UserError(
+            f"model.output_learning_rate_scale={cfg.output_learning_rate_scale} is out of range: "
+            "it must be above 0."
+        )
     if cfg.normalize:
         raise UserError(
             "task.normalize=true scales the audio, which Whisper takes as it is: set "

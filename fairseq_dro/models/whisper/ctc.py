@@ -1,0 +1,131 @@
+"""The fairseq model ``whisper_ctc``: Whisper's encoder and a linear layer, trained by CTC."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq import utils
+from fairseq.models import BaseFairseqModel, register_model
+from torch import nn
+
+from fairseq_dro.convert.whisper import read_whisper
+from fairseq_dro.errors import UserError
+from fairseq_dro.models.checkpoint_checks import require_finite_weights, require_same_weights
+from fairseq_dro.models.whisper.dims import WhisperDims
+from fairseq_dro.models.whisper.encoder import WhisperEncoder
+from fairseq_dro.models.whisper.log_mel import n_positions
+from fairseq_dro.models.whisper.options import (
+    WhisperCtcConfig,
+    dropout_of,
+    require_ranges,
+    spec_augment_of,
+)
+
+# Shapes: B utterances, T positions of 20 ms, C channels, V units.
+
+
+@register_model("whisper_ctc", dataclass=WhisperCtcConfig)
+class WhisperCtc(BaseFairseqModel):
+    """Units of the data folder's dictionary, 50 positions a second, as wav2vec 2.0 has.
+
+    Adam's steps do not depend on the size of gradients, so the output layer learns
+    ``output_learning_rate_scale`` times as fast as the encoder if its output is multiplied by that,
+    and its weights begin smaller by the same.
+    """
+
+    def __init__(self, cfg: WhisperCtcConfig, dims: WhisperDims, n_units: int) -> None:
+        super().__init__()
+        self.dims = dims
+        self.encoder = WhisperEncoder(
+            dims, dropout=dropout_of(cfg), layerdrop=cfg.layerdrop,
+            spec_augment=spec_augment_of(cfg), pad_to_seconds=cfg.pad_to_seconds,
+            checkpoint_activations=cfg.checkpoint_activations,
+        )  # fmt: skip
+        self.scale = float(cfg.output_learning_rate_scale)
+        self.proj = nn.Linear(dims.n_audio_state, n_units)
+        bound = 1 / (self.scale * math.sqrt(dims.n_audio_state))
+        nn.init.uniform_(self.proj.weight, -bound, bound)
+        nn.init.zeros_(self.proj.bias)
+        self.freeze_encoder_updates = cfg.freeze_encoder_updates
+        self.encoder.requires_grad_(cfg.freeze_encoder_updates >= 0)
+        self.num_updates = 0
+
+    @classmethod
+    def build_model(cls, cfg: WhisperCtcConfig, task: Any) -> WhisperCtc:
+        """From ``whisper_path``, or of the sizes that a checkpoint holds, without its weights.
+
+        Raises:
+            UserError: an option or a file is not what it must be.
+        """
+        require_ranges(cfg)
+        n_units = len(task.target_dictionary)
+        if cfg.dims is not None:
+            return cls(cfg, WhisperDims.of(cfg.dims), n_units)
+        if not cfg.whisper_path:
+            raise UserError(
+                "model.whisper_path is missing: type model.whisper_path=FOLDER, a folder or file "
+                "with Whisper's weights."
+            )
+        pretrained = read_whisper(cfg.whisper_path, needs_tokenizer=False)
+        of_encoder = {
+            name.removeprefix("encoder."): weight
+            for name, weight in pretrained.weights.items()
+            if name.startswith("encoder.")
+        }
+        model = cls(cfg, WhisperDims.of(pretrained.dims), n_units)
+        require_same_weights(of_encoder, model.encoder.state_dict(), pretrained.path)
+        require_finite_weights(of_encoder, pretrained.path)
+        model.encoder.load_state_dict(of_encoder)
+        return model
+
+    @property
+    def found_options(self) -> dict[str, Any]:
+        """Options of the section ``model`` that the files said; a checkpoint is built by them."""
+        return {"dims": self.dims.as_dict()}
+
+    def set_num_updates(self, num_updates: int) -> None:
+        super().set_num_updates(num_updates)
+        self.num_updates = num_updates
+
+    def forward(
+        self, source: torch.Tensor, padding_mask: torch.Tensor | None = None, **_unused: Any
+    ) -> dict[str, torch.Tensor | None]:
+        """``encoder_out`` [T, B, V] scores and ``padding_mask`` [B, T], as ``wav2vec_ctc``."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
+            encoded = self.encoder(source, padding_mask)
+        scores = self.scale * self.proj(encoded["encoder_out"])
+        return {
+            "encoder_out": scores.transpose(0, 1),
+            "padding_mask": encoded["encoder_padding_mask"],
+        }
+
+    def get_logits(self, net_output: dict[str, torch.Tensor]) -> torch.Tensor:
+        """[T, B, V]."""
+        return net_output["encoder_out"]
+
+    def get_normalized_probs(
+        self, net_output: dict[str, torch.Tensor], log_probs: bool, sample: Any = None
+    ) -> torch.Tensor:
+        """[T, B, V] in float32."""
+        function = utils.log_softmax if log_probs else utils.softmax
+        return function(self.get_logits(net_output).float(), dim=-1)
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Whether the encoder gets no gradient at this update."""
+        updates = self.freeze_encoder_updates
+        return updates < 0 or self.num_updates < updates
+
+    def frozen_parameters(self) -> list[torch.nn.Parameter]:
+        """Parameters that are trained later, but not at this update."""
+        return list(self.encoder.parameters()) if self.encoder_is_frozen else []
+
+    def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
+        """[N] positions of 20 ms."""
+        return n_positions(n_samples)
+
+    def require_options(self, cfg: WhisperCtcConfig) -> None:
+        """Every option agrees with every other (``require_ranges`` looks at each)."""
