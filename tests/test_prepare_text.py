@@ -13,7 +13,8 @@ from fairseq_dro.text import RULES_VERSION
 from tests.corpus_trees import rejected, write_audio, write_lines
 
 DIGITS = [("n1", "train", "eng", "in 1914 and ended in 1918"), ("n2", "test", "eng", "page 3"),
-          ("n3", "train", "eng", "no number"), ("n4", "train", "mri", "te 2")]  # fmt: skip
+          ("n3", "train", "eng", "no number"), ("n4", "train", "mri", "te 2"),
+          ("n5", "train", "mri", "te reo")]  # fmt: skip
 
 
 def prepare(folder: Path, rows, *options: str) -> tuple[int, Path]:
@@ -90,13 +91,13 @@ def test_profiles_that_have_no_word_rule_have_no_version_and_say_nothing(
 @pytest.mark.parametrize(
     "options, training, test, n_rejected",
     [
-        ((), ["in and ended in", "no number", "te"], ["page"], 0),
+        ((), ["in and ended in", "no number", "te", "te reo"], ["page"], 0),
         (("--digits", "keep"),
-         ["in 1914 and ended in 1918", "no number", "te 2"], ["page 3"], 0),
-        (("--digits", "leave-out-of-training"), ["no number"], ["page"], 2),
+         ["in 1914 and ended in 1918", "no number", "te 2", "te reo"], ["page 3"], 0),
+        (("--digits", "leave-out-of-training"), ["no number", "te reo"], ["page"], 2),
         (("--digits", "spell"),
-         ["in nineteen fourteen and ended in nineteen eighteen", "no number", "te"],
-         ["page three"], 0),
+         ["in nineteen fourteen and ended in nineteen eighteen", "no number", "te",
+          "te reo"], ["page three"], 0),
     ],
 )  # fmt: skip
 def test_digits_do_what_was_asked_for(tmp_path, options, training, test, n_rejected):
@@ -108,8 +109,13 @@ def test_digits_do_what_was_asked_for(tmp_path, options, training, test, n_rejec
 
 def test_digits_are_left_out_of_all_splits(tmp_path):
     status, out = prepare(tmp_path, DIGITS, "--digits", "leave-out")
-    assert status == 0 and words(out) == ["no number"] and not (out / "test.tsv").exists()
+    assert status == 0 and words(out) == ["no number", "te reo"] and not (out / "test.tsv").exists()
     assert {row["reason"] for row in rejected(out)} == {"text holds a number"}
+
+
+def test_a_language_whose_texts_all_hold_a_number_is_not_left_out_in_silence(tmp_path, capsys):
+    assert prepare(tmp_path, DIGITS[:-1], "--digits", "leave-out")[0] == 2
+    assert "nothing is left of mri (1 of 1: text holds a number" in capsys.readouterr().err
 
 
 def test_numbers_are_counted_by_language_and_named(tmp_path, capsys):
