@@ -2,9 +2,10 @@
 
     update 164/300 | loss 84.8 | q max ell 0.19 | 1.7 s/update | 3 min 50 s left | ...
 
-The number of updates is the trainer's own; loss comes when fairseq logs it (every
-``common.log_interval`` updates, in bits), so nothing here waits for the device. The time left
-counts validations and saving, the seconds of an update do not.
+The number of updates is the trainer's own; loss is fairseq's, in bits, the mean since it was last
+logged (``common.log_interval``). Its sums are on the host (``GroupedTask.reduce_metrics``), so
+nothing here waits for the device. The time left counts validations and saving, the seconds of an
+update do not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fairseq.logging import metrics
 from fairseq.logging.progress_bar import BaseProgressBar
 from tqdm import tqdm
 
@@ -164,6 +166,13 @@ class RunProgress:
             parts.append((1, self.validation))
         return parts
 
+    def _take_loss(self) -> None:
+        try:
+            loss = metrics.get_smoothed_value("train_inner", "loss")
+        except KeyError:  # nothing was summed since it was last logged
+            return
+        self._loss = _number(loss) if _number(loss) is not None else self._loss
+
     def _largest_q(self) -> tuple[float | None, str | None]:
         state = self.group_state
         if state is None or len(state.groups) < 2:
@@ -175,6 +184,7 @@ class RunProgress:
         if now - self._written < SECONDS_BETWEEN_FILES:
             return
         self._written = now
+        self._take_loss()
         q, group = self._largest_q()
         write_progress(
             self.folder,
@@ -188,6 +198,7 @@ class RunProgress:
         if self._bar is None or now - self._shown < SECONDS_BETWEEN_SHOWS:
             return
         self._shown = now
+        self._take_loss()
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
         except (OSError, ValueError):
