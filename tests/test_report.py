@@ -13,6 +13,7 @@ from fairseq_dro.report.constant_guess import (
     constant_guesses,
 )
 from fairseq_dro.report.training_run import read_training_run
+from fairseq_dro.scoring.utterances import score_utterance
 from tests.compared_runs import plant_history
 
 
@@ -49,7 +50,7 @@ def test_among_long_sentences_the_guess_is_one_of_them():
 
 
 def test_the_language_token_of_a_label_is_no_part_of_the_guess():
-    references = {"deu": ["montag mai"]}
+    decoded = {"mls": [score_utterance("montag mai", "", id="a", language="deu")]}
     labels = ["[deu] m o n t a g | m a i |"]
-    assert constant_guesses(["deu"], labels, references) == {"deu": 0.0}
-    assert constant_guesses(["deu"], labels, references, post_process="_EOW") == {}
+    assert constant_guesses(["mls"], ["deu"], labels, decoded) == {"mls": 0.0}
+    assert constant_guesses(["mls"], ["deu"], labels, decoded, post_process="_EOW") == {}

@@ -255,7 +255,7 @@ def test_state_continues_exactly_after_a_round_trip_through_json():
 @pytest.mark.parametrize("groups", [["a", "c"], ["b", "a"], ["a"], ["a", "b", "c"]])
 def test_state_of_other_groups_is_refused_by_name(groups):
     saved = GroupDroState(["a", "b"], GroupDro(0.1), "every_update").state_dict()
-    with pytest.raises(UserError, match="other languages than the training data"):
+    with pytest.raises(UserError, match="other groups than the training data"):
         GroupDroState(groups, GroupDro(0.1), "every_update").load_state_dict(saved)
 
 
