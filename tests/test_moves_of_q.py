@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +21,12 @@ OPTIONS = {
     "criterion__update_when": "every_update",
     "optimization__update_freq": "[3]",
     "optimization__max_update": 6,
+}
+
+
+GLOO = {
+    "distributed_training__distributed_backend": "gloo",
+    "distributed_training__ddp_backend": "legacy_ddp",
 }
 
 
@@ -131,6 +140,27 @@ def test_the_search_for_nan_gradients_does_not_move_q(
     assert len((tmp_path / "observed").read_bytes()) == 3
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_epoch_q_moves_at_the_last_update_of_each(
+    command_server, tiny_data, tiny_checkpoint, tmp_path, workers
+):
+    options = OPTIONS | {
+        "criterion__update_when": "every_epoch", "optimization__max_update": 16,
+        "optimization__update_freq": f"[{2 // workers}]", "task__batch_seconds": 20,
+    }
+    command = train_command(tiny_data, tiny_checkpoint, **options, **GLOO)
+    done = command_server.run(command, tmp_path, workers=workers)
+    epoch_of = {
+        int(line["num_updates"]): line["epoch"]
+        for line in map(json.loads, re.findall(r'\{"epoch".*"num_updates".*\}', done.stdout))
+        if "ups" in line
+    }
+    assert set(epoch_of) == set(range(1, 17)) and max(epoch_of.values()) >= 3
+    ends = [u for u in range(1, 16) if epoch_of[u] != epoch_of[u + 1]]
+    moves = [record["update"] for record in read_records(tmp_path / "group_weights.jsonl")]
+    assert moves == ends or moves == [*ends, 16], "the run may end with an epoch"
+
+
 def test_q_does_not_move_in_its_warm_up(command_server, tiny_data, tiny_checkpoint, tmp_path):
     command = train_command(
         tiny_data, tiny_checkpoint, **OPTIONS, criterion__dro_start_update=4,
@@ -159,12 +189,6 @@ def fail_on_worker_1() -> None:
         return forward(self, model, sample, **options)
 
     GroupDroCtcCriterion.forward = failing
-
-
-GLOO = {
-    "distributed_training__distributed_backend": "gloo",
-    "distributed_training__ddp_backend": "legacy_ddp",
-}
 
 
 def test_out_of_memory_on_one_of_two_workers_stops_the_run_by_name(

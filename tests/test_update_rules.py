@@ -235,6 +235,21 @@ def test_every_update_keeps_the_decayed_mean_of_groups_not_drawn(newest_share, m
     assert state.last_loss == pytest.approx([mean, 5.0])
 
 
+def test_every_epoch_moves_q_at_the_last_update_by_the_decayed_means():
+    often = GroupDroState(["a", "b"], GroupDro(0.1), "every_update")
+    rarely = GroupDroState(["a", "b"], GroupDro(0.1), "every_epoch")
+    rng = np.random.default_rng(2)
+    for update in range(1, 9):
+        losses = rng.uniform(1, 5, 2)
+        often.observe(losses, np.ones(2))
+        assert rarely.observe(losses, np.ones(2), update % 4 == 0) == (update % 4 == 0)
+        assert (rarely.last_loss == often.last_loss).all()
+        if update == 4:
+            expected = GroupDro(0.1).step(np.array([0.5, 0.5]), often.last_loss)
+            assert rarely.q == pytest.approx(expected)
+    assert rarely.n_moves == 2
+
+
 def test_state_continues_exactly_after_a_round_trip_through_json():
     rng = np.random.default_rng(3)
     rule = CtcDro(1e-3, 0.5)

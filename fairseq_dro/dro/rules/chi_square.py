@@ -22,7 +22,7 @@ class ChiSquareDro(Rule):
     """Iterated best response: q maximises ``sum q L`` within a chi-square ball around p.
 
     Source: Zhou, Levy, Li, Ghazvininejad, Neubig 2021 (Distributionally robust multilingual
-    machine translation, EMNLP; arXiv 2109.04020), section 3. The ball is
+    machine translation, EMNLP; arXiv 2109.04020). The ball is
     ``1/2 sum_g p_g (q_g / p_g - 1)^2 <= radius``, and the best response has the form
     ``q_g = p_g relu(L_g - t) / sum_h p_h relu(L_h - t)``, with the threshold t at which the
     divergence is ``radius``, found by bisection. Where even t -> max L stays inside the ball, q
