@@ -59,7 +59,8 @@ DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a supers
 def main() -> None:
     """Entry point of the command; all arguments are hydra's."""
     store_config(_config_name(sys.argv[1:]))
-    hydra_main()  # pylint: disable=no-value-for-parameter
+    with own_runs.own():
+        hydra_main()  # pylint: disable=no-value-for-parameter
 
 
 def store_config(name: str) -> None:
@@ -98,8 +99,7 @@ def hydra_main(cfg: DictConfig) -> float | None:
     """Decode as `cfg` says; the word error rate in per cent, for hydra's sweepers."""
     _log_to_stderr()
     try:
-        with own_runs.own():
-            decode(cfg, typed_options(cfg))
+        decode(cfg, typed_options(cfg))
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:
@@ -119,7 +119,7 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
     """
     decoding_as_typed = OmegaConf.to_yaml(cfg.decoding)
     utils.import_user_module(cfg.common)
-    with one_writer.results_folder(cfg):
+    with own_runs.own(), one_writer.results_folder(cfg):
         _decode(cfg, typed, decoding_as_typed)
 
 

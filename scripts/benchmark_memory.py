@@ -22,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +70,14 @@ def measure(arm: str, folder: str, args: argparse.Namespace) -> tuple[float, flo
         [sys.executable, __file__, "--updates", str(args.updates), "--train", arm, folder],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )
-    print(f"{arm}: update, MB of memory, thousands of objects")
+    print(f"{arm}: update, MB of memory, thousands of objects, CPU seconds")
     used = []
     for line in process.stdout:
         if line.startswith("{"):
             one = json.loads(line)
             used.append(one["mb"])
-            print(f"  {one['update']:6d} {one['mb']:8.0f} {one['objects'] / 1000:8.1f}", flush=True)
+            print(f"  {one['update']:6d} {one['mb']:8.0f} {one['objects'] / 1000:8.1f}"
+                  f" {one['cpu_s']:8.1f}", flush=True)
     if process.wait() != 0:
         sys.exit(f"training of {arm} ended with status {process.returncode}")
     return used[len(used) // 2], used[-1]
@@ -98,8 +100,8 @@ def train(arm: str, folder: Path, updates: int) -> None:
         if update % step == 0 or update == 1:
             gc.collect()
             n_objects = len(gc.get_objects())
-            print(json.dumps({"update": update, "mb": own_megabytes(), "objects": n_objects}),
-                  flush=True)
+            numbers = {"mb": own_megabytes(), "objects": n_objects, "cpu_s": time.process_time()}
+            print(json.dumps({"update": update, **numbers}), flush=True)
         return result
 
     Trainer.train_step = measured

@@ -48,6 +48,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "plus_signs",
     "missing_inputs",
     "sweep_leftovers",
+    "primitive_cache",
     "finished_run",
     "no_decay",
     "crash_checkpoint",

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from fairseq_dro.compat import own_runs
 from fairseq_dro.errors import UserError
+from fairseq_dro.hydra_words import unreadable_override
 
 KINDS = ("unknown_option", "bad_configuration")
 """Of the doctor's findings, those that are about options alone."""
@@ -25,19 +27,22 @@ def sentences_for(error: Exception) -> list[str]:
             fairseq's worker processes.
     """
     from hydra._internal.utils import get_args
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     about_options = isinstance(error, (HydraException, OmegaConfBaseException))
     if not about_options and "\nomegaconf.errors." not in str(error):
         return []
     args = get_args()
+    if isinstance(error, OverrideParseException):
+        is_own = own_runs.current() or own_runs.mentions_own_part(_texts(args))
+        return [unreadable_override(error.override)] if is_own else []
     is_training = "fairseq_cli.hydra_train" in sys.modules
     if not is_training or not args.config_dir or not args.config_name or args.multirun:
         return []
-    config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
-    if not own_runs.mentions_own_part([*args.overrides, _content(*config)]):
+    if not own_runs.mentions_own_part(_texts(args)):
         return []
+    config = Path(args.config_dir), args.config_name.removesuffix(".yaml")
     data = ("task.data=", "+task.data=")  # what lies there is not asked for
     overrides = [one for one in args.overrides if not one.startswith(data)]
     try:
@@ -52,7 +57,8 @@ def sentences_for(error: Exception) -> list[str]:
     return [one if one.endswith(("?", ".")) else f"{one}." for one in found]
 
 
-def _content(folder: Path, name: str) -> str:
-    """The text of a recipe; nothing where hydra is about to say that there is none."""
-    path = folder / f"{name}.yaml"
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+def _texts(args: Any) -> list[str]:
+    """The options of a command line, and the text of its recipe where hydra is about to read it."""
+    path = Path(args.config_dir or ".") / f"{str(args.config_name).removesuffix('.yaml')}.yaml"
+    recipe = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return [*args.overrides, recipe]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+from fairseq_dro.hydra_words import command_line
 from fairseq_dro.report.training_run import TrainingRun
 
 
@@ -21,8 +21,10 @@ def decoding_command(run: TrainingRun, results: str, split: str = "test") -> str
 
 def infer_command(checkpoint: Path, results: Path, split: str = "test") -> str:
     """Args: the file to decode with; the folder for the results; the split to decode."""
-    words = [
-        "fairseq-dro-infer", f"common_eval.path={checkpoint}", f"dataset.gen_subset={split}",
-        f"decoding.results_path={results}",
-    ]  # fmt: skip
-    return shlex.join(words)
+    options = {
+        "common_eval.path": checkpoint, "dataset.gen_subset": split,
+        "decoding.results_path": results,
+    }  # fmt: skip
+    return command_line(
+        "fairseq-dro-infer", ((name, str(value)) for name, value in options.items())
+    )

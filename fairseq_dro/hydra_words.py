@@ -1,0 +1,51 @@
+"""Options as they are typed in a shell, for hydra 1.0's grammar of overrides.
+
+Outside quotes hydra takes the letters a to z, digits and a few signs
+(hydra/grammar/OverrideLexer.g4), so a run folder named ``lr=3e-5`` or ``größe`` must stand in
+quotes of its own inside the shell's.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[A-Za-z0-9_/.+%*@:-]+")
+_NO_STRING = re.compile(
+    r"null|true|false|[+-]?(inf|nan|[\d_]*\.?[\d_]*(e[+-]?[\d_]+)?)", re.IGNORECASE
+)
+"""What hydra takes for a number or another value that is no string."""
+
+
+def hydra_value(text: str) -> str:
+    """A string as the value of an override, in double quotes where it needs them."""
+    if _PLAIN.fullmatch(text) and not _NO_STRING.fullmatch(text):
+        return text
+    quote = "'" if '"' in text and "'" not in text else '"'
+    return quote + text.replace(quote, f"\\{quote}") + quote
+
+
+def command_line(program: str, options: Iterable[tuple[str, str]]) -> str:
+    """A command with its options, to be typed as it stands.
+
+    Args:
+        program: words that need no quotes.
+        options: names and values, which are strings.
+    """
+    words = [f"{name}={hydra_value(value)}" for name, value in options]
+    return f"{program} {shlex.join(words)}"
+
+
+def unreadable_override(override: str) -> str:
+    """The sentence about an option that hydra could not read, and how to type it."""
+    name, is_option, value = override.partition("=")
+    if not is_option:
+        return (
+            f"{override!r} is no option: expected NAME=VALUE, such as task.data=data, each as one "
+            "word."
+        )
+    odd = next((sign for sign in value if not _PLAIN.fullmatch(sign)), None)
+    cannot = f"hydra does not read {odd!r} outside quotes" if odd else "hydra cannot read the value"
+    typed = shlex.quote(f"{name}={hydra_value(value)}")
+    return f"{override}: {cannot}: type {typed}, with both kinds of quotes."

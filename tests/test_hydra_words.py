@@ -1,0 +1,72 @@
+"""A command that is proposed can be typed: the shell and hydra read back what was meant."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fairseq_dro.hydra_words import command_line, hydra_value, unreadable_override
+from fairseq_dro.report.decoding_command import infer_command
+from tests.stock_commands import BIN, REPOSITORY, run
+
+PATHS = st.text(
+    st.characters(exclude_characters="\\\x00\n\r\t", exclude_categories=["Cs"]), min_size=1
+).filter(lambda text: not ("'" in text and '"' in text) and "${" not in text)
+
+
+@given(text=PATHS)
+@example("runs/lr=3e-5").via("a folder as hydra names them")
+@example("runs/größe/データ")
+@example("1e5").via("a string that hydra would take for a number")
+@example("null")
+@example("a, b (c) [d] {e}: 'f'")
+@example('say "a"')
+@example(" ")
+def test_a_shell_and_hydra_read_back_the_value(text):
+    word, *more = shlex.split(command_line("", [("common_eval.path", text)]))
+    override = OverridesParser.create().parse_override(word)
+    assert not more and override.value() == text and isinstance(override.value(), str)
+
+
+@pytest.mark.parametrize("text", ["runs/a_1/checkpoint_1_500.pt", "/data/x-y+z", "a.b@c:d", "deu"])
+def test_what_needs_no_quotes_has_none(text):
+    assert hydra_value(text) == text and shlex.quote(text) in (text, f"'{text}'")
+
+
+@pytest.mark.parametrize("folder", ["lr=3e-5", "größe", "with blank", "a,b"])
+def test_the_proposed_decoding_of_any_run_folder_can_be_typed(folder):
+    run_folder = Path("/runs") / folder
+    words = shlex.split(infer_command(run_folder / "checkpoint_best.pt", run_folder / "decode"))
+    parsed = OverridesParser.create().parse_overrides(words[1:])
+    values = {one.key_or_group: one.value() for one in parsed}
+    assert values == {
+        "common_eval.path": f"/runs/{folder}/checkpoint_best.pt",
+        "dataset.gen_subset": "test",
+        "decoding.results_path": f"/runs/{folder}/decode",
+    }
+
+
+@pytest.mark.parametrize("override", ["task.data=données", "task.data=a=b", "task.data=a,b{c"])
+def test_an_option_that_hydra_cannot_read_is_a_sentence_whose_mend_can_be_typed(override):
+    parser = OverridesParser.create()
+    with pytest.raises(HydraException):
+        parser.parse_override(override)
+    sentence = unreadable_override(override)
+    (typed,) = shlex.split(sentence.partition(": type ")[2].partition(", with both")[0])
+    assert parser.parse_override(typed).value() == override.partition("=")[2]
+
+
+@pytest.mark.parametrize("command", ["fairseq-dro-infer", "fairseq-hydra-train"])
+def test_the_commands_say_it_in_one_sentence(command, tmp_path):
+    recipe = ["--config-dir", str(REPOSITORY / "examples/xlsr_dro/config"), "--config-name", "demo"]
+    words = [] if command.endswith("infer") else recipe
+    done = run([str(BIN / command), *words, "task.data=données"], tmp_path, check=False)
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert done.returncode == 2 and sentence.startswith("error: task.data=données: hydra does not")
+    assert "Traceback" not in done.stdout and "ViableAlt" not in done.stdout
