@@ -26,6 +26,21 @@ def hydra_value(text: str) -> str:
     return quote + text.replace(quote, f"\\{quote}") + quote
 
 
+def readable(word: str) -> str:
+    """An option as it was typed, with its value in quotes where hydra cannot read it without."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    name, is_option, value = word.partition("=")
+    if not is_option or value[:1] in ("", "[", "{", "(", "'", '"'):
+        return word
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return f"{name}={hydra_value(value)}"
+    return word
+
+
 def command_line(program: str, options: Iterable[tuple[str, str]]) -> str:
     """A command with its options, to be typed as it stands.
 

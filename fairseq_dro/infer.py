@@ -44,6 +44,7 @@ from fairseq_dro.decoding.results import write_results  # noqa: E402
 from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: E402
 from fairseq_dro.errors import UserError, sentence_of  # noqa: E402
 from fairseq_dro.group_by import GroupBy  # noqa: E402
+from fairseq_dro.hydra_words import readable  # noqa: E402
 from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
@@ -59,6 +60,7 @@ DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a supers
 def main() -> None:
     """Entry point of the command; all arguments are hydra's."""
     store_config(_config_name(sys.argv[1:]))
+    sys.argv[1:] = map(readable, sys.argv[1:])
     with own_runs.own():
         hydra_main()  # pylint: disable=no-value-for-parameter
 

@@ -11,9 +11,10 @@ from hydra.errors import HydraException
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fairseq_dro.hydra_words import command_line, hydra_value, unreadable_override
+from fairseq_dro.hydra_words import command_line, hydra_value, readable, unreadable_override
+from fairseq_dro.recipes import shipped_folder
 from fairseq_dro.report.decoding_command import infer_command
-from tests.stock_commands import BIN, REPOSITORY, run
+from tests.stock_commands import BIN, run
 
 PATHS = st.text(
     st.characters(exclude_characters="\\\x00\n\r\t", exclude_categories=["Cs"]), min_size=1
@@ -62,11 +63,27 @@ def test_an_option_that_hydra_cannot_read_is_a_sentence_whose_mend_can_be_typed(
     assert parser.parse_override(typed).value() == override.partition("=")[2]
 
 
-@pytest.mark.parametrize("command", ["fairseq-dro-infer", "fairseq-hydra-train"])
-def test_the_commands_say_it_in_one_sentence(command, tmp_path):
-    recipe = ["--config-dir", str(REPOSITORY / "examples/xlsr_dro/config"), "--config-name", "demo"]
-    words = [] if command.endswith("infer") else recipe
-    done = run([str(BIN / command), *words, "task.data=données"], tmp_path, check=False)
+@pytest.mark.parametrize(
+    "word", ["a.b=c", "a=[1,2", "a={x", "a='b'", "x/y=z", "~a", "--help", "a="]
+)
+def test_a_word_that_hydra_reads_or_that_is_no_string_stays(word):
+    assert readable(word) == word
+
+
+@pytest.mark.parametrize("value", ["données", "runs/lr=3e-5", "a b=c", "(x"])
+def test_a_word_that_hydra_cannot_read_is_quoted(value):
+    read = OverridesParser.create().parse_override(readable(f"+a.b=x{value}"))
+    assert read.value() == f"x{value}" and read.get_key_element() == "+a.b"
+
+
+def test_fairseqs_command_says_how_to_type_it_and_ours_reads_it(tmp_path):
+    recipe = ["--config-dir", str(shipped_folder()), "--config-name", "demo"]
+    train = [str(BIN / "fairseq-hydra-train"), *recipe, "task.data=données"]
+    done = run(train, tmp_path, check=False)
     *_, sentence = done.stdout.rstrip().splitlines()
     assert done.returncode == 2 and sentence.startswith("error: task.data=données: hydra does not")
     assert "Traceback" not in done.stdout and "ViableAlt" not in done.stdout
+    infer = [str(BIN / "fairseq-dro-infer"), "common_eval.path=größe/a.pt"]
+    done = run(infer, tmp_path, check=False)
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert sentence.startswith("error: ") and "größe/a.pt does not exist" in sentence

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fairseq_dro.commands import overrides
 from fairseq_dro.errors import UserError
+from fairseq_dro.hydra_words import readable
 from fairseq_dro.recipes import find_recipe, recipes_in, shipped_folder
 
 USAGE = "fairseq-dro train RECIPE [SECTION.OPTION=VALUE ...]"
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     overrides.require_known(recipe, words)
     if not set(flags) - {"--run"}:
         overrides.require_inputs(recipe, words)
+    words = map(readable, words)
     _train(["--config-dir", str(recipe.parent), "--config-name", recipe.stem, *flags, *words])
     return 0
 

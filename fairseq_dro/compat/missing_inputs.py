@@ -11,6 +11,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.compat import own_runs
 from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
@@ -34,11 +35,20 @@ def apply() -> None:
     def run_checked(config: Any, task_function: Any, *args: Any, **kwargs: Any) -> Any:
         if task_function.__module__ == "fairseq_cli.hydra_train":
             require_recipe()
-            require_inputs(config)
+            if _is_none_of_fairseqs_own(config):
+                require_inputs(config)
         return original(config, task_function, *args, **kwargs)
 
     for module in (utils, of_one_run, basic_launcher):
         module.run_job = run_checked
+
+
+def _is_none_of_fairseqs_own(cfg: Any) -> bool:
+    """Whether the task is one of this package, or not chosen yet."""
+    from omegaconf import OmegaConf
+
+    is_chosen = not OmegaConf.is_missing(cfg, "task") and cfg.get("task") is not None
+    return not is_chosen or own_runs.names_own_part(cfg)
 
 
 def require_recipe() -> None:
