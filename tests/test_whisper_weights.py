@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fairseq_dro.convert.whisper import PretrainedWhisper, read_whisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
+from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.decoding.seq2seq import GreedySearch, detect_language
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.log_mel import log_mel, n_frames

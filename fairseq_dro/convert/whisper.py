@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
+from fairseq_dro.convert import whisper_ctranslate2, whisper_huggingface, whisper_openai
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.errors import UserError
-
-
-@dataclass(frozen=True)
-class PretrainedWhisper:
-    """The parts of a published or fine-tuned model.
-
-    Attributes:
-        path: the file or folder it was read from.
-        dims: openai's ten sizes.
-        weights: by openai's parameter names, without the sinusoids, which are computed.
-        tokenizer: content of ``tokenizer.json``; None where the files hold none.
-        suppress, begin_suppress: tokens that decoding never writes, and never writes first; None
-            where the files do not say.
-    """
-
-    path: str
-    dims: Mapping[str, int]
-    weights: Mapping[str, torch.Tensor]
-    tokenizer: str | None
-    suppress: tuple[int, ...] | None = None
-    begin_suppress: tuple[int, ...] | None = None
-
-    def with_vocabulary(
-        self, weights: Mapping[str, torch.Tensor], n_vocab: int
-    ) -> PretrainedWhisper:
-        """The same with weights of another number of tokens."""
-        return replace(self, weights=weights, dims={**self.dims, "n_vocab": n_vocab})
 
 
 def read_whisper(
@@ -52,8 +24,6 @@ def read_whisper(
     Raises:
         UserError: the path is none of these, or a file in it is cut or missing.
     """
-    from fairseq_dro.convert import whisper_ctranslate2, whisper_huggingface, whisper_openai
-
     place = Path(path)
     if not place.exists():
         raise UserError(

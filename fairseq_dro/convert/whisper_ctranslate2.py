@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fairseq_dro.convert.ctranslate2_file import read_variables
-from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.errors import UserError
 
 _HEAD_WIDTH = 64  # in every published size

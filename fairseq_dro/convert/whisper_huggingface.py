@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.errors import UserError
 
 _DIMS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.errors import UserError
 
 SINUSOIDS = "encoder.positional_embedding"  # computed, not read

@@ -14,7 +14,7 @@ import torch
 from fairseq.tasks import register_task
 
 from fairseq_dro import languages
-from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.prompted_dataset import PromptedTextDataset
 from fairseq_dro.data.token_lines import TokenLines

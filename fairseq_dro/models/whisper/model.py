@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 
-from fairseq_dro.convert.whisper import PretrainedWhisper, read_whisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
+from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.checkpoint_checks import require_finite_weights, require_same_weights
 from fairseq_dro.models.whisper.decoder import WhisperDecoder

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_dro.convert.whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.models.whisper.dictionary import WhisperDictionary
 from fairseq_dro.models.whisper.tokenizer import WhisperTokenizer
 
