@@ -1,4 +1,4 @@
-"""The excess over a baseline moves q, and a baseline in another unit or without a group is refused."""
+"""The excess over a baseline moves q; one in another unit or without a group is refused."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_option_reaches_the_rule_and_is_part_of_the_run(tiny_data, table):
         (f"group\t{UNIT}\ndeu\tlow\n", ":2 cannot be read"),
         (f"group\t{UNIT}\ndeu\t1\n", "has no loss of ell"),
         (f"group\t{UNIT}\ndeu\t1\nell\tnan\n", "has no loss of ell"),
-        ("group\tnats a batch of about 50 s\ndeu\t1\nell\t2\n", "in nats a batch of about 50 s, and"),
+        ("group\tnats a batch of about 9 s\ndeu\t1\nell\t2\n", "in nats a batch of about 9 s, and"),
     ],
 )
 def test_a_table_that_cannot_serve_is_refused(tmp_path, content, said):

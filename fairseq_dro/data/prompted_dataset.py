@@ -84,7 +84,8 @@ class PromptedTextDataset(BaseWrapperDataset):
         if not batch:
             return batch
         ids = batch["id"].tolist()
-        texts = [torch.from_numpy(self.texts[int(self.rows[item])].astype(np.int64)) for item in ids]
+        tokens = (self.texts[int(self.rows[item])] for item in ids)
+        texts = [torch.from_numpy(of_one.astype(np.int64)) for of_one in tokens]
         lengths = torch.tensor([len(text) for text in texts])
         n_prompt = self.prompts.size(1)
         width = n_prompt + int(lengths.max())
