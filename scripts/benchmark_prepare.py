@@ -1,5 +1,5 @@
-"""How fast ``fairseq-dro prepare`` reads headers (and whether a file was cut) and converts, and how
-its memory grows.
+"""How fast ``fairseq-dro prepare`` reads headers (and whether a file was cut), spells texts and
+converts, and how its memory grows.
 
     python scripts/benchmark_prepare.py                       # two minutes
     python scripts/benchmark_prepare.py --ffmpeg PATH --rounds 9
@@ -12,6 +12,7 @@ one its lines are left out. It converts with one thread to what we write: 16 kHz
 from __future__ import annotations
 
 import argparse
+import random
 import resource
 import shutil
 import statistics
@@ -26,6 +27,8 @@ import soundfile
 
 from fairseq_dro.corpora.audio_conversion import convert_all
 from fairseq_dro.corpora.audio_files import AudioJob, probe_all
+from fairseq_dro.corpora.text_profiles import PROFILES
+from fairseq_dro.text.words import speller
 
 CLIP_SECONDS = 5.0
 KINDS = {
@@ -59,6 +62,30 @@ def headers(folder: Path, n_files: int, rounds: int) -> None:
             spent.append(time.process_time() - started)
         rate = n_files / statistics.median(spent)
         sys.stdout.write(f"  {suffix:4s} {rate:8,.0f} headers a second and core\n")
+
+
+def texts(n_texts: int, rounds: int) -> None:
+    """Sentences of twelve words, of a vocabulary of 20,000 and without spaces, all different."""
+    draw = random.Random(1)
+    letters = "abcdefghijklmnopqrstuvwxyzäöüé"
+    words = ["".join(draw.choices(letters, k=6)) for _ in range(20_000)]
+    spaced = [" ".join(draw.choices(words, k=12)) + ", don't." for _ in range(n_texts)]
+    han = [chr(code) for code in range(0x4E00, 0x9000)]
+    joined = ["".join(draw.choices(han, k=30)) + "。" for _ in range(n_texts)]
+    for name, language, published in (("words", "eng", spaced), ("no spaces", "cmn", joined)):
+        spent: dict[str, list[float]] = {"lower": [], "ml_superb": []}
+        for _ in range(rounds):
+            for profile, seconds in spent.items():
+                speller.cache_clear()
+                started = time.process_time()
+                for text in published:
+                    PROFILES[profile].spell(text, language)
+                seconds.append(time.process_time() - started)
+        ours, simple = (statistics.median(seconds) for seconds in spent.values())
+        sys.stdout.write(
+            f"  {name:9s} {n_texts / ours:9,.0f} texts a second and core by the profile lower; "
+            f"ml_superb (replace and upper-case) {n_texts / simple:,.0f} (x{ours / simple:.1f})\n"
+        )
 
 
 def conversion(folder: Path, ffmpeg: str | None, n_clips: int, rounds: int) -> None:
@@ -144,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=50_000)
     parser.add_argument("--files", type=int, default=3000, help="headers")
     parser.add_argument("--clips", type=int, default=20, help="of each kind")
     parser.add_argument(
@@ -152,6 +180,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        sys.stdout.write("texts\n")
+        texts(args.texts, args.rounds)
         sys.stdout.write("headers\n")
         headers(folder, args.files, args.rounds)
         found = "" if args.ffmpeg else " (no ffmpeg found: ours only)"

@@ -221,3 +221,12 @@ def test_one_speaker_is_the_reason_for_no_valid_and_test(corpus, capsys, caplog,
         assert prepare(table, *options) == 0
     told = "deu and spa have one speaker each, so no valid and test: add --split-by text"
     assert (told in caplog.text) == is_told
+
+
+@pytest.mark.parametrize("option, codes", [("es,BEL", "spa,bel"), ("Spanish", "spa")])
+def test_an_option_that_names_languages_otherwise_is_told_their_codes(
+    corpus, capsys, option, codes
+):
+    table = written(corpus / "t.tsv", [HEADER, *ROWS])
+    assert prepare(table, "--languages", option) == 2
+    assert f"such as {codes}." in capsys.readouterr().err

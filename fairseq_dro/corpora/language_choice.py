@@ -79,7 +79,8 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
         else:
             raise UserError(
                 f"--languages {languages_option!r} is neither a file nor codes: expected a table "
-                "in the columns of languages.tsv, or ISO 639-3 codes such as deu,kat."
+                "in the columns of languages.tsv, or ISO 639-3 codes such as "
+                f"{_as_codes(languages_option) or 'deu,kat'}."
             )
     if set_name is not None:
         chosen = frozenset(read_set(set_name, own_table))
@@ -90,6 +91,12 @@ def choose(languages_option: str | None, set_name: str | None) -> LanguageChoice
                 "of them out."
             )
     return LanguageChoice(wanted, own_table)
+
+
+def _as_codes(option: str) -> str:
+    """``spa,bel`` for ``es,Belarusian``; empty where a part of it is no language."""
+    found = [languages.find(part) for part in option.split(",") if part.strip()]
+    return ",".join(one.code for one in found if one) if found and all(found) else ""
 
 
 def codes_or_set(option: str, name: str, own_table: Path | None = None) -> list[str]:

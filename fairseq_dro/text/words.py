@@ -75,7 +75,8 @@ _BETWEEN_LETTERS = regex.compile(rf"(?<={_LETTER})[{_VANISHES}]+(?={_LETTER})")
 _SPOKEN = regex.compile(r"[\p{L}\p{N}\p{Sc}\p{Sm}\p{So}&%\u2030@#\u00a7]")
 _NUMBER = regex.compile(r"[\p{N}--\u3007]", regex.VERSION1)
 _ONE_APOSTROPHE = dict.fromkeys(APOSTROPHES, APOSTROPHES[0])
-_MOST_REMEMBERED = 200_000  # stretches of one language; a text of few spaces has no repeated ones
+_MOST_REMEMBERED = 10_000  # stretches of a language, the first ones: the frequent are among them
+_LONGEST_REMEMBERED = 32  # characters; longer ones, as of texts without spaces, do not come again
 
 
 class Change(NamedTuple):
@@ -92,7 +93,7 @@ class Change(NamedTuple):
 
 
 class Speller:
-    """Spells the texts of one language; each stretch is worked out once.
+    """Spells the texts of one language; a stretch that comes often is worked out once.
 
     Args:
         language: ISO 639-3, or None for the rule of languages without an alphabet.
@@ -119,9 +120,9 @@ class Speller:
         for stretch in text.split():
             found = known.get(stretch)
             if found is None:
-                if len(known) >= _MOST_REMEMBERED:
-                    known.clear()
-                found = known[stretch] = self._spell(stretch)
+                found = self._spell(stretch)
+                if len(known) < _MOST_REMEMBERED and len(stretch) <= _LONGEST_REMEMBERED:
+                    known[stretch] = found
             word, change = found
             if word:
                 spelled.append(word)
