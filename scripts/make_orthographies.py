@@ -5,7 +5,7 @@
     python scripts/make_orthographies.py --cldr package --gflanguages gflanguages
 
 Of each language of ``languages.tsv`` the exemplar characters are read: those of CLDR (Unicode
-licence v3), else those of gflanguages (Apache 2.0). What the rules of ``fairseq_dro/text`` ask of
+licence v3) and of gflanguages (Apache 2.0). What the rules of ``fairseq_dro/text`` ask of
 an alphabet is worked out from them and joined with Unicode's Word_Break property (UAX #29) and with
 ``EXCEPTIONS``. Languages with no alphabet in either have no row.
 """
@@ -59,6 +59,8 @@ EXCEPTIONS: dict[str, tuple[Exception_, ...]] = {
     "heb": (Exception_("apostrophe", "edge", "UAX #29, WB7a: geresh after a letter"),),
     "yid": (Exception_("apostrophe", "edge", "UAX #29, WB7a: geresh after a letter"),
             Exception_("inner_signs", "\u05f4", "UAX #29, WB7b and WB7c: gershayim")),
+    "som": (Exception_("apostrophe", "letter", "J. I. Saeed, Somali (1999), orthography: the "
+                       "glottal stop, as in lo'"),),
     "swe": (Exception_("inner_signs", ":", "UAX #29, table 3: MidLetter has the colon for "
                        "Swedish"),),
     "fin": (Exception_("inner_signs", ":", "Kielitoimiston ohjepankki, kaksoispiste: EU:n"),),
@@ -122,6 +124,17 @@ def of_gflanguages(root: Path, language: Language) -> Alphabet | None:
     return None
 
 
+def joined(cldr: Alphabet | None, gflanguages: Alphabet | None) -> Alphabet | None:
+    """CLDR's alphabet, with the signs besides letters that only the other one has."""
+    if cldr is None or gflanguages is None:
+        return cldr or gflanguages
+    signs = {one for one in gflanguages.main - cldr.main if one in APOSTROPHES}
+    if not signs:
+        return cldr
+    source = f"{cldr.source}; {gflanguages.source}"
+    return Alphabet(source, cldr.main | signs, cldr.auxiliary)
+
+
 def script_of(characters: frozenset[str]) -> str:
     """The script that most letters of an alphabet have, by its long name."""
     counts: Counter[str] = Counter()
@@ -177,7 +190,7 @@ def main() -> None:
     parser.add_argument("--gflanguages", type=Path, required=True, help="the wheel, unpacked")
     args = parser.parse_args()
     rows = [
-        row_of(one, of_cldr(args.cldr, one) or of_gflanguages(args.gflanguages, one))
+        row_of(one, joined(of_cldr(args.cldr, one), of_gflanguages(args.gflanguages, one)))
         for one in known_languages().values()
     ]
     kept = [row for row in rows if row is not None]
