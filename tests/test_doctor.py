@@ -434,15 +434,15 @@ def test_training_says_at_its_start_what_would_spoil_it(data, caplog):
     task.load_dataset("train")
     assert not caplog.records
     edit(data / "train.ltr", 30, lambda text: f"a {text}")
-    edit(data / "train.ltr", 60, lambda text: f"o | {text}")
-    edit(data / "dict.ltr.txt", 1, lambda line: f"{line}\no 1")
+    edit(data / "train.ltr", 4, lambda text: f"ş ș | {text}")
+    edit(data / "dict.ltr.txt", 1, lambda line: f"{line}\nş 1\nș 1")
     edit(data / "train.lang", 3, lambda _: "fra")
     task = make_task(data)
     task.load_dataset("train")
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3 and all("`fairseq-dro doctor " in sentence for sentence in said)
     assert "two alphabets: 1 utterance of train (rus 1), first train.ltr:30" in said[0]
-    assert "another alphabet than the language's: 1 utterance of train (ell 1)" in said[1]
+    assert "two encodings of one script in train: deu" in said[1]
     assert "one utterance in train: 1 language (fra)" in said[2]
     caplog.clear()
     task.load_dataset("valid")
