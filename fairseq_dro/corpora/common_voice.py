@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,7 +48,8 @@ class CommonVoice(Reader):
         if spontaneous:
             raise UserError(
                 f"{spontaneous[0]} is spontaneous speech, which has a layout of its own: type "
-                f"`fairseq-dro prepare common-voice-spontaneous OUT --root {self.audio_root}`."
+                "`fairseq-dro prepare common-voice-spontaneous OUT "
+                f"--root {shlex.quote(str(self.audio_root))}`."
             )
         if not self._locales:
             raise UserError(

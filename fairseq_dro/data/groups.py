@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from fairseq_dro.data.lines import Categories
@@ -31,9 +33,10 @@ def _values(manifest: Manifest, column: str) -> Categories:
             where = manifest.where(values.index(value), column)
             what = f"{value!r} holds a slash, which stands between" if value else "empty, unlike"
             repair = "s,/,-,g" if value else "s/^$/unknown/"
+            path = shlex.quote(f"{manifest.folder / manifest.split}.{column}")
             raise UserError(
                 f"{where}: {what} the values that name a group: write another value on all such "
-                f"lines, as `sed -i '{repair}' {manifest.folder / manifest.split}.{column}` does."
+                f"lines, as `sed -i '{repair}' {path}` does."
             )
     return values
 

@@ -6,6 +6,8 @@ seconds for a million utterances.
 
 from __future__ import annotations
 
+import shlex
+
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor import spelling_checks, split_checks, text_checks
 from fairseq_dro.doctor.finding import Severity
@@ -28,7 +30,7 @@ def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
     ]
     return [
         f"{finding.what}{f', first {finding.places[0]}' if finding.places else ''}: {finding.mend} "
-        f"(`fairseq-dro doctor {manifest.folder}` shows all)"
+        f"(`fairseq-dro doctor {shlex.quote(str(manifest.folder))}` shows all)"
         for finding in findings
         if finding.severity is not Severity.NOTE
     ]

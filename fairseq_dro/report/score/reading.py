@@ -8,6 +8,7 @@ line that does not, and the options that decide it.
 from __future__ import annotations
 
 import re
+import shlex
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,8 @@ class _Survey:
             if not self.n_lines and text.startswith("{") and is_json(text):
                 raise UserError(
                     f"{self.path}:{number} is JSON: records are named without --ref and --hyp, as "
-                    f"`fairseq-dro score {self.path}`; for other JSON write the texts alone."
+                    f"`fairseq-dro score {shlex.quote(str(self.path))}`; for other JSON write the "
+                    "texts alone."
                 )
             self._add(number, text, ids)
         if self.n_lines and self.n_nist == self.n_lines:
