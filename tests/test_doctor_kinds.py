@@ -383,7 +383,7 @@ def with_options(overrides: tuple[str, ...], options: list[str]) -> tuple[str, .
     return (*kept, *options)
 
 
-@pytest.mark.parametrize("recipe", sorted(path.stem for path in CONFIG.glob("*.yaml")))
+@pytest.mark.parametrize("recipe", ["demo", "finetune", "mms", "paper"])
 def test_a_mend_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe):
     """For each recipe, with what its options allow to go wrong in a folder without tokens."""
     typed = (f"model.w2v_path={tiny_checkpoint}", f"task.data={clean}", "task.batch_seconds=200",
@@ -455,4 +455,5 @@ def test_every_kind_of_finding_has_a_planted_defect():
         *audio_checks.WHATS, "language_not_validated", "language_not_tested",
         *(f"words_{kind}" for kind in prepared_text.WORDS),
     }  # fmt: skip
-    assert kinds | of_variables == set(PLANTED)
+    in_test_doctor_whisper = {"beyond_whisper", "tokens_by_language"}
+    assert kinds | of_variables == set(PLANTED) | in_test_doctor_whisper

@@ -175,6 +175,9 @@ def _settings(cfg: DictConfig) -> RunSettings:
         seed=int(cfg.common.seed),
         workers=max(int(workers), 1),
         micro_batches=int(micro_batches),
+        is_whisper=option(task, "_name", "") == "language_grouped_whisper_finetuning",
+        whisper_path=option(cfg.model, "whisper_path", None),
+        tokenizer_path=option(cfg.model, "tokenizer_path", None),
         compares_sums=_compares_sums(
             str(option(cfg.criterion, "objective", "")),
             str(option(cfg.criterion, "group_loss", "auto")),

@@ -78,14 +78,24 @@ def examine(
     """
     result = Examination(folder, run.group_by)
     manifests = _manifests(folder, run, result)
-    symbols, findings = dictionary_checks.read_symbols(folder / f"dict.{run.label_type}.txt")
-    result.findings += findings
+    symbols = tokenizer = None
+    if run.is_whisper:
+        from fairseq_dro.doctor import whisper_checks  # needs fairseq, which takes seconds
+
+        tokenizer = whisper_checks.tokenizer_of(run)
+    else:
+        symbols, findings = dictionary_checks.read_symbols(folder / f"dict.{run.label_type}.txt")
+        result.findings += findings
     surveys = {split: survey(manifest, symbols) for split, manifest in manifests.items()}
     training = surveys.get(run.train_subset)
     valid = [split for split in run.valid_subsets if split in surveys]
     for split, one in surveys.items():
         stops = split == run.train_subset or split in valid
         _check_split(one, run, symbols, result, stops_training=stops)
+        if run.is_whisper:
+            result.findings += whisper_checks.whisper_findings(
+                one.manifest, run, tokenizer, stops_training=stops
+            )
     if run.language_token and symbols is not None:
         result.findings += dictionary_checks.tokens_lacking(
             manifests.values(), symbols, run.label_type
@@ -194,16 +204,17 @@ def _check_split(
     findings += spelling_checks.two_encodings(one)
     findings += text_checks.references(one, stops_training=stops_training)
     findings += text_checks.language_tokens(one, adds_token=run.language_token)
-    frames = wav2vec2.frames_of(manifest.n_samples, run.layers)
-    findings += length_checks.infeasible(
-        one, frames, adds_token=run.language_token,
-        stops_training=is_training and not run.skip_infeasible,
-    )
-    findings += length_checks.without_frame(
-        manifest, frames, run.min_samples,
-        least_samples(lambda n_samples: wav2vec2.frames_of(n_samples, run.layers)),
-        stops_training=stops_training and not (is_training and run.skip_infeasible),
-    )
+    if not run.is_whisper:
+        frames = wav2vec2.frames_of(manifest.n_samples, run.layers)
+        findings += length_checks.infeasible(
+            one, frames, adds_token=run.language_token,
+            stops_training=is_training and not run.skip_infeasible,
+        )
+        findings += length_checks.without_frame(
+            manifest, frames, run.min_samples,
+            least_samples(lambda n_samples: wav2vec2.frames_of(n_samples, run.layers)),
+            stops_training=stops_training and not (is_training and run.skip_infeasible),
+        )
     seconds = manifest.n_samples / run.sample_rate
     findings += length_checks.duration_outliers(manifest, seconds)
     findings += length_checks.rate_outliers(one, seconds)

@@ -20,6 +20,7 @@ class RunSettings:
         max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
         micro_batches: ``optimization.update_freq`` of the first epoch.
         compares_sums: q moves by the sums of batches, whatever they hold.
+        is_whisper: the units are those of a Whisper's tokenizer, which comes with the weights.
         plans_batches: False where a configuration was named and there is none to plan by.
     """
 
@@ -44,6 +45,9 @@ class RunSettings:
     workers: int = 1
     micro_batches: int = 1
     compares_sums: bool = True
+    is_whisper: bool = False
+    whisper_path: str | None = None
+    tokenizer_path: str | None = None
     plans_batches: bool = True
     layers: Layers = LAYERS
 
