@@ -156,7 +156,7 @@ setup(
     entry_points={
         "console_scripts": [
             "fairseq-dro = fairseq_dro.cli:main",
-            "fairseq-dro-infer = fairseq_dro.infer:main",
+            "fairseq-dro-infer = fairseq_dro.commands.infer:stock_main",
         ]
     },
     cmdclass={"build_py": BuildWithStartupHook, "editable_wheel": EditableWithStartupHook},

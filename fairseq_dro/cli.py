@@ -32,6 +32,10 @@ SUB_COMMANDS = {
         "fairseq_dro.commands.train", "train by a recipe, or resume",
         "fairseq-dro train finetune task.data=data/mine model.w2v_path=xlsr2_300m.pt",
     ),
+    "infer": (
+        "fairseq_dro.commands.infer", "decode a split with a trained model, scored per language",
+        "fairseq-dro infer runs/finetune/ctc_dro --split test",
+    ),
     "watch": (
         "fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left",
         "fairseq-dro watch runs/finetune/ctc_dro",

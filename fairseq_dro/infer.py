@@ -37,7 +37,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro.compat import own_runs  # noqa: E402
-from fairseq_dro.decoding import options  # noqa: E402
+from fairseq_dro.decoding import options, unlabelled  # noqa: E402
 from fairseq_dro.decoding.decoded import Decoded  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
@@ -58,8 +58,8 @@ DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a supers
 
 
 def main() -> None:
-    """Entry point of the command; all arguments are hydra's."""
-    store_config(_config_name(sys.argv[1:]))
+    """Decode; all arguments are hydra's."""
+    store_config(_config_name())
     sys.argv[1:] = map(readable, sys.argv[1:])
     with own_runs.own():
         hydra_main()  # pylint: disable=no-value-for-parameter
@@ -127,16 +127,21 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
 
 def _decode(cfg: DictConfig, typed: set[str], decoding_as_typed: str) -> None:
     state = options.complete(cfg, typed)
+    has_labels = not unlabelled.is_made_up(cfg)
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     OmegaConf.set_struct(cfg, True)
-    kwargs = {"decoding_as_typed": decoding_as_typed}
+    kwargs: dict[str, Any] = {"decoding_as_typed": decoding_as_typed, "has_labels": has_labels}
     if state is not None:
         kwargs["state"] = state
     distributed_utils.call_main(cfg, run_worker, **kwargs)
 
 
 def run_worker(
-    cfg: DictConfig, decoding_as_typed: str, state: dict[str, Any] | None = None
+    cfg: DictConfig,
+    decoding_as_typed: str,
+    state: dict[str, Any] | None = None,
+    *,
+    has_labels: bool = True,
 ) -> None:
     """One worker's share; the first one scores and writes."""
     source = _source(cfg, state)
@@ -146,6 +151,10 @@ def run_worker(
         processor.log_generation_time()
         decoded = processor.gather()
     if not distributed_utils.is_master(cfg.distributed_training):
+        return
+    if not has_labels:
+        sys.stdout.write(unlabelled.write_results(cfg.decoding.results_path, decoded))
+        sys.stdout.flush()
         return
     scores = sum_up((one.scored for one in decoded), by=processor.by)
     training = _training(cfg, state, processor.by, decoded)
@@ -213,10 +222,10 @@ def typed_options(cfg: DictConfig) -> set[str]:
     return typed
 
 
-def _config_name(arguments: list[str]) -> str:
-    from hydra._internal.utils import get_args
+def _config_name() -> str:
+    from hydra._internal import utils
 
-    return get_args(arguments).config_name or CONFIG_NAME
+    return utils.get_args().config_name or CONFIG_NAME
 
 
 def _wer_file(scores: Scores, decoding: str) -> str:
@@ -228,8 +237,8 @@ def _wer_file(scores: Scores, decoding: str) -> str:
 
 
 def _word_error_rate(cfg: DictConfig) -> float | None:
-    """In per cent, as fairseq's infer returns it; None where no results folder was asked for."""
-    if cfg.decoding.results_path is None:
+    """In per cent, as fairseq's infer returns it; None where none was written."""
+    if cfg.decoding.results_path is None or not get_wer_file(cfg).exists():
         return None
     first_line = get_wer_file(cfg).read_text(encoding="utf-8").splitlines()[0]
     return float(first_line.removeprefix("WER: "))

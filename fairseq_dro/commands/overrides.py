@@ -18,18 +18,23 @@ _OVERRIDE = re.compile(r"(?P<sign>[+~]*)(?P<key>[^=@\s]+)(?:@[^=]*)?(?:=(?P<valu
 _MISSING = "???"
 
 
-def require_known(recipe: Path, words: Sequence[str]) -> None:
+DECODING = ("decoding",)
+"""Sections of ``fairseq-dro infer`` that training does not have."""
+
+
+def require_known(recipe: Path | None, words: Sequence[str]) -> None:
     """Refuse what is no override, and an option that nothing has.
 
     Args:
-        recipe: file of the recipe, which says the parts of its sections.
+        recipe: file of the recipe, which says the parts of its sections; None for decoding, whose
+            task is that of the checkpoint.
 
     Raises:
         UserError: the first such word.
     """
     parts = {
         section: options.get("_name")
-        for section, options in _read(recipe).items()
+        for section, options in (_read(recipe) if recipe else {}).items()
         if isinstance(options, Mapping)
     }
     typed = [_parsed(word) for word in words]
@@ -40,6 +45,8 @@ def require_known(recipe: Path, words: Sequence[str]) -> None:
         if section.split("/")[0] == "hydra":
             continue
         known = source_options.sections()
+        if known is not None and recipe is None:
+            known |= frozenset(DECODING)
         if known is not None and section not in known:
             raise UserError(_unknown(key, section, known, ""))
         options = source_options.options_of(section, parts.get(section)) if option else None
@@ -54,7 +61,7 @@ def require_inputs(recipe: Path, words: Sequence[str]) -> None:
     Raises:
         UserError: the first such; the sentence says what is near.
     """
-    typed = {key: value for sign, key, value in map(_parsed, words) if sign != "~"}
+    typed = values(words)
     written = _read(recipe)
     for name in INPUTS:
         section, _, option = name.partition(".")
@@ -64,6 +71,11 @@ def require_inputs(recipe: Path, words: Sequence[str]) -> None:
             raise missing(name)
         if name in typed and value and not re.search(r"[$,\\]", value):
             require_path(name, value.strip("'\""))
+
+
+def values(words: Sequence[str]) -> dict[str, str]:
+    """What is set, by the name of the option."""
+    return {key: value for sign, key, value in map(_parsed, words) if sign != "~"}
 
 
 def _parsed(word: str) -> tuple[str, str, str]:

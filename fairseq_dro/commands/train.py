@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_dro.commands import overrides
+from fairseq_dro.commands.hydra_arguments import hand_to_hydra
 from fairseq_dro.errors import UserError
 from fairseq_dro.hydra_words import readable
 from fairseq_dro.recipes import find_recipe, recipes_in, shipped_folder
@@ -35,7 +35,7 @@ the next four:
   common.cpu=true common.fp16=false   train on a CPU
 
 example:
-  fairseq-dro train finetune criterion.objective=erm task.data=data/mine model.w2v_path=xlsr2_300m.pt
+  fairseq-dro train finetune task.data=data/mine model.w2v_path=xlsr2_300m.pt
 
 All options with their defaults: fairseq-dro train RECIPE --cfg job
 """
@@ -94,16 +94,8 @@ def _given(args: argparse.Namespace, option: str) -> str | bool | None:
 
 
 def _train(arguments: Sequence[str]) -> None:
-    """``sys.argv`` stays what was typed: it is recorded as the command of the run."""
     logging.root.handlers.clear()  # hydra sets up its own
     from fairseq_cli import hydra_train
-    from hydra._internal import utils
 
-    parser = utils.get_args_parser()
-    parse = parser.parse_args
-    parser.parse_args = lambda args=None, namespace=None: parse(
-        list(arguments) if args is None else args, namespace
-    )
-    for module in (utils, sys.modules["hydra.main"]):
-        module.get_args_parser = lambda: parser
+    hand_to_hydra(arguments)
     hydra_train.cli_main()

@@ -14,15 +14,17 @@ from typing import Any
 import torch
 from fairseq import checkpoint_utils, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.decoding import published_whisper
+from fairseq_dro.decoding import published_whisper, unlabelled
 from fairseq_dro.decoding.results import require_same_split
 from fairseq_dro.errors import UserError
+from fairseq_dro.runs.decodable import checkpoint_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         cfg.dataset.max_tokens = _MEMORY_BOUND_SAMPLES
     state = _read_checkpoint(cfg)
-    saved = _configuration(state)
+    saved = _configuration(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
     if "common_eval.post_process" not in typed:
         criterion = saved.get("criterion") or {}
@@ -74,8 +76,10 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
         cfg.common_eval.path, cfg.task._name, data, cfg.dataset.gen_subset,
         cfg.common_eval.post_process,
     )
+    if unlabelled.is_unlabelled(cfg):
+        unlabelled.make_up_labels(cfg, state)
     manifest = read_manifest(
-        data, cfg.dataset.gen_subset, cfg.task.labels, languages_required=False
+        cfg.task.data, cfg.dataset.gen_subset, cfg.task.labels, languages_required=False
     )
     if cfg.common.cpu and cfg.dataset.max_tokens == DEFAULT_SAMPLES:
         cfg.dataset.max_tokens = max(CPU_SAMPLES, int(manifest.n_samples.max()))
@@ -99,6 +103,9 @@ def _make_paths_absolute(cfg: DictConfig) -> None:
         value = None if _is_missing(cfg, name) else OmegaConf.select(cfg, name)
         if value:
             parts = [_absolute(part) for part in str(value).split("\\")]
+            if name == "common_eval.path":  # a run folder stands for its checkpoint
+                parts = [str(checkpoint_of(Path(one))) if Path(one).is_dir() else one
+                         for one in parts]  # fmt: skip
             OmegaConf.update(cfg, name, "\\".join(parts), merge=False)
     if cfg.task and "data" in cfg.task and not _is_missing(cfg, "task.data") and cfg.task.data:
         cfg.task.data = _absolute(cfg.task.data)
@@ -154,10 +161,22 @@ def _read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     return checkpoint_utils.load_checkpoint_to_cpu(path, overrides)
 
 
-def _configuration(state: dict[str, Any]) -> DictConfig:
-    if state.get("cfg"):
-        return state["cfg"]
-    return convert_namespace_to_omegaconf(state["args"])
+def _configuration(state: dict[str, Any], path: str) -> DictConfig:
+    """What the model was trained with.
+
+    Raises:
+        UserError: its model is none that is known.
+    """
+    saved = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
+    model = saved.get("model")
+    name = None if model is None else getattr(model, "_name", None) or getattr(model, "arch", None)
+    if name not in MODEL_REGISTRY and name not in ARCH_MODEL_NAME_REGISTRY:
+        raise UserError(
+            f"common_eval.path={path} holds a model that is not known here"
+            f"{f' ({name})' if name else ''}: name the user dir that defines it, "
+            "common.user_dir=FOLDER, or another checkpoint."
+        )
+    return saved
 
 
 def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> None:
@@ -169,7 +188,7 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
     if saved.task.get("labels") is None and "task.labels" not in typed:
         raise UserError(
             f"common_eval.path={checkpoint_paths(cfg)[0]} is a pre-trained model, which has no "
-            "output layer to decode with: fine-tune it first, with fairseq-hydra-train."
+            "output layer to decode with: fine-tune it first, with `fairseq-dro train`."
         )
     name = cfg.task._name if "task" in typed else saved.task._name
     if name not in TASK_DATACLASS_REGISTRY:

@@ -74,6 +74,14 @@ def write_results(
     _write(folder / wer_name, [wer.rstrip("\n")])
 
 
+def write_hypotheses(folder: Path, decoded: Sequence[Decoded]) -> None:
+    """Write what there is of a split without transcripts: ``hypo.word`` and ``hypo.units``."""
+    names = [f"({one.scored.id})" for one in decoded]
+    texts = [_with_token(one.scored.predicted_language, one.scored.hypothesis) for one in decoded]
+    _write(folder / "hypo.word", _joined(texts, names))
+    _write(folder / "hypo.units", _joined((one.hypothesis_units for one in decoded), names))
+
+
 def _with_token(language: str | None, text: str) -> str:
     return text if language is None else f"[{language}] {text}"
 
