@@ -93,9 +93,8 @@ for objective in erm ctc_dro; do
     if [ ! -e "$run/decode_test/scores.json" ] ||
         [ "$out/trained_$updates" -nt "$run/decode_test/scores.json" ]; then
         say "decoding: $objective, test split"
-        "$bin/fairseq-dro-infer" task.data="$out/data" common.cpu=true \
-            common_eval.path="$run/checkpoints/checkpoint_last.pt" dataset.gen_subset=test \
-            decoding.type=viterbi decoding.results_path="$run/decode_test" >/dev/null
+        "$bin/fairseq-dro" infer "$run/checkpoints/checkpoint_last.pt" --split test \
+            common.cpu=true >/dev/null
     fi
 done
 

@@ -72,7 +72,7 @@ def home(tmp_path_factory, tiny_checkpoint, command_server) -> Path:
     run = home / "runs" / "accents"
     done = command_server.run(train, run)
     assert "3 groups by accent" in done.stdout
-    command_server.run([str(BIN / "fairseq-dro-infer"), *documented("infer")[1:], "common.cpu=true",
+    command_server.run([str(BIN / "fairseq-dro"), *documented("infer")[1:], "common.cpu=true",
                         "dataset.num_workers=0"], home)  # fmt: skip
     return home
 

@@ -186,7 +186,7 @@ def test_the_command_prints_choices_commands_and_test_numbers(tmp_path, capsys):
     assert next(row for row in rows if row[0] == "loss")[-1] == ""
     path = tmp_path / "checkpoints" / "checkpoint_1_200.pt"
     assert (
-        f"    fairseq-dro-infer common_eval.path={path} dataset.gen_subset=test "
+        f"    fairseq-dro infer {path} --split test "
         f"decoding.results_path={tmp_path / 'decode_test_loss'}\n"
     ) in said
     assert "update 400 (mean_cer) was not kept" in said

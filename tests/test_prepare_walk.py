@@ -80,7 +80,7 @@ def test_the_walk_of_the_readme_goes_from_143_language_folders_to_scores(
     said = {}
     settings, *commands = steps
     for command in commands:
-        name = re.search(r"^fairseq-\S+( prepare| doctor| train)?", command, re.MULTILINE)[0]
+        name = re.search(r"^fairseq-\S+( prepare| doctor| train| infer)?", command, re.MULTILINE)[0]
         done = subprocess.run(
             ["bash", "-euc", f"{settings}\n{command}"], cwd=tmp_path, text=True, timeout=200,
             env=environment(**variables, PATH=f"{BIN}:/usr/bin:/bin"),
@@ -89,7 +89,7 @@ def test_the_walk_of_the_readme_goes_from_143_language_folders_to_scores(
         said[name] = done.stdout
         assert done.returncode == 0, f"{name}:\n{done.stdout}"
     assert list(said) == [
-        "fairseq-dro prepare", "fairseq-dro doctor", "fairseq-dro train", "fairseq-dro-infer"
+        "fairseq-dro prepare", "fairseq-dro doctor", "fairseq-dro train", "fairseq-dro infer"
     ]  # fmt: skip
     data = tmp_path / "data" / "ml_superb_1h"
     train = read_manifest(data, "train")

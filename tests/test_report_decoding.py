@@ -39,8 +39,8 @@ def test_a_baseline_that_was_not_decoded_is_named_first_with_the_command_that_de
     said = capsys.readouterr().out
     assert said.startswith("not decoded: e rm has no records in ")
     assert in_ticks(said) == [
-        "fairseq-dro-infer", f"common_eval.path={other / 'checkpoints/checkpoint_best.pt'}",
-        "dataset.gen_subset=test_far", f"decoding.results_path={other / 'decode_test'}",
+        "fairseq-dro", "infer", f"{other / 'checkpoints/checkpoint_best.pt'}",
+        "--split", "test_far", f"decoding.results_path={other / 'decode_test'}",
     ]  # fmt: skip
     assert "against e rm (not decoded)" in markdown
     first = markdown.split("## Before you read on")[1].strip()

@@ -1,7 +1,7 @@
 """``fairseq-dro doctor``: what would stop or spoil training, before a GPU is touched.
 
 Reads all splits of a data folder, a sample of its audio (all of it with --all) and, where one is
-named, a configuration as fairseq-hydra-train would compose it. Ends with status 1 where a finding
+named, a configuration as `fairseq-dro train` would compose it. Ends with status 1 where a finding
 would stop or spoil training.
 """
 

@@ -94,7 +94,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _unknown(key: str, where: str, known: list[str], prefix: str) -> Finding:
     option = key.removeprefix(prefix).split(".")[0]
     near = difflib.get_close_matches(option, known, 3, 0.6)
-    mend = "leave it out; `fairseq-hydra-train --help` lists the options"
+    mend = "leave it out; `fairseq-dro train RECIPE --cfg job` lists all"
     if prefix.endswith("="):
         mend = f"expected one of {listed(known, 12)}"
     if near:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
-from fairseq_dro.hydra_words import command_line
+from fairseq_dro.hydra_words import hydra_value
 from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.decodable import results_folder_of
 
 
 def decoding_command(run: TrainingRun, results: str, split: str = "test") -> str:
@@ -21,10 +23,7 @@ def decoding_command(run: TrainingRun, results: str, split: str = "test") -> str
 
 def infer_command(checkpoint: Path, results: Path, split: str = "test") -> str:
     """Args: the file to decode with; the folder for the results; the split to decode."""
-    options = {
-        "common_eval.path": checkpoint, "dataset.gen_subset": split,
-        "decoding.results_path": results,
-    }  # fmt: skip
-    return command_line(
-        "fairseq-dro-infer", ((name, str(value)) for name, value in options.items())
-    )
+    words = ["fairseq-dro", "infer", str(checkpoint), "--split", split]
+    if results_folder_of(checkpoint, split) != results:
+        words.append(f"decoding.results_path={hydra_value(str(results))}")
+    return shlex.join(words)

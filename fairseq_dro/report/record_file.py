@@ -38,7 +38,7 @@ def find_records(path: str | Path, results: str = RESULTS) -> Path:
             )
         raise UserError(
             f"{path} holds no records: neither {places[0]} nor {places[1]} exists; decode with "
-            f"`fairseq-dro-infer ... decoding.results_path={places[1].parent}`, or name the file."
+            f"`fairseq-dro infer ... decoding.results_path={places[1].parent}`, or name the file."
         )
     if not path.exists():
         raise UserError(
@@ -154,4 +154,4 @@ def duplicate_error(id: str, first: str, second: str) -> UserError:
 
 def empty_error(path: Path) -> UserError:
     """A file without any record."""
-    return UserError(f"{path} holds no record: decode again with fairseq-dro-infer.")
+    return UserError(f"{path} holds no record: decode again with `fairseq-dro infer`.")

@@ -148,7 +148,7 @@ def _from_validation(data: ReportData) -> list:
         return [
             Paragraph(
                 f"Nothing is known per {data.noun}: the run has no history.jsonl and its test "
-                "split has not been decoded. Decode it with fairseq-dro-infer, which scores any "
+                "split has not been decoded. Decode it with `fairseq-dro infer`, which scores any "
                 f"wav2vec_ctc checkpoint per {data.noun}."
             )
         ]

@@ -93,6 +93,8 @@ def recipe_of(run: TrainingRun) -> Path | None:
             if option in words[:-1]:
                 folder = Path(folder_of(run, start) or ".")
                 places.insert(0, folder / words[words.index(option) + 1])
+        files = (word for word in words if word.endswith(f"{name}.yaml"))
+        places = [*(Path(folder_of(run, start) or ".", file).parent for file in files), *places]
     found = (place / f"{name}.yaml" for place in places)
     return next((path for path in found if path.is_file()), None)
 
