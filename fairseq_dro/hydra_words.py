@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
 
 _PLAIN = re.compile(r"[A-Za-z0-9_/.+%*@:-]+")
 _NO_STRING = re.compile(
@@ -39,17 +38,6 @@ def readable(word: str) -> str:
     except HydraException:
         return f"{name}={hydra_value(value)}"
     return word
-
-
-def command_line(program: str, options: Iterable[tuple[str, str]]) -> str:
-    """A command with its options, to be typed as it stands.
-
-    Args:
-        program: words that need no quotes.
-        options: names and values, which are strings.
-    """
-    words = [f"{name}={hydra_value(value)}" for name, value in options]
-    return f"{program} {shlex.join(words)}"
 
 
 def unreadable_override(override: str) -> str:

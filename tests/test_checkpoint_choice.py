@@ -239,8 +239,8 @@ def test_a_checkpoint_in_a_folder_with_a_space_is_found_and_its_command_can_be_t
     assert main(["checkpoints", str(folder)]) == 0
     command = next(line for line in capsys.readouterr().out.splitlines() if "infer" in line)
     words = shlex.split(command)
-    assert f"common_eval.path={folder / 'checkpoints' / 'checkpoint_1_400.pt'}" in words
-    assert words[-1].startswith(f"decoding.results_path={folder}/decode_test_")
+    assert str(folder / "checkpoints" / "checkpoint_1_400.pt") in words
+    assert words[-1].startswith(f'decoding.results_path="{folder}/decode_test_')
 
 
 def test_one_validation_is_one_validation(tmp_path, capsys):

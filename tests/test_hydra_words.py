@@ -11,7 +11,8 @@ from hydra.errors import HydraException
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fairseq_dro.hydra_words import command_line, hydra_value, readable, unreadable_override
+from fairseq_dro.cli import build_parser
+from fairseq_dro.hydra_words import hydra_value, readable, unreadable_override
 from fairseq_dro.recipes import shipped_folder
 from fairseq_dro.report.decoding_command import infer_command
 from tests.stock_commands import BIN, run
@@ -30,7 +31,7 @@ PATHS = st.text(
 @example('say "a"')
 @example(" ")
 def test_a_shell_and_hydra_read_back_the_value(text):
-    word, *more = shlex.split(command_line("", [("common_eval.path", text)]))
+    word, *more = shlex.split(shlex.join([f"common_eval.path={hydra_value(text)}"]))
     override = OverridesParser.create().parse_override(word)
     assert not more and override.value() == text and isinstance(override.value(), str)
 
@@ -44,13 +45,11 @@ def test_what_needs_no_quotes_has_none(text):
 def test_the_proposed_decoding_of_any_run_folder_can_be_typed(folder):
     run_folder = Path("/runs") / folder
     words = shlex.split(infer_command(run_folder / "checkpoint_best.pt", run_folder / "decode"))
-    parsed = OverridesParser.create().parse_overrides(words[1:])
-    values = {one.key_or_group: one.value() for one in parsed}
-    assert values == {
-        "common_eval.path": f"/runs/{folder}/checkpoint_best.pt",
-        "dataset.gen_subset": "test",
-        "decoding.results_path": f"/runs/{folder}/decode",
-    }
+    args = build_parser("infer").parse_intermixed_args(words[2:])
+    assert (args.run, args.split) == (f"/runs/{folder}/checkpoint_best.pt", "test")
+    (override,) = OverridesParser.create().parse_overrides(args.words)
+    assert override.get_key_element() == "decoding.results_path"
+    assert override.value() == f"/runs/{folder}/decode"
 
 
 @pytest.mark.parametrize("override", ["task.data=données", "task.data=a=b", "task.data=a,b{c"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_dro.cli import main
+from fairseq_dro.hydra_words import hydra_value
 from fairseq_dro.report.report import read_report_data
 from tests.planted_runs import many_languages, plant_decoding, plant_training
 from tests.test_report_page import empty_pictures, report  # noqa: F401
@@ -40,7 +41,7 @@ def test_a_baseline_that_was_not_decoded_is_named_first_with_the_command_that_de
     assert said.startswith("not decoded: e rm has no records in ")
     assert in_ticks(said) == [
         "fairseq-dro", "infer", f"{other / 'checkpoints/checkpoint_best.pt'}",
-        "--split", "test_far", f"decoding.results_path={other / 'decode_test'}",
+        "--split", "test_far", f"decoding.results_path={hydra_value(str(other / 'decode_test'))}",
     ]  # fmt: skip
     assert "against e rm (not decoded)" in markdown
     first = markdown.split("## Before you read on")[1].strip()

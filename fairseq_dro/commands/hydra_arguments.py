@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 
@@ -19,10 +18,3 @@ def hand_to_hydra(arguments: Sequence[str]) -> None:
     )
     for module in (utils, sys.modules["hydra.main"]):
         module.get_args_parser = lambda: parser
-
-
-def quoted(value: str) -> str:
-    """A path or a word as a value of an override."""
-    if re.fullmatch(r"[\w./+@%-]+", value):
-        return value
-    return "'" + value.replace("'", "\\'") + "'"

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_dro.commands import overrides
-from fairseq_dro.commands.hydra_arguments import hand_to_hydra, quoted
+from fairseq_dro.commands.hydra_arguments import hand_to_hydra
 from fairseq_dro.errors import UserError
+from fairseq_dro.hydra_words import hydra_value, readable
 from fairseq_dro.runs.decodable import checkpoint_of, results_folder_of
 
 USAGE = "fairseq-dro infer RUN|CHECKPOINT [--split SPLIT] [SECTION.OPTION=VALUE ...]"
@@ -61,14 +62,14 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = checkpoint_of(named)
     overrides.require_known(None, args.words)
     typed = overrides.values(args.words)
-    words = [f"common_eval.path={quoted(str(checkpoint))}"]
+    words = [f"common_eval.path={hydra_value(str(checkpoint))}"]
     split = args.split or typed.get("dataset.gen_subset", "test")
     if args.split:
-        words.append(f"dataset.gen_subset={quoted(split)}")
+        words.append(f"dataset.gen_subset={hydra_value(split)}")
     results = results_folder_of(named, split)
     if results is not None and "decoding.results_path" not in typed:
-        words.append(f"decoding.results_path={quoted(str(results))}")
-    _decode([*words, *args.words])
+        words.append(f"decoding.results_path={hydra_value(str(results))}")
+    _decode([*words, *map(readable, args.words)])
     return 0
 
 
