@@ -67,6 +67,9 @@ _PLAIN = regex.compile(  # stretches of letters alone, which most are
     regex.VERSION1,
 )
 _MARKS = re.compile(f"{_MARK}{{2,}}")
+_OPENS = regex.compile(rf"(?<!{_LETTER}){_MARK}([[\p{{P}}]--{_MARK}]+)", regex.VERSION1)
+_CLOSES = regex.compile(rf"([[\p{{P}}]--{_MARK}]+){_MARK}(?!{_LETTER})", regex.VERSION1)
+_PAIR = re.compile(r"(?<!\S)'((?:(?! ').)+?)'(?!\S)")
 _MARK_AT_EDGE = re.compile(rf"(?<!\w){_MARK}|{_MARK}(?!\w)")
 _ENCODED = regex.compile("|".join(ENCODINGS))
 _SELECTORS = regex.compile(r"\p{Variation_Selector}+")
@@ -186,12 +189,6 @@ def _word_pattern(orthography: Orthography, keeps_numbers: bool) -> regex.Patter
         between = rf"(?:{between}|(?<=\p{{Nd}})[.,:](?=\p{{Nd}}))"
     inside = rf"{letter}+(?:{between}{letter}+)*"
     return regex.compile(inside if orthography.apostrophe == "inner" else f"'?{inside}'?")
-
-
-
-_OPENS = regex.compile(rf"(?<!{_LETTER}){_MARK}([[\p{{P}}]--{_MARK}]+)", regex.VERSION1)
-_CLOSES = regex.compile(rf"([[\p{{P}}]--{_MARK}]+){_MARK}(?!{_LETTER})", regex.VERSION1)
-_PAIR = re.compile(r"(?<!\S)'((?:(?! ').)+?)'(?!\S)")
 
 
 def _with_marks_at_words(text: str) -> str:
