@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from fairseq_dro.report.report import make_report
+from fairseq_dro.report.report import make_report, read_report_data
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.training_run import read_training_run
@@ -127,3 +127,11 @@ def test_a_killed_run_says_from_where_it_resumes_and_what_is_made_again(killed, 
                 "(writing took 0.4 seconds)\n"
             )
     assert state_of(read_training_run(killed)) == f"stopped at update 214 (the same command {says})"
+
+
+def test_a_folder_into_which_two_commands_wrote_is_an_alarm_of_its_report(tmp_path):
+    folder = plant_training(tmp_path / "run", ["deu", "kat"], updates=200)
+    assert not make_report(read_report_data(folder)).alarms
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    (folder / "history.jsonl").write_text("".join(f"{line}\n{line}\n" for line in lines))
+    assert "two writers" in str(make_report(read_report_data(folder)).alarms)
