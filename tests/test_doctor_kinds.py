@@ -239,7 +239,7 @@ PLANTED = {
         "warning", "train.tsv:12 (wav/deu_train_10)", "lower task.min_sample_size",
         lasts(12, 20_000), ("task.min_sample_size=20001",)),
     "batch_not_filled": Planted(
-        "warning", "1 language (rus 20 s)", "set task.batch_seconds=27, or criterion.count_par",
+        "warning", "1 language (rus 20 s)", "set task.batch_seconds=27, or criterion.group_loss",
         third_of_russian, ()),
     "language_not_trained": Planted(
         "error", "valid.lang:2 (wav/deu_valid_1)", "add training data",

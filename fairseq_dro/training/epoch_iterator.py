@@ -90,6 +90,11 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         self.multiple_of = multiple_of
         self._checksum_of_batches: int | None = None
 
+    @property
+    def has_given_all(self) -> bool:
+        """Whether the update at work is the epoch's last: its batches have been taken by now."""
+        return self._cur_epoch_itr is not None and self.end_of_epoch()
+
     # --- saving ---
 
     def state_dict(self) -> dict[str, Any]:

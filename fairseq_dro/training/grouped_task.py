@@ -228,8 +228,7 @@ class GroupedTask:
         if self.update_log is None:
             return
         if criterion.training:
-            # the update's last batch has been taken, so at the epoch's last one none is left
-            ends_epoch = self._planned is not None and self._planned.end_of_epoch()
+            ends_epoch = self._planned is not None and self._planned.has_given_all
             self.update_log.observe(logging_outputs, ends_epoch=ends_epoch)
         else:
             self.update_log.validation.add(logging_outputs)
