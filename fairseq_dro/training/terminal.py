@@ -120,6 +120,7 @@ def put_in_place(hydra_config: Any, *, leads: bool) -> None:
     if console is None or console.get("class") != "logging.StreamHandler":
         return
     if not leads:
+        logging.captureWarnings(True)  # the leader's handler does so for itself
         others = [name for name in logging_config.root.handlers if name != "console"]
         logging_config.root.handlers = others
         return
