@@ -114,6 +114,8 @@ def test_a_checkpoint_decodes_without_the_weights_it_started_from(
         f"task.data={data}",
     )  # fmt: skip
     assert len(records) == 12
+    written = json.loads((tmp_path / "scores.json").read_text())["as_written"]
+    assert set(written["languages"]) == {"deu", "fra", "gla"} and written["mean"]["cer"] > 0
     texts = (data / "test.wrd").read_text().splitlines()
     for text, record in zip(texts, records):
         assert record["reference_as_written"] == text

@@ -1,0 +1,64 @@
+"""Scores of texts with case and punctuation."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairseq_dro.scoring.as_written import (
+    as_written_sentence,
+    compression_ratio,
+    summarise_as_written,
+)
+from fairseq_dro.scoring.lower import lower_form
+from fairseq_dro.scoring.records import format_line, parse_line
+from fairseq_dro.scoring.utterances import score_utterance
+
+
+def record(reference: str, hypothesis: str, language: str = "deu"):
+    return score_utterance(reference, hypothesis, id="a", language=language, lowers=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Guten Tag, Welt!", "deu", "guten tag welt"),
+        ("It's 5 o'clock.", "eng", "it's 5 o'clock"),
+        ("IŞIK İyi", "tur", "ışık iyi"),
+        ("ΟΔΟΣ", "ell", "οδος"),
+    ],
+)
+def test_the_lower_form_has_words_alone(text, language, expected):
+    assert lower_form(text, language) == expected
+
+
+def test_case_and_punctuation_are_errors_only_as_written():
+    records = [record("Guten Tag, Welt!", "guten tag welt"), record("Ja.", "Ja.")]
+    assert sum(one.characters.errors for one in records) == 0
+    summary = summarise_as_written(records)
+    assert summary["languages"]["deu"]["cer"] == pytest.approx(5 / 19)
+    assert summary["languages"]["deu"]["wer"] == pytest.approx(3 / 4)
+    assert summary["mean"]["share_looping"] == 0
+    assert "CER 26.32 %" in as_written_sentence(summary)
+
+
+def test_a_record_keeps_both_texts():
+    one = record("Guten Tag!", "guten Tag")
+    again = parse_line(format_line(one), "x:1")
+    assert again == one
+    assert again.as_written == ("Guten Tag!", "guten Tag") and again.reference == "guten tag"
+
+
+def test_a_text_that_repeats_itself_is_a_loop():
+    loop = "und dann " * 30
+    assert compression_ratio(loop) > 2.4 > compression_ratio("Das ist ein gewöhnlicher Satz.")
+    assert compression_ratio("") == 0
+    summary = summarise_as_written(
+        [record("Ja.", loop), record("Ja.", "Ja."), record("a", "a", "eng")]
+    )
+    assert summary["languages"]["deu"]["share_looping"] == 0.5
+    assert "25.0 %, most in deu (50.0 %)" in as_written_sentence(summary)
+
+
+def test_records_of_other_models_have_none():
+    plain = score_utterance("a", "b", id="a", language="deu")
+    assert summarise_as_written([plain]) is None
