@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import unicodedata
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.languages import known_languages
 from fairseq_dro.scoring.text import split_language_token
 from fairseq_dro.text.casing import lower_case
-from fairseq_dro.text.orthography import TABLE, UNKNOWN, orthography_of
+from fairseq_dro.text.orthography import COLUMNS, TABLE, UNKNOWN, orthography_of
 from fairseq_dro.text.signs import APOSTROPHES
 from fairseq_dro.text.tags import is_tag, with_whole_tags, without_tags
 from fairseq_dro.text.words import ENCODINGS, speller
+from tests.stock_commands import REPOSITORY
 
 GOLDEN = Path(__file__).parent / "golden" / "text_profiles.tsv"
 LOWER, KEEP_CASE = PROFILES["lower"], PROFILES["keep_case"]
@@ -111,7 +113,7 @@ def test_catalan_is_one_word_with_any_middle_dot_and_with_the_compatibility_lett
 @pytest.mark.parametrize("legacy, letter", ENCODINGS.items())
 def test_a_sequence_that_unicode_calls_a_letter_becomes_it_and_is_not_one_by_nfc(legacy, letter):
     assert unicodedata.normalize("NFC", legacy) == legacy != letter
-    code = "cat" if letter.endswith("·") else "mal"
+    code = "cat" if letter.endswith("·") else "afr"
     assert KEEP_CASE(f"{legacy}l", code) == f"{letter}l"
 
 
@@ -137,6 +139,11 @@ def test_a_sequence_that_unicode_calls_a_letter_becomes_it_and_is_not_one_by_nfc
         ("khk", "\u1820\u180e\u1821 \u1820\u180b", "\u1820\u180e\u1821 \u1820"),
         ("yid", 'חז"ל', "חז״ל"),
         ("que", "ma˥ ꜜa", "ma˥ ꜜa"),
+        ("afr", "ŉ ’n 'n", "'n 'n 'n"),
+        ("nld", "ĲS ijs", "ijs ijs"),
+        ("tha", "น\u0e4d\u0e49\u0e32 น\u0e49\u0e33", "น\u0e49\u0e33 น\u0e49\u0e33"),
+        ("tha", "ท\u0e4d\u0e32", "ท\u0e33"),
+        ("lao", "ນ\u0ecd\u0ec9\u0eb2", "ນ\u0ec9\u0eb3"),
     ],
 )
 def test_format_characters_follow_the_rule_of_their_script(code, published, target):
@@ -220,3 +227,17 @@ def test_a_language_token_of_scoring_is_a_tag_of_preparing(code):
 def test_digits_stay_where_they_are_asked_for(kept):
     assert LOWER.spell(f"im {kept}!", "deu", keeps_numbers=True).text == f"im {kept}"
     assert LOWER.spell(f"im {kept}!", "deu").has_number
+
+
+def test_the_table_says_what_its_script_makes_an_exception_of():
+    spec = importlib.util.spec_from_file_location(
+        "make_orthographies", REPOSITORY / "scripts" / "make_orthographies.py"
+    )
+    made_by = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made_by)
+    rows = {row[0]: dict(zip(COLUMNS, row)) for row in ROWS}
+    for code, exceptions in made_by.EXCEPTIONS.items():
+        for one in exceptions:
+            assert rows[code][one.column] == one.value, code
+            assert one.source in rows[code]["source"]
+    assert made_by.exemplars("[a-c {ch} \\- ʼ]") == set("abch-ʼ")

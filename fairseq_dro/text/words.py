@@ -34,9 +34,12 @@ ENCODINGS = {
     "\u09a4\u09cd\u200d": "\u09ce",
     # the eyelash ra of Marathi and Nepali (12.1, rule R5a)
     "\u0930\u094d\u200d": "\u0931\u094d",
-    # l with middle dot, of Catalan (7.1)
-    "\u0140": "l\u00b7", "\u013f": "L\u00b7",
+    # l with middle dot of Catalan, n with apostrophe of Afrikaans, ij of Dutch (7.1)
+    "\u0140": "l\u00b7", "\u013f": "L\u00b7", "\u0149": "'n", "\u0133": "ij", "\u0132": "IJ",
 }  # fmt: skip
+_SARA_AM = {"\u0e4d": "\u0e33", "\u0ecd": "\u0eb3"}
+_SPLIT_SARA_AM = re.compile("([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb]?)[\u0e32\u0eb2]")
+"""Thai and Lao am typed as nikhahit and aa, perhaps with a tone between them (16.1, 16.2)."""
 
 _ALSO_LETTERS = (
     r"\u104c-\u104f"  # words of Burmese that are one sign (The Unicode Standard, 16.3)
@@ -63,7 +66,8 @@ _JOINERS = "\u200c\u200d\u180e"
 _ENDS_WORD = "\u200b"
 _MARK = f"[{APOSTROPHES}]"
 _PLAIN = regex.compile(  # stretches of letters alone, which most are
-    rf"[[\p{{L}}\p{{M}}]--[\p{{Default_Ignorable_Code_Point}}{APOSTROPHES}\u0140\u013f]]+",
+    rf"[[\p{{L}}\p{{M}}]--[\p{{Default_Ignorable_Code_Point}}{APOSTROPHES}"
+    rf"{''.join(one for one in ENCODINGS if len(one) == 1)}{''.join(_SARA_AM)}]]+",
     regex.VERSION1,
 )
 _MARKS = re.compile(f"{_MARK}{{2,}}")
@@ -141,6 +145,7 @@ class Speller:
         if _PLAIN.fullmatch(text):
             return self._cased(text), None
         text = _ENCODED.sub(lambda match: ENCODINGS[match[0]], text)
+        text = _SPLIT_SARA_AM.sub(lambda match: match[2] + _SARA_AM[match[1]], text)
         text = _MARKS.sub(" ", text).translate(self._one_sign)
         text, is_joined = _visible(text) if _VANISHING.search(text) else (text, False)
         found = self._word.findall(text)
