@@ -174,6 +174,8 @@ _CONFIGURATIONS = "TESTS_COMPOSED_CONFIGURATIONS"
 
 
 def _serve() -> None:
+    # a shell starts what it runs in the background with Ctrl-C ignored, and so would all commands
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.import_module("fairseq_cli.hydra_train")  # with it fairseq, torch and the plugin
     importlib.import_module("fairseq_dro.tasks")
     importlib.import_module("torch._dynamo")  # optimizers import it at their first step
