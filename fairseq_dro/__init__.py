@@ -7,9 +7,14 @@ not, ``common.user_dir=/path/to/fairseq_dro`` imports it. Both ways lead to `reg
 from __future__ import annotations
 
 import importlib
+import os
+from typing import TYPE_CHECKING
 
 from fairseq_dro import compat
 from fairseq_dro.compat import startup_hook
+
+if TYPE_CHECKING:
+    from fairseq_dro.decoding.speech_model import SpeechModel
 
 __version__ = "0.1.0"
 
@@ -36,6 +41,23 @@ def register() -> None:
     except BaseException:
         _registered = False
         raise
+
+
+def load(run: str | os.PathLike[str], device: str | None = None) -> SpeechModel:
+    """A trained model that writes down what it hears: ``load(RUN).transcribe(path).text``.
+
+    Args:
+        run: a run folder (its best checkpoint, or the last), a checkpoint, or the folder of a
+            published Whisper.
+        device: of torch; None: the GPU where there is one.
+
+    Raises:
+        UserError: there is no such run, or its checkpoint cannot be used.
+    """
+    register()
+    from fairseq_dro.decoding.speech_model import SpeechModel
+
+    return SpeechModel(run, device)
 
 
 startup_hook.install()

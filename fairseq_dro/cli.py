@@ -36,6 +36,10 @@ SUB_COMMANDS = {
         "fairseq_dro.commands.infer", "decode a split with a trained model, scored per language",
         "fairseq-dro infer runs/finetune/ctc_dro --split test",
     ),
+    "transcribe": (
+        "fairseq_dro.commands.transcribe", "write down what is said in audio files",
+        "fairseq-dro transcribe runs/finetune/ctc_dro talk.mp3",
+    ),
     "watch": (
         "fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left",
         "fairseq-dro watch runs/finetune/ctc_dro",

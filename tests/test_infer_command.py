@@ -6,9 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
+import fairseq_dro
 from fairseq_dro.commands.infer import stock_main
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import checkpoint_of, results_folder_of
@@ -131,3 +134,74 @@ def test_help_of_the_stock_command_is_short(arguments, monkeypatch, capsys):
     assert stock_main() == 0
     said = capsys.readouterr().out
     assert said.count("\n") < 25 and "common_eval.path=" in said and "example:" in said
+
+
+@pytest.fixture(scope="module")
+def recordings(trained, command_server) -> dict[str, str]:
+    """Audio file by what infer writes down of it, one utterance a batch."""
+    command_server.run(
+        [*INFER, "run", "dataset.num_workers=0", "dataset.batch_size=1",
+         "decoding.results_path=single"], trained,
+    )  # fmt: skip
+    lines = (trained / "single" / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
+    root, *rows = (trained / "data" / "test.tsv").read_text().splitlines()
+    files = [str(Path(root, row.split("\t")[0])) for row in rows]
+    return {file: json.loads(line)["hypothesis"] for file, line in zip(files, lines)}
+
+
+def test_a_loaded_model_writes_what_infer_writes(trained, recordings):
+    model = fairseq_dro.load(trained / "run", device="cpu")
+    assert len(set(recordings.values())) > 1
+    for file, expected in list(recordings.items())[:6]:
+        found = model.transcribe(file)
+        assert found.text == expected and len(found.pieces) == 1
+        assert found.pieces[0].end == found.seconds
+        assert abs(found.seconds - soundfile.info(file).duration) < 1e-3
+
+
+def test_a_long_recording_is_transcribed_in_pieces(trained, recordings, tmp_path):
+    parts = [soundfile.read(file)[0] for file in list(recordings)[:8]]
+    pause = np.zeros(8_000)
+    soundfile.write(
+        tmp_path / "long.flac", np.concatenate([x for part in parts for x in (part, pause)]), 16_000
+    )
+    model = fairseq_dro.load(trained / "run" / "checkpoints" / "checkpoint_last.pt", device="cpu")
+    seen = []
+    found = model.transcribe(
+        tmp_path / "long.flac", most_seconds=3, progress=lambda batches: seen.append(1) or batches
+    )
+    assert seen and len(found.pieces) >= 4
+    assert found.pieces[0].start == 0 and found.pieces[-1].end == found.seconds
+    for one, following in zip(found.pieces, found.pieces[1:]):
+        assert one.end == following.start and 0 < one.end - one.start <= 3
+    assert found.text == " ".join(one.text for one in found.pieces if one.text)
+    assert model.texts([np.zeros(3, np.float32)]) == [""]
+
+
+def test_transcribe_prints_text_or_json(trained, recordings, command_server, tmp_path):
+    command = [str(BIN / "fairseq-dro"), "transcribe", str(trained / "run")]
+    one, two, *_ = recordings
+    said = command_server.run([*command, one], tmp_path).stdout
+    assert said.splitlines()[-1].strip() == recordings[one].strip()
+    said = command_server.run([*command, "--json", one, two, "--cpu"], tmp_path).stdout
+    records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert [record["file"] for record in records] == [one, two]
+    assert [record["text"] for record in records] == [recordings[one], recordings[two]]
+    assert set(records[0]["pieces"][0]) == {"start", "end", "text"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_of_transcribe_are_said_at_once(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "checkpoint_last.pt").touch()
+    mistakes = {
+        "transcribe rum a.wav": "did you mean run?",
+        "transcribe run a.wav": "a.wav does not exist: name an audio file",
+        "transcribe run": "the following arguments are required: FILE",
+        "transcribe run --most-seconds 0.1 a.wav": "is too short: give 1 or more",
+        "transcribe run a.wav --jsn": "did you mean --json?",
+    }
+    slow, answers = quick(tmp_path, *(typed.split() for typed in mistakes))
+    assert slow == []
+    for (typed, says), (status, said) in zip(mistakes.items(), answers):
+        assert status == 2 and said.startswith("error: ") and says in said, typed

@@ -62,7 +62,7 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         cfg.dataset.max_tokens = _MEMORY_BOUND_SAMPLES
     state = _read_checkpoint(cfg)
-    saved = _configuration(state, checkpoint_paths(cfg)[0])
+    saved = configuration_of(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
     if "common_eval.post_process" not in typed:
         criterion = saved.get("criterion") or {}
@@ -161,7 +161,7 @@ def _read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     return checkpoint_utils.load_checkpoint_to_cpu(path, overrides)
 
 
-def _configuration(state: dict[str, Any], path: str) -> DictConfig:
+def configuration_of(state: dict[str, Any], path: str) -> DictConfig:
     """What the model was trained with.
 
     Raises:
