@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import fairseq_dro
 from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.ctc import WhisperCtc
@@ -130,6 +131,18 @@ def test_a_detected_language_is_scored(trained, data, tmp_path, infer) -> None:
     )  # fmt: skip
     assert {record["target_language"] for record in records} == {"deu", "gla", "fra"}
     assert all(len(record["predicted_language"]) in (2, 3) for record in records)
+
+
+def test_a_loaded_model_writes_what_infer_writes(trained, data, tmp_path, infer) -> None:
+    words = [f"common_eval.path={trained / LAST}", f"task.data={data}", "dataset.batch_size=1"]
+    given = infer(*words, f"decoding.results_path={tmp_path}")
+    model = fairseq_dro.load(trained / LAST, device="cpu")
+    root, *rows = (data / "test.tsv").read_text().splitlines()
+    for row, one in list(zip(rows, given))[:3]:
+        file = Path(root, row.partition("\t")[0])
+        found = model.transcribe(file, one["language"])
+        assert found.text == one["hypothesis_as_written"].strip()
+    assert isinstance(model.transcribe(file).text, str)  # its language is detected
 
 
 def test_published_weights_are_decoded_at_30_seconds(data, tmp_path, infer, caplog) -> None:

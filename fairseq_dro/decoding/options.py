@@ -65,11 +65,7 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     saved = configuration_of(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
     if "common_eval.post_process" not in typed:
-        criterion = saved.get("criterion") or {}
-        if not criterion or "post_process" in criterion:
-            cfg.common_eval.post_process = criterion.get("post_process", None) or "letter"
-        else:  # the criterion of a model that writes text
-            cfg.common_eval.post_process = "none"
+        cfg.common_eval.post_process = post_process_of(saved)
     data = cfg.task.data
     logger.info(
         "%s: task %s, data %s, split %s, units become text by '%s'",
@@ -85,6 +81,14 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
         cfg.dataset.max_tokens = max(CPU_SAMPLES, int(manifest.n_samples.max()))
     one_file = cfg.checkpoint.checkpoint_shard_count == 1 and not cfg.checkpoint.checkpoint_suffix
     return state if one_file and not _spawns(cfg) else None
+
+
+def post_process_of(saved: DictConfig) -> str:
+    """How units became text in training; ``none`` for the criterion of a model that writes text."""
+    criterion = saved.get("criterion") or {}
+    if "post_process" in criterion:
+        return criterion["post_process"] or "letter"
+    return "none" if criterion else "letter"
 
 
 def checkpoint_paths(cfg: DictConfig) -> list[str]:

@@ -27,7 +27,7 @@ from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.decoding import published_whisper
 from fairseq_dro.decoding.greedy import GreedyDecoder
 from fairseq_dro.decoding.long_audio import cut, read_audio
-from fairseq_dro.decoding.options import configuration_of
+from fairseq_dro.decoding.options import configuration_of, post_process_of
 from fairseq_dro.decoding.unlabelled import write_dictionary
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import family_of, least_samples
@@ -131,11 +131,10 @@ class SpeechModel:
         self.model.to(self.device).eval()
         family = family_of(self.model)
         self._least = least_samples(family.frames_of) if family else 1
-        join = (saved.get("criterion") or {}).get("post_process") or "letter"
         self.decoder: Decoder = (
             WhisperDecoder(self.model, self.task)
             if hasattr(self.task, "recogniser")
-            else CtcDecoder(self.model, self.task, join)
+            else CtcDecoder(self.model, self.task, post_process_of(saved))
         )
 
     @property
