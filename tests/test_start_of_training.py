@@ -98,7 +98,7 @@ RECIPE = [
     [
         ("+criterion.step_sise=0.1", "did you mean criterion.step_size?"),
         ("dataset.max_token=3", "did you mean dataset.max_tokens or dataset.max_tokens_valid?"),
-        ("task.group_samplin=uniform", "did you mean task.group_sampling?"),
+        ("task.group_samplin=uniform", "did you mean task.group_sampling or "),
     ],
 )
 def test_a_mistaken_option_is_one_sentence_with_what_to_type(
