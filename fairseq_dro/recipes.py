@@ -69,6 +69,27 @@ def find_recipe(name: str, folder: Path | None = None) -> Path:
     raise UserError(f"there is no recipe {bare}: {hint}{known}; or name a file, as in mine.yaml.")
 
 
+def require_file(path: Path) -> None:
+    """Refuse a recipe of a folder that is named apart from it.
+
+    Raises:
+        UserError: the folder holds no such file; the sentence says which it holds.
+    """
+    if path.is_file():
+        return
+    now = of_former_version(path.stem)
+    if now:
+        raise UserError(now)
+    beside = recipes_in(path.parent)
+    near = difflib.get_close_matches(path.stem, beside, 1, 0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(
+        f"{path} does not exist: {hint}{path.parent.resolve()} "
+        f"{'holds ' + ', '.join(beside) if beside else 'holds no configuration'}; name another "
+        "folder with --config-dir."
+    )
+
+
 def of_former_version(name: str) -> str | None:
     """What to type for a recipe of an earlier version; None for any other name."""
     if name not in FORMER:

@@ -57,6 +57,8 @@ MISTAKES = {
     "train nowhere/mine.yaml": "nowhere/mine.yaml does not exist",
     "train finetune_ctc": "fairseq-dro train finetune criterion.objective=erm",
     "train mms --config-dir data": "data holds no recipe",
+    "doctor data --config-name finetun": "did you mean finetune?",
+    "doctor data --config-name finetune_ctc": "fairseq-dro train finetune criterion.objective=erm",
     "train demo --multirn": "did you mean --multirun?",
     "train --hepl demo": "did you mean --help?",
     "train demo task.batch_secnds=3": "did you mean task.batch_seconds?",

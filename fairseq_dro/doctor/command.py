@@ -20,15 +20,15 @@ from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
-from fairseq_dro.recipes import shipped_folder
+from fairseq_dro.recipes import require_file, shipped_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", help="data folder, as `fairseq-dro prepare` makes it")
     parser.add_argument(
         "--config-name", nargs="+", default=[], metavar=("NAME", "OVERRIDE"),
-        help="check a configuration too, with the options that will be typed: --config-name "
-        "finetune model.w2v_path=xlsr2_300m.pt task.language_token=true",
+        help="check a recipe, or a file of yours, with the options that will be typed: "
+        "--config-name finetune model.w2v_path=xlsr2_300m.pt task.language_token=true",
     )  # fmt: skip
     parser.add_argument(
         "--config-dir", type=Path, default=shipped_folder(),
@@ -172,11 +172,12 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     )
     if not args.config_name:
         return plain, []
+    name, *overrides = args.config_name
+    file = Path(name) if name.endswith(".yaml") and Path(name).is_file() else None
+    config_dir = file.parent if file else args.config_dir
+    name = file.stem if file else name.removesuffix(".yaml")  # as hydra
+    require_file(config_dir / f"{name}.yaml")
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
-    name, *overrides = args.config_name
-    name = name.removesuffix(".yaml")  # as hydra
-    found, findings = configuration.examine_configuration(
-        folder, args.config_dir, name, overrides
-    )
+    found, findings = configuration.examine_configuration(folder, config_dir, name, overrides)
     return found or dataclasses.replace(plain, plans_batches=False), findings

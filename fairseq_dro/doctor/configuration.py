@@ -34,7 +34,7 @@ from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.dro.rules import RULES  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy  # noqa: E402
-from fairseq_dro.recipes import of_former_version, recipes_in  # noqa: E402
+from fairseq_dro.recipes import require_file  # noqa: E402
 
 
 def examine_configuration(
@@ -194,18 +194,9 @@ def _compares_sums(objective: str, group_loss: str) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    require_file(path)
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        now = of_former_version(path.stem)
-        if now:
-            raise UserError(now) from None
-        beside = recipes_in(path.parent)
-        raise UserError(
-            f"{path} does not exist: {path.parent.resolve()} "
-            f"{'holds ' + ', '.join(beside) if beside else 'holds no configuration'}; name another "
-            "folder with --config-dir."
-        ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None
     except yaml.YAMLError as error:
