@@ -131,7 +131,9 @@ def plain_text(docstring: str) -> str:
     text = text[:1].upper() + text[1:].replace("``", "`")
     paragraphs = re.split(r"\n\s*\n", text)
     return "\n\n".join(
-        one if one.startswith(" ") else textwrap.fill(" ".join(one.split()), 79, break_on_hyphens=False)
+        one
+        if one.startswith(" ")
+        else textwrap.fill(" ".join(one.split()), 79, break_on_hyphens=False)
         for one in paragraphs
     )
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 _PATHS = ("common_eval.path", "decoding.results_path", "decoding.lexicon", "decoding.lmpath")
 DEFAULT_SAMPLES = 3_000_000
-"""``dataset.max_tokens`` where nobody sets it, as fairseq's conf/infer.yaml; it bounds the memory."""
+"""``dataset.max_tokens`` where nobody sets it, as fairseq's conf/infer.yaml: a bound on memory."""
 
 CPU_SAMPLES = 1_000_000
 """Likewise on a CPU, which gains nothing from larger batches, unless one utterance is longer. The
