@@ -37,7 +37,8 @@ def register() -> None:
         compat.apply()
         for part in REGISTERED_PARTS:
             importlib.import_module(f"{__name__}.{part}")
-        importlib.import_module(f"{__name__}.training.one_writer").apply()
+        if not compat.is_off("one_writer"):
+            importlib.import_module(f"{__name__}.training.one_writer").apply()
     except BaseException:
         _registered = False
         raise

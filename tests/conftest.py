@@ -11,6 +11,14 @@ from tests.killed_commands import CommandServer
 from tests.tiny_corpus import write_tiny_corpus
 
 
+@pytest.fixture(autouse=True)
+def a_test_is_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has set up a task of ours is at a run of ours, which no later test is."""
+    from fairseq_dro.compat import own_runs
+
+    monkeypatch.setattr(own_runs, "_current", False)
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data folder with train, valid and test of deu, ell and fra; do not change it."""

@@ -472,7 +472,7 @@ def test_a_w2v_path_that_does_not_exist_stops_the_command_before_training(
 ) -> None:
     done = run(train_command(tiny_data, tmp_path / "nowhere.pt"), tmp_path / "run", check=False)
     assert done.returncode != 0
-    assert f"error: model.w2v_path: no checkpoint at {tmp_path / 'nowhere.pt'}; " in done.stdout
+    assert f"error: model.w2v_path={tmp_path / 'nowhere.pt'} does not exist: " in done.stdout
     assert "begin training" not in done.stdout
 
 

@@ -577,7 +577,7 @@ def test_a_damaged_recording_is_one_sentence_also_from_a_loader_process(
     assert "Traceback" not in done.stdout
     (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert "test.tsv:4" in sentence and "cut.wav" in sentence
-    assert list((tmp_path / "results").iterdir()) == []
+    assert not (tmp_path / "results").exists(), "nothing was decoded"
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut"])

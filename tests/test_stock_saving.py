@@ -20,7 +20,8 @@ OPTIONS = {
     "checkpoint__no_epoch_checkpoints": "true",
 }
 OFF = (
-    "atomic_saving", "damaged_checkpoints", "missing_restore_file", "crash_checkpoint", "preemption"
+    "atomic_saving", "damaged_checkpoints", "missing_restore_file", "crash_checkpoint",
+    "preemption", "one_writer",
 )
 
 

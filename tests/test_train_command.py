@@ -94,7 +94,7 @@ def test_help_of_every_command_is_short_plain_and_quick(tmp_path):
     for name, (status, said) in zip(SUB_COMMANDS, helps):
         assert status == 0 and said.startswith(f"usage: fairseq-dro {name}")
         assert "``" not in said and said.count("\n") < 90, name
-        assert f"example:\n  fairseq-dro {name} " in said, name
+        assert "\nexample" in said and f"\n  fairseq-dro {name} " in said, name
     train = dict(zip(SUB_COMMANDS, helps))["train"][1]
     for option in ("task.data=", "model.w2v_path=", "criterion.objective=", "hydra.run.dir="):
         assert option in train
