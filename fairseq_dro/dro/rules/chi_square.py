@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fairseq_dro.dro.group_loss import GroupLoss
-from fairseq_dro.dro.rules.rule import Rule, floored, parameter, register_rule
+from fairseq_dro.dro.rules.rule import RuleOfShares, floored, parameter, register_rule
 
 DOUBLINGS = 50
 """After so many the threshold is so low that q is p to the last bit of float64."""
@@ -18,7 +18,7 @@ BISECTIONS = 100
 
 @register_rule("chi_square_dro")
 @dataclass(frozen=True)
-class ChiSquareDro(Rule):
+class ChiSquareDro(RuleOfShares):
     """Iterated best response: q maximises ``sum q L`` within a chi-square ball around p.
 
     Source: Zhou, Levy, Li, Ghazvininejad, Neubig 2021 (Distributionally robust multilingual
@@ -36,18 +36,12 @@ class ChiSquareDro(Rule):
     """
 
     group_loss: ClassVar[GroupLoss] = GroupLoss.PER_UNIT
-    q_holds_shares: ClassVar[bool] = True
-
-    shares: np.ndarray
     radius: float = parameter(
         0.1,
         "rho of chi_square_dro: how far q may go from the groups' shares of the training "
         "utterances, in chi-square divergence, at least 0; 0 is erm; 0.1 in the authors' code",
         at_least=0,
     )
-
-    def start(self, n_groups: int) -> np.ndarray:
-        return self.shares / self.shares.sum()
 
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         p = self.start(len(losses))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from fairseq_dro.dro.rules.rule import Rule, floored, parameter, register_rule
+from fairseq_dro.dro.rules.rule import RuleOfShares, floored, parameter, register_rule
 
 
 @register_rule("cvar_dro")
 @dataclass(frozen=True)
-class CvarDro(Rule):
+class CvarDro(RuleOfShares):
     """Greedy CVaR over groups: q lies on the worst groups that hold ``cvar_fraction`` of the data.
 
     Source: the code released with Sagawa et al. 2020 (group_DRO, ``compute_robust_loss_greedy``).
@@ -25,9 +24,6 @@ class CvarDro(Rule):
     below ``Q_FLOOR`` are raised to it.
     """
 
-    q_holds_shares: ClassVar[bool] = True
-
-    shares: np.ndarray
     cvar_fraction: float = parameter(
         0.2,
         "of cvar_dro: the share of the training utterances, in the groups of highest loss, that "
@@ -35,9 +31,6 @@ class CvarDro(Rule):
         above=0,
         at_most=1,
     )
-
-    def start(self, n_groups: int) -> np.ndarray:
-        return self.shares / self.shares.sum()
 
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         # level 0 holds the group, or the groups of equal loss, with the highest loss

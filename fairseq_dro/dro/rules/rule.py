@@ -53,6 +53,18 @@ class Rule:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class RuleOfShares(Rule):
+    """A rule whose q moves around the groups' shares of the training data, where it starts."""
+
+    q_holds_shares: ClassVar[bool] = True
+
+    shares: np.ndarray
+
+    def start(self, n_groups: int) -> np.ndarray:
+        return self.shares / self.shares.sum()
+
+
 RULES: dict[str, type[Rule]] = {}
 """Criterion option ``objective`` -> rule."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq import utils
 from fairseq.models import BaseFairseqModel, register_model
@@ -16,7 +15,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.models.checkpoint_checks import require_finite_weights, require_same_weights
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.encoder import WhisperEncoder
-from fairseq_dro.models.whisper.log_mel import n_positions
+from fairseq_dro.models.whisper.family import WhisperFamily
 from fairseq_dro.models.whisper.options import (
     WhisperCtcConfig,
     dropout_of,
@@ -28,7 +27,7 @@ from fairseq_dro.models.whisper.options import (
 
 
 @register_model("whisper_ctc", dataclass=WhisperCtcConfig)
-class WhisperCtc(BaseFairseqModel):
+class WhisperCtc(WhisperFamily, BaseFairseqModel):
     """Units of the data folder's dictionary, 50 positions a second, as wav2vec 2.0 has.
 
     Adam's steps do not depend on the size of gradients, so the output layer learns
@@ -51,7 +50,6 @@ class WhisperCtc(BaseFairseqModel):
         nn.init.zeros_(self.proj.bias)
         self.freeze_encoder_updates = cfg.freeze_encoder_updates
         self.encoder.requires_grad_(cfg.freeze_encoder_updates >= 0)
-        self.num_updates = 0
 
     @classmethod
     def build_model(cls, cfg: WhisperCtcConfig, task: Any) -> WhisperCtc:
@@ -86,10 +84,6 @@ class WhisperCtc(BaseFairseqModel):
         """Options of the section ``model`` that the files said; a checkpoint is built by them."""
         return {"dims": self.dims.as_dict()}
 
-    def set_num_updates(self, num_updates: int) -> None:
-        super().set_num_updates(num_updates)
-        self.num_updates = num_updates
-
     def forward(
         self, source: torch.Tensor, padding_mask: torch.Tensor | None = None, **_unused: Any
     ) -> dict[str, torch.Tensor | None]:
@@ -112,20 +106,3 @@ class WhisperCtc(BaseFairseqModel):
         """[T, B, V] in float32."""
         function = utils.log_softmax if log_probs else utils.softmax
         return function(self.get_logits(net_output).float(), dim=-1)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Whether the encoder gets no gradient at this update."""
-        updates = self.freeze_encoder_updates
-        return updates < 0 or self.num_updates < updates
-
-    def frozen_parameters(self) -> list[torch.nn.Parameter]:
-        """Parameters that are trained later, but not at this update."""
-        return list(self.encoder.parameters()) if self.encoder_is_frozen else []
-
-    def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
-        """[N] positions of 20 ms."""
-        return n_positions(n_samples)
-
-    def require_options(self, cfg: WhisperCtcConfig) -> None:
-        """Every option agrees with every other (``require_ranges`` looks at each)."""

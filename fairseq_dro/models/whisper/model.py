@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 
@@ -15,7 +14,7 @@ from fairseq_dro.models.checkpoint_checks import require_finite_weights, require
 from fairseq_dro.models.whisper.decoder import WhisperDecoder
 from fairseq_dro.models.whisper.dims import WhisperDims, require_multilingual
 from fairseq_dro.models.whisper.encoder import WhisperEncoder
-from fairseq_dro.models.whisper.log_mel import n_positions
+from fairseq_dro.models.whisper.family import WhisperFamily
 from fairseq_dro.models.whisper.options import (
     WhisperConfig,
     dropout_of,
@@ -25,7 +24,7 @@ from fairseq_dro.models.whisper.options import (
 
 
 @register_model("whisper", dataclass=WhisperConfig)
-class WhisperModel(FairseqEncoderDecoderModel):
+class WhisperModel(WhisperFamily, FairseqEncoderDecoderModel):
     """Encoder and decoder under openai's parameter names.
 
     A checkpoint of it holds ``dims`` among the model's options, so that it loads without the files
@@ -44,7 +43,6 @@ class WhisperModel(FairseqEncoderDecoderModel):
             WhisperDecoder(dims, dictionary, **parts),
         )
         self.freeze_encoder_updates = cfg.freeze_encoder_updates
-        self.num_updates = 0
         self.dims = dims
         # what is never trained needs no place in the optimizer
         self.encoder.requires_grad_(cfg.freeze_encoder_updates >= 0)
@@ -93,10 +91,6 @@ class WhisperModel(FairseqEncoderDecoderModel):
         model.load_state_dict(dict(pretrained.weights))
         return model
 
-    def set_num_updates(self, num_updates: int) -> None:
-        super().set_num_updates(num_updates)
-        self.num_updates = num_updates
-
     def forward(
         self,
         source: torch.Tensor,
@@ -107,23 +101,6 @@ class WhisperModel(FairseqEncoderDecoderModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
             encoder_out = self.encoder(source, padding_mask)
         return self.decoder(prev_output_tokens, encoder_out)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Whether the encoder gets no gradient at this update."""
-        updates = self.freeze_encoder_updates
-        return updates < 0 or self.num_updates < updates
-
-    def frozen_parameters(self) -> list[torch.nn.Parameter]:
-        """Parameters that are trained later, but not at this update."""
-        return list(self.encoder.parameters()) if self.encoder_is_frozen else []
-
-    def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
-        """[N] encoder positions at true length, of 20 ms."""
-        return n_positions(n_samples)
-
-    def require_options(self, cfg: WhisperConfig) -> None:
-        """Every option agrees with every other (``require_ranges`` looks at each)."""
 
     def max_positions(self) -> None:
         """None: the task finds and names what is too long."""
