@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from fairseq_dro.dro.sums import GROUP_SUMS, column
 from fairseq_dro.errors import UserError
 from tests.in_process import batch_of, group_dro_ctc, make_model, make_task, stock_ctc
+from tests.weighted_gradients import assert_gradient_is_hand_weighted, gradients
 
 MIXED = np.array([0, 1, 2, 3, 4, 5, 6, 7])  # the manifest's order mixes languages
 
@@ -25,12 +26,6 @@ def task(tiny_data):
 @pytest.fixture
 def model(task, tiny_checkpoint):
     return make_model(task, tiny_checkpoint).train()
-
-
-def gradients(model, loss: torch.Tensor) -> list[torch.Tensor]:
-    model.zero_grad()
-    loss.backward()
-    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
 @pytest.mark.parametrize("sentence_avg", [True, False])
@@ -51,21 +46,8 @@ def test_at_uniform_q_loss_and_gradients_are_bitwise_those_of_stock_ctc(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_at_random_q_the_gradient_is_the_hand_weighted_sum_of_stock_gradients(task, model, seed):
-    sample = batch_of(task, "train", MIXED)
     criterion = group_dro_ctc(task, objective="ctc_dro").train()
-    criterion.state.q = np.random.default_rng(seed).dirichlet(np.ones(3))
-    stock = stock_ctc(task)
-    expected = None
-    for index, group in zip(MIXED, sample["group"].tolist()):
-        loss, _, _ = stock(model, batch_of(task, "train", [index]))
-        own = [criterion.state.q[group] * 3 * g for g in gradients(model, loss)]
-        expected = own if expected is None else [a + b for a, b in zip(expected, own)]
-    loss, size, _ = criterion(model, sample)
-    assert size == len(MIXED)
-    for ours, by_hand in zip(gradients(model, loss), expected, strict=True):
-        # one padded batch against eight unpadded ones: float32 noise, not a factor
-        noise = 2e-3 * by_hand.abs().max().item() + 1e-5
-        torch.testing.assert_close(ours, by_hand, rtol=2e-3, atol=noise)
+    assert_gradient_is_hand_weighted(task, model, criterion, stock_ctc(task), MIXED, seed)
 
 
 @pytest.mark.parametrize(("reduction", "factor"), [("batch_mean", 1 / 8), ("batch_sum", 1.0)])

@@ -11,6 +11,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.language_tokens import EMBEDDING
 from fairseq_dro.models.whisper.tokenizer import PADDING
 from tests.in_process import batch_of
+from tests.weighted_gradients import assert_gradient_is_hand_weighted, gradients
 from tests.whisper_runs import (
     MINI,
     copy_with_texts,
@@ -49,12 +50,6 @@ def model(task, whisper):
     return model
 
 
-def gradients(model, loss):
-    model.zero_grad()
-    loss.backward()
-    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
-
-
 # --- law 1 ---
 
 
@@ -80,20 +75,8 @@ def test_at_uniform_q_gradients_are_bitwise_those_of_stock_cross_entropy(
 
 
 def test_at_random_q_the_gradient_is_the_hand_weighted_sum_of_stock_gradients(task, model):
-    sample = batch_of(task, "train", MIXED)
     criterion = group_dro_cross_entropy(task, objective="group_dro").train()
-    criterion.state.q = np.random.default_rng(0).dirichlet(np.ones(3))
-    stock = stock_cross_entropy(task)
-    expected = None
-    for index, group in zip(MIXED, sample["group"].tolist()):
-        loss, _, _ = stock(model, batch_of(task, "train", [index]))
-        own = [criterion.state.q[group] * 3 * g for g in gradients(model, loss)]
-        expected = own if expected is None else [a + b for a, b in zip(expected, own)]
-    loss, size, _ = criterion(model, sample)
-    assert size == len(MIXED)
-    for ours, by_hand in zip(gradients(model, loss), expected, strict=True):
-        noise = 2e-3 * by_hand.abs().max().item() + 1e-5
-        torch.testing.assert_close(ours, by_hand, rtol=2e-3, atol=noise)
+    assert_gradient_is_hand_weighted(task, model, criterion, stock_cross_entropy(task), MIXED, 0)
 
 
 def test_a_groups_loss_is_per_reference_character_by_default(task, model):
