@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from fairseq_dro.languages import known_languages
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, append_record
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, append_record
 from fairseq_dro.scoring.records import format_line
 from fairseq_dro.scoring.utterances import score_utterance
 

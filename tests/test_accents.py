@@ -16,7 +16,7 @@ from hydra.experimental import compose, initialize_config_dir
 
 from fairseq_dro.cli import main
 from fairseq_dro.corpora.espeak import synthesiser
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from tests.stock_commands import BIN, REPOSITORY, train_command
 
 VOICES = {"caribbean": "en-029", "scotland": "en-gb-scotland", "us": "en-us"}

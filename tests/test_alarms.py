@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fairseq_dro.report import alarms
-from fairseq_dro.report.history import count_falls
+from fairseq_dro.runs.history import count_falls
 
 
 def only(found: list[alarms.Alarm]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from fairseq_dro.criterions.baseline import read_baseline
 from fairseq_dro.dro.rules import RULES, make_rule
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.history import append_record
+from fairseq_dro.runs.history import append_record
 from tests.in_process import group_dro_ctc, make_task
 
 UNIT = "nats an utterance"

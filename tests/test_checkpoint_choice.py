@@ -13,7 +13,7 @@ import pytest
 from fairseq_dro.cli import main
 from fairseq_dro.report.checkpoints.choice import CRITERIA, Choice, choices, saved_files
 from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices
-from fairseq_dro.report.training_run import read_training_run
+from fairseq_dro.runs.training_run import read_training_run
 from tests.checkpoints import load
 from tests.compared_runs import plant_config, plant_history, utterances, write_records
 from tests.stock_commands import train_command

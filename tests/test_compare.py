@@ -23,8 +23,8 @@ from fairseq_dro.report.compare.pareto_figure import draw_pareto, pareto_front
 from fairseq_dro.report.compare.side_by_side import cautions, side_by_side
 from fairseq_dro.report.compare.summary import summary
 from fairseq_dro.report.run_scores import RunScores
-from fairseq_dro.report.training_run import read_training_run
 from fairseq_dro.report.verdicts import Verdict, verdicts
+from fairseq_dro.runs.training_run import read_training_run
 from fairseq_dro.scoring.levelling import GapVerdict, gap_change
 from fairseq_dro.scoring.paired import Difference
 from fairseq_dro.scoring.records import format_line

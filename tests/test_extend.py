@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fairseq_dro.dro.rules import floored
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
 from tests.stock_commands import BIN, REPOSITORY, TINY_RUN, run
 

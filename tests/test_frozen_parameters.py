@@ -12,7 +12,7 @@ from fairseq import optim
 from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from fairseq_dro.training.held_still import held_still
 from tests.checkpoints import load
 from tests.stock_commands import train_command

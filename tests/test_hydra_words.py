@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fairseq_dro.cli import build_parser
 from fairseq_dro.hydra_words import hydra_value, readable, unreadable_override
 from fairseq_dro.recipes import shipped_folder
-from fairseq_dro.report.decoding_command import infer_command
+from fairseq_dro.runs.decoding_command import infer_command
 from tests.stock_commands import BIN, run
 
 PATHS = st.text(

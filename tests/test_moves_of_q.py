@@ -11,7 +11,7 @@ import torch
 
 from fairseq_dro.dro.sums import COLUMNS
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from fairseq_dro.training import workers
 from tests.checkpoints import load
 from tests.in_process import group_dro_ctc, make_task

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.record_file import find_records, iterate_records, read_records
+from fairseq_dro.runs.record_file import find_records, iterate_records, read_records
 from fairseq_dro.scoring.records import OPTIONAL, REQUIRED, Record, format_line, parse_line
 from fairseq_dro.scoring.utterances import score_utterance
 

@@ -12,7 +12,7 @@ from fairseq_dro.report.constant_guess import (
     constant_guess_cer,
     constant_guesses,
 )
-from fairseq_dro.report.training_run import read_training_run
+from fairseq_dro.runs.training_run import read_training_run
 from fairseq_dro.scoring.utterances import score_utterance
 from tests.compared_runs import plant_history
 

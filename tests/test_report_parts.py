@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_dro.group_by import BY_LANGUAGE
-from fairseq_dro.report import configuration, provenance
+from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
@@ -30,10 +30,11 @@ from fairseq_dro.report.rank_correlation import spearman
 from fairseq_dro.report.report import make_report, read_report_data
 from fairseq_dro.report.sections.headline import _band
 from fairseq_dro.report.sections.warnings import warnings_section
-from fairseq_dro.report.start_command import start_command
-from fairseq_dro.report.training_log import read_training_log
-from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import SAME, verdicts
+from fairseq_dro.runs import provenance
+from fairseq_dro.runs.start_command import start_command
+from fairseq_dro.runs.training_log import read_training_log
+from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 from fairseq_dro.scoring.disparity_intervals import Disparity
 from fairseq_dro.scoring.paired import difference_by_language
 from tests.compared_runs import plant_history

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from tests import run_preparations, training_trace
 from tests.changed_data import change_lines, copy_of
 from tests.checkpoints import assert_same_training_state, load

@@ -11,9 +11,9 @@ import pytest
 
 from fairseq_dro.report.report import make_report, read_report_data
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.run_state import state_of
-from fairseq_dro.report.training_run import read_training_run
 from fairseq_dro.runs.progress import Progress, write_progress
+from fairseq_dro.runs.run_state import state_of
+from fairseq_dro.runs.training_run import read_training_run
 from fairseq_dro.survival.folder_lock import LOCK_FILE, take
 from tests.planted_runs import plant_training, write_configuration
 
@@ -99,7 +99,7 @@ def test_the_lock_tells_a_dead_run_from_one_that_is_slow(killed):
         return state_of(read_training_run(killed), written + seconds)
 
     lock = take(killed, named="run", instead="another")
-    assert state(7200) == "going (last sign of life 2.00 h ago)"
+    assert state(7200) == "going (last sign of life 2.0 h ago)"
     lock.release()
     assert state(5) == stopped
     elsewhere = {**asdict(lock.holder), "machine": "another", "host": "node7"}

@@ -12,7 +12,7 @@ from fairseq_dro.dro.group_loss import GroupLoss, GroupLossUnit
 from fairseq_dro.dro.rules import GroupDro
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.dro.sums import COLUMNS, GROUP_SUMS
-from fairseq_dro.report.history import append_record, read_records
+from fairseq_dro.runs.history import append_record, read_records
 from fairseq_dro.training.update_log import UpdateLog
 from tests.stock_commands import train_command
 

@@ -10,7 +10,7 @@ import sentencepiece
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fairseq_dro.languages import known_languages
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
 from tests.stock_commands import run, train_command
 from tests.tiny_corpus import write_tiny_corpus

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fairseq_dro import cli
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, append_record
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, append_record
 from fairseq_dro.runs.progress import Progress, write_progress
 from fairseq_dro.survival.folder_lock import take
 from fairseq_dro.watch.seen_run import SeenRun

@@ -15,7 +15,7 @@ from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.ctc import WhisperCtc
 from fairseq_dro.models.whisper.options import WhisperCtcConfig
-from fairseq_dro.report.history import read_records
+from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
 from tests.killed_commands import CommandServer
 from tests.whisper_files import random_weights, write_openai

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.history import HISTORY_FILE, read_records
+from fairseq_dro.runs.history import HISTORY_FILE, read_records
 
 LAST_SHARE = 0.25
 """The last quarter of a run's validations (one at least) is averaged: the loss between two moves of

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.runs.decodable import RESULTS
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairseq_dro.report.alarms import Alarm
-from fairseq_dro.report.decoding_command import decoding_command
-from fairseq_dro.report.record_file import decoded_folders
 from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.runs.decoding_command import decoding_command
+from fairseq_dro.runs.record_file import decoded_folders
 
 
 def not_decoded(data: ReportData) -> list[Alarm]:

@@ -11,11 +11,8 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report.blocks import Section, counted
 from fairseq_dro.report.constant_guess import constant_guesses
-from fairseq_dro.report.record_file import RECORDS_FILE, decoded_folders, said_to_be_in
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
-from fairseq_dro.report.run_state import state_of
 from fairseq_dro.report.sections.checkpoints import checkpoints_section
 from fairseq_dro.report.sections.confounds import confounds_section
 from fairseq_dro.report.sections.cost import cost_section
@@ -29,8 +26,11 @@ from fairseq_dro.report.sections.reproduction import reproduction_section
 from fairseq_dro.report.sections.utterances import utterances_section
 from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.sections.weights import weights_section
-from fairseq_dro.report.training_run import TrainingRun, read_training_run
 from fairseq_dro.report.verdicts import verdicts
+from fairseq_dro.runs.decodable import RESULTS
+from fairseq_dro.runs.record_file import RECORDS_FILE, decoded_folders, said_to_be_in
+from fairseq_dro.runs.run_state import state_of
+from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 from fairseq_dro.scoring.records import Record
 
 

@@ -13,9 +13,9 @@ from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import known_languages
-from fairseq_dro.report.run_folder import RESULTS
 from fairseq_dro.report.run_scores import RunScores
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.decodable import RESULTS
+from fairseq_dro.runs.training_run import TrainingRun
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.paired_records import DecodedRun, pair
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring.paired import CONFIDENCE, difference_by_language, holm
 from fairseq_dro.scoring.records import Record
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import nearest_path
 
+RESULTS = "decode_test"
+"""Sub-folder of a run into which the test split is decoded, unless another is named."""
+
 CHECKPOINTS = ("checkpoint_best.pt", "checkpoint_last.pt")
 """Of a run, in this order: the best one by ``checkpoint.best_checkpoint_metric``, or the last."""
 

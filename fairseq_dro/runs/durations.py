@@ -1,4 +1,4 @@
-"""Seconds in words."""
+"""How long something takes, in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def in_words(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
-def of_audio(seconds: float) -> str:
+def in_one_unit(seconds: float) -> str:
     """``24 s``, ``49.5 min``, ``12.3 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"

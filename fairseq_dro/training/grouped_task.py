@@ -24,7 +24,7 @@ from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.dro.sums import on_host
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import family_of
-from fairseq_dro.report import provenance
+from fairseq_dro.runs import provenance
 from fairseq_dro.training import left_out, workers
 from fairseq_dro.training.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.training.held_still import held_still

@@ -29,9 +29,9 @@ from fairseq_dro.compat import own_runs
 from fairseq_dro.compat.checkpoint_files import LAST
 from fairseq_dro.compat.rank_zero import on_rank_zero
 from fairseq_dro.errors import UserError, sentence_of
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
-from fairseq_dro.report.provenance import RUN_FILE
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
 from fairseq_dro.runs.progress import PROGRESS_FILE, read_progress
+from fairseq_dro.runs.provenance import RUN_FILE
 from fairseq_dro.survival import folder_lock
 from fairseq_dro.survival.failed_start import Start
 from fairseq_dro.training import display, start_block, terminal

@@ -20,7 +20,7 @@ import torch
 
 from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.models.family import family_of
-from fairseq_dro.runs.durations import of_audio
+from fairseq_dro.runs.durations import in_one_unit
 
 _SAID_ELSEWHERE = ("hydra.", "task.data=", "model.w2v_path=")
 
@@ -81,7 +81,7 @@ def _data(cfg: Any, task: Any, data: str) -> str:
     kind = f"{task.group_by.noun}s"
     if task.group_by != BY_LANGUAGE:
         kind += f" by {task.group_by}"
-    return f"{data}: {len(task.groups)} {kind}, {len(dataset):,} utterances, {of_audio(seconds)}"
+    return f"{data}: {len(task.groups)} {kind}, {len(dataset):,} utterances, {in_one_unit(seconds)}"
 
 
 def _model(cfg: Any, trainer: Any) -> str:
@@ -112,7 +112,7 @@ def _training(cfg: Any, task: Any, epoch_itr: Any) -> str:
     items = np.concatenate(batches)
     seconds = float(np.asarray(dataset.sizes)[items].sum()) / task.cfg.sample_rate / per_epoch
     updates, epochs = cfg.optimization.max_update, cfg.optimization.max_epoch
-    each = f"about {of_audio(seconds)} of audio"
+    each = f"about {in_one_unit(seconds)} of audio"
     if updates:
         length = f"{updates:,} updates of {each} ({updates / per_epoch:.1f} epochs)"
     elif epochs:

@@ -12,7 +12,7 @@ from fairseq.logging import metrics
 
 from fairseq_dro.dro.engine import GroupDroEngine
 from fairseq_dro.dro.sums import column, total_group_sums
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, append_record
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, append_record
 from fairseq_dro.training.validation_log import ValidationLog
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from fairseq.logging.progress_bar import BaseProgressBar, TensorboardProgressBar
 from fairseq_dro.dro.engine import GroupDroEngine
 from fairseq_dro.dro.sums import COLUMNS, column, total_group_sums
 from fairseq_dro.group_by import GroupBy
-from fairseq_dro.report.history import HISTORY_FILE, append_record
+from fairseq_dro.runs.history import HISTORY_FILE, append_record
 from fairseq_dro.scoring import disparity
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
 from fairseq_dro.runs.progress import PROGRESS_FILE, Progress, read_progress
 from fairseq_dro.survival.folder_lock import LOCK_FILE, look
 

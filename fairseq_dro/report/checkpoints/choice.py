@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_dro.report.training_run import LOG_FILE, TrainingRun
+from fairseq_dro.runs.training_run import LOG_FILE, TrainingRun
 from fairseq_dro.scoring import disparity
 
 CRITERIA = ("loss", "mean_cer", "worst_cer", "cvar_cer", "cer")

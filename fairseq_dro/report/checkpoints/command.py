@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.runs.decodable import RESULTS
 
 if TYPE_CHECKING:
     from fairseq_dro.report.checkpoints.choice import Choice
     from fairseq_dro.report.checkpoints.decoded_choices import DecodedChoice
-    from fairseq_dro.report.training_run import TrainingRun
+    from fairseq_dro.runs.training_run import TrainingRun
 
 _NAMES = {"mean": "mean CER", "worst": "worst CER", "cvar_10": "CVaR 10 %", "micro": "all together"}
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from fairseq_dro.report.checkpoints.choice import choices
     from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices
-    from fairseq_dro.report.training_run import read_training_run
+    from fairseq_dro.runs.training_run import read_training_run
 
     training_run = read_training_run(args.folder, args.results)
     if not training_run.validations:
@@ -134,7 +134,7 @@ def _commands(
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
     from fairseq_dro.report.checkpoints.decoded_choices import decoded_of
-    from fairseq_dro.report.decoding_command import infer_command
+    from fairseq_dro.runs.decoding_command import infer_command
 
     by_update: dict[int, list[Choice]] = {}
     for one in found:

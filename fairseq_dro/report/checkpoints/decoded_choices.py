@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.report.checkpoints.choice import CRITERIA, Choice
-from fairseq_dro.report.decoding_source import decoding_source
 from fairseq_dro.report.paired_records import DecodedRun, pair
-from fairseq_dro.report.record_file import RECORDS_FILE, read_records
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.decoding_source import decoding_source
+from fairseq_dro.runs.record_file import RECORDS_FILE, read_records
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring import disparity, paired
 
 NUMBERS = {"mean": disparity.mean, "worst": disparity.worst, "cvar_10": disparity.cvar}

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.report.decoding_command import decoding_command
-from fairseq_dro.report.record_file import said_to_be_in
-from fairseq_dro.report.training_run import TrainingRun, read_training_run
+from fairseq_dro.runs.decoding_command import decoding_command
+from fairseq_dro.runs.record_file import said_to_be_in
+from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 
 # Options that say where a run is and not what it is.
 _PLACES = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.runs.decodable import RESULTS
 
 if TYPE_CHECKING:
     from fairseq_dro.report.compare.arms import Arm

@@ -12,7 +12,7 @@ from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy, suffix_of
 from fairseq_dro.report.constant_guess import constant_guesses
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring.records import Record
 
 

@@ -9,7 +9,7 @@ from fairseq_dro.report.alarms import objective_changed
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.text_table import layout
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.training_run import TrainingRun
 
 _MUCH_SILENCE = 0.2
 

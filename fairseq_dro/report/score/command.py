@@ -122,9 +122,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _source(args: argparse.Namespace) -> tuple[Source, str]:
     """Where utterances come from, and a headline."""
-    from fairseq_dro.report.record_file import find_records
     from fairseq_dro.report.score.counting import RecordFiles, TextFiles
     from fairseq_dro.report.score.reading import describe_reading, find_reading
+    from fairseq_dro.runs.record_file import find_records
 
     sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
     if bool(args.records) == bool(args.ref or args.hyp):
@@ -152,7 +152,7 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
 def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:
     """As typed, else as the scores beside the first file of records say."""
     from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-    from fairseq_dro.report.decoding_source import decoding_source
+    from fairseq_dro.runs.decoding_source import decoding_source
 
     if args.group_by is not None:
         return GroupBy.parse(args.group_by, "--group-by ")

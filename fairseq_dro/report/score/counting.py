@@ -23,8 +23,8 @@ import numpy as np
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.report.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.report.score.text_files import Reading, read_column, read_pairs
+from fairseq_dro.runs.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.records import Record, parse_line

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, counted, duration
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.run_state import state_of
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.run_state import state_of
+from fairseq_dro.runs.training_run import TrainingRun
 
 
 def cost_section(data: ReportData) -> Section:

@@ -14,10 +14,10 @@ from fairseq_dro.report.blocks import (
     rate_cell,
 )
 from fairseq_dro.report.decoding_alarms import or_another_folder
-from fairseq_dro.report.decoding_command import decoding_command
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
+from fairseq_dro.runs.decoding_command import decoding_command
 from fairseq_dro.scoring.disparity import WORST_K
 from fairseq_dro.scoring.disparity_intervals import Disparity
 

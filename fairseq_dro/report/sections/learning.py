@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, per_cent
 from fairseq_dro.report.figures.learning_curves import Curve, draw_learning_curves
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.training_run import TrainingRun
 
 _NAN = float("nan")
 _SILENCE = 0.98  # CER of a model that writes next to nothing

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.recipes import shipped_folder
-from fairseq_dro.report import configuration, provenance
+from fairseq_dro.report import configuration
 from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table, counted
-from fairseq_dro.report.provenance import ENVIRONMENT
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.start_command import folder_of, start_command, workers_of
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs import provenance
+from fairseq_dro.runs.provenance import ENVIRONMENT
+from fairseq_dro.runs.start_command import folder_of, start_command, workers_of
+from fairseq_dro.runs.training_run import TrainingRun
 
 
 def reproduction_section(data: ReportData, recipe: Path | None = None) -> Section:

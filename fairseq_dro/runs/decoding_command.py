@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from fairseq_dro.hydra_words import hydra_value
-from fairseq_dro.report.training_run import TrainingRun
 from fairseq_dro.runs.decodable import results_folder_of
+from fairseq_dro.runs.training_run import TrainingRun
 
 
 def decoding_command(run: TrainingRun, results: str, split: str = "test") -> str:

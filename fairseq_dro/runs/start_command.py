@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.report.training_run import TrainingRun
+from fairseq_dro.runs.training_run import TrainingRun
 
 _TORCHRUN, _SRUN = "torchrun", "srun"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from fairseq_dro.report.blocks import duration
-from fairseq_dro.report.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
-from fairseq_dro.report.training_run import LOG_FILE, TrainingRun
+from fairseq_dro.runs.durations import in_one_unit
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
 from fairseq_dro.runs.progress import PROGRESS_FILE
+from fairseq_dro.runs.training_run import LOG_FILE, TrainingRun
 from fairseq_dro.survival.folder_lock import look
 
 _LAST = "checkpoint_last.pt"
@@ -32,7 +32,7 @@ def state_of(run: TrainingRun, now: float | None = None) -> str:
         return "finished"
     silent = max(0.0, (time.time() if now is None else now) - _last_sign(run))
     if alive or (alive is None and silent < _SILENT_SECONDS):
-        return f"going (last sign of life {duration(silent)} ago)"
+        return f"going (last sign of life {in_one_unit(silent)} ago)"
     return f"stopped at update {run.updates:,} ({_how_to_resume(run)})"
 
 

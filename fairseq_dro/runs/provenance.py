@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro.data.columns import column_files
-from fairseq_dro.report.history import append_record
+from fairseq_dro.runs.history import append_record
 from fairseq_dro.survival.folder_lock import LOCK_FILE
 
 logger = logging.getLogger(__name__)

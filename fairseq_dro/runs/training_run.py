@@ -19,19 +19,19 @@ import yaml
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.report.decoding_source import DecodingSource, decoding_source
-from fairseq_dro.report.history import (
+from fairseq_dro.runs.decodable import RESULTS
+from fairseq_dro.runs.decoding_source import DecodingSource, decoding_source
+from fairseq_dro.runs.history import (
     GROUP_WEIGHTS_FILE,
     HISTORY_FILE,
     count_falls,
     read_records,
 )
-from fairseq_dro.report.provenance import RUN_FILE
-from fairseq_dro.report.record_file import RECORDS_FILE
-from fairseq_dro.report.record_file import read_records as read_utterances
-from fairseq_dro.report.run_folder import RESULTS
-from fairseq_dro.report.training_log import TrainingLog, read_training_log
 from fairseq_dro.runs.progress import Progress, read_progress
+from fairseq_dro.runs.provenance import RUN_FILE
+from fairseq_dro.runs.record_file import RECORDS_FILE
+from fairseq_dro.runs.record_file import read_records as read_utterances
+from fairseq_dro.runs.training_log import TrainingLog, read_training_log
 from fairseq_dro.scoring.records import Record
 
 LOG_FILE = "hydra_train.log"

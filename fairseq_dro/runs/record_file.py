@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.run_folder import RESULTS
+from fairseq_dro.runs.decodable import RESULTS
 from fairseq_dro.scoring.records import Record, is_json, parse_line
 
 logger = logging.getLogger(__name__)
