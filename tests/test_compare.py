@@ -33,6 +33,7 @@ from tests.compared_runs import (
     REFERENCE,
     noisy_texts,
     plant_config,
+    plant_history,
     plant_run,
     utterances,
     write_records,
@@ -414,14 +415,16 @@ def test_a_run_that_cannot_be_compared_is_named(two_runs, capsys, spoil, message
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["RUN0"], "expected two runs or more"),
-        ([], "name the runs"),
-        (["RUN0", "--arm", "a=RUN1"], "and not both"),
+        (["RUN0"], "expected two runs or arms"),
+        ([], "expected two runs or arms"),
         (["RUN0", "RUN0"], "is named twice"),
-        (["--arm", "a=RUN0", "--arm", "b=RUN0"], "is named twice"),
-        (["--arm", "a=RUN0", "--arm", "a=RUN1"], "have the same name, a"),
-        (["--arm", "a", "--arm", "b=RUN1"], "--arm a: expected NAME=RUN"),
-        (["--arm", "a=RUN0,", "--arm", "b=RUN1"], "expected NAME=RUN"),
+        (["a=RUN0", "b=RUN0"], "is named twice"),
+        (["a=RUN0", "a=RUN1"], "have the same name, a"),
+        (["a=", "b=RUN1"], "a=: expected NAME=RUN"),
+        (["=RUN0", "b=RUN1"], "expected NAME=RUN"),
+        (["a=RUN0,", "b=RUN1"], "expected NAME=RUN"),
+        (["RUN0", "RUN1", "--apart", "kat,fra"], "--apart fra: the test split has no such"),
+        (["RUN0", "RUN1", "--min-utterances", "11"], "every language stands apart"),
     ],
 )
 def test_arguments_that_name_no_two_arms_are_refused(two_runs, capsys, arguments, message):
@@ -487,6 +490,69 @@ def test_arms_that_are_typed_are_what_was_typed(tmp_path):
     rates = comparison.test.characters.rates(0)
     assert comparison.cer["plain"]["deu"] == pytest.approx(rates[:, 0].mean())
     assert comparison.measures["plain"]["worst"] == pytest.approx(rates.max(axis=1).mean())
+
+
+def test_a_named_arm_may_stand_beside_a_run_that_is_an_arm_of_its_own(tmp_path, capsys):
+    erm, dro = seeded(tmp_path, "erm", (1, 2), 0.2), seeded(tmp_path, "dro", (1,), 0.1)
+    out = tmp_path / "out"
+    arguments = [f"plain={erm[0]},{erm[1]}", str(dro[0]), "--out", str(out)]
+    assert main(["compare", *arguments]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["erm_seed1"][:2] == ["plain", "1"] and rows["dro_seed1"][:2] == ["dro_seed1", "1"]
+    record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    runs = record["arms"][0]["runs"]
+    assert [run["seed"] for run in runs] == [1, 2]
+    means = [run["measures"]["mean"] for run in runs]
+    assert means == [pytest.approx(np.mean(list(run["cer"].values()))) for run in runs]
+    assert record["arms"][0]["measures"]["mean"] == pytest.approx(np.mean(means))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [["--apart", "kat"], ["--min-utterances", "10"], ["--min-seconds", "9.5"]],
+)
+def test_a_language_that_stands_apart_has_its_row_and_decides_no_number(tmp_path, capsys, typed):
+    runs = []
+    for name, deu in (("erm", 10), ("ctc_dro", 15)):
+        texts = {"deu": utterances("deu", 10, deu), "fra": utterances("fra", 10, 20)}
+        texts["kat"] = utterances("kat", 9, 84 if name == "erm" else 42)
+        runs.append(plant_run(tmp_path / name, texts))
+    arguments = [*map(str, runs), "--out", str(tmp_path / "out")]
+    record = []
+    for options in ([], typed):
+        assert main(["compare", *arguments, *options]) == 0
+        text = (tmp_path / "out" / "comparison.json").read_text(encoding="utf-8")
+        record.append(json.loads(text))
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["kat Georgian (apart)"][:2] == [f"{100 * n / (9 * 21):.1f}" for n in (84, 42)]
+    before, after = (one["differences"][0] for one in record)
+    assert before["groups"] == after["groups"]
+    assert record[1]["arms"][0]["worst_groups"] == ["fra"] and list(record[1]["apart"]) == ["kat"]
+    worst = [one["measures"]["worst"]["difference"] for one in (before, after)]
+    assert worst == [pytest.approx(-84 / 189 + 42 / 189), 0]
+    assert after["measures"]["mean"]["difference"] == pytest.approx(5 / 210 / 2)
+    assert after["measures"]["micro"]["difference"] == pytest.approx(5 / 420)
+
+
+def decoded_at(run: Path, update: int, seconds: float) -> None:
+    rows = {"deu": {"cer": 0.5, "q": 1.0, "train_audio_seconds": seconds}}
+    plant_history(run, [{"update": update, "objective": "erm", "languages": rows}])
+    decoded = {"decoded": {"split": "test", "update": update}}
+    (run / "decode_test" / "scores.json").write_text(json.dumps(decoded))
+
+
+@pytest.mark.parametrize(
+    "update, seconds, unequal",
+    [(200, 1000, False), (201, 1004, False), (300, 1000, True), (200, 1500, True)],
+)
+def test_arms_decoded_after_unequal_training_are_the_first_thing_that_is_said(
+    two_runs, capsys, update, seconds, unequal
+):
+    decoded_at(two_runs[0], 200, 1000)
+    decoded_at(two_runs[1], update, seconds)
+    assert main(["compare", *map(str, two_runs)]) == 0
+    said = capsys.readouterr().out
+    assert ("decoded after unequal training" in said.split("|")[0]) is unequal
 
 
 def test_the_worst_of_several_runs_is_the_mean_of_their_worst_everywhere(tmp_path):

@@ -6,6 +6,7 @@ decoded by different versions or tools are then counted alike.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ class PairedTest:
         characters: what CER is made of.
         words: what WER is made of, in the same blocks.
         n_utterances: by group.
+        seconds: of audio by group, for those of which they are known.
         by_speaker: groups whose blocks are speakers; those of the others are single utterances.
         few_speakers: of the others, those that are known to have too few speakers.
         empty: by arm, share of its hypotheses that are empty.
@@ -50,6 +52,7 @@ class PairedTest:
     characters: PairedBlocks
     words: PairedBlocks
     n_utterances: dict[str, int]
+    seconds: dict[str, float]
     by_speaker: frozenset[str]
     few_speakers: frozenset[str]
     empty: list[float]
@@ -113,11 +116,25 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
         characters=blocks_of(fields.index("char_errors"), fields.index("characters")),
         words=blocks_of(fields.index("word_errors"), fields.index("words")),
         n_utterances=dict(sorted(Counter(groups).items())),
+        seconds=_seconds(ids, groups, reference),
         by_speaker=by_speaker,
         few_speakers=few_speakers,
         empty=empty,
         agreeing=agreeing,
     )
+
+
+def _seconds(
+    ids: Sequence[str], groups: Sequence[str], records: dict[str, Record]
+) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {}
+    unknown = set()
+    for id, group in zip(ids, groups):
+        if records[id].seconds is None:
+            unknown.add(group)
+        else:
+            seconds.setdefault(group, []).append(records[id].seconds)
+    return {group: math.fsum(own) for group, own in seconds.items() if group not in unknown}
 
 
 def _by_id(run: DecodedRun) -> dict[str, Record]:

@@ -31,17 +31,26 @@ class Arm(NamedTuple):
 
 
 def read_arms(typed: Sequence[str], results: str) -> list[Arm]:
-    """The arms of ``--arm NAME=RUN,RUN,...``.
+    """The arms of ``NAME=RUN,RUN`` or ``RUN``, as typed.
+
+    Where nothing but run folders is typed, runs that differ in their seed only are one arm
+    (``group_runs``); beside a named arm, each is an arm of its own.
 
     Raises:
-        UserError: the form is another, a name or a run is there twice, or see ``read``.
+        UserError: a name or a run is missing or there twice, or see ``read``.
     """
+    named = ["=" in text and not Path(text).exists() for text in typed]
+    if not any(named):
+        return group_runs([Path(text) for text in typed], results)
     arms = []
-    for text in typed:
-        name, equals, folders = text.partition("=")
-        if not equals or not name or not all(folders.split(",")):
-            raise UserError(f"--arm {text}: expected NAME=RUN or NAME=RUN,RUN,RUN (run folders).")
-        arms.append(Arm(name, [read(Path(folder), results) for folder in folders.split(",")]))
+    for text, is_named in zip(typed, named):
+        name, _, folders = text.partition("=") if is_named else ("", "", text)
+        if is_named and not (name and all(folders.split(","))):
+            raise UserError(
+                f"compare: {text}: expected NAME=RUN or NAME=RUN,RUN,RUN (run folders)."
+            )
+        runs = [read(Path(one), results) for one in (folders.split(",") if name else [folders])]
+        arms.append(Arm(name or runs[0].name, runs))
     _require_distinct(arms)
     return arms
 
@@ -126,6 +135,6 @@ def _require_distinct(arms: Sequence[Arm]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(
-                f"compare: two of the runs or arms have the same name, {name}; name them with "
-                "--arm NAME=RUN."
+                f"compare: two of the runs or arms have the same name, {name}; name them "
+                "yourself, as NAME=RUN."
             )

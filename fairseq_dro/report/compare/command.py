@@ -1,10 +1,11 @@
-"""``fairseq-dro compare RUN RUN ... [--out FOLDER]``: runs on the same test split, side by side.
+"""``fairseq-dro compare RUN RUN ...`` or ``compare NAME=RUN,RUN ...``: runs side by side.
 
-The first run is the baseline. Each RUN is the hydra.run.dir of a training run whose test split has
-been decoded into RUN/decode_test. Runs that differ in nothing but common.seed are one arm; name the
-arms yourself with --arm NAME=RUN,RUN,RUN. Every other arm is compared with the first by a paired
-block bootstrap: language by language, and on every number over languages (or over the groups that
-the runs were trained with: task.group_by).
+The first is the baseline. Each RUN is the hydra.run.dir of a training run whose test split has been
+decoded into RUN/decode_test. Several seeds of one way of training are one arm, NAME=RUN,RUN,RUN:
+its numbers are means over its runs, and intervals cover seeds as well as test utterances. Runs that
+are typed without names and differ in nothing but common.seed are one arm, too. Every other arm is
+compared with the first by a paired block bootstrap: language by language, and on every number over
+languages (or over the groups that the runs were trained with: task.group_by).
 """
 
 from __future__ import annotations
@@ -31,10 +32,21 @@ logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     parser.add_argument(
-        "--arm", action="append", default=[], metavar="NAME=RUN,RUN",
-        help="runs that differ in their seed only, under one name; instead of RUN, once an arm",
+        "arms", nargs="*", metavar="ARM",
+        help="a run folder, or NAME=RUN,RUN: the seeds of one way of training under one name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--apart", type=lambda text: text.split(","), default=[], metavar="LANGUAGE,LANGUAGE",
+        help="languages that are shown, but count in no number over languages, such as the worst",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-seconds", type=float, default=0.0, metavar="S",
+        help="languages with less test speech stand apart (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-utterances", type=int, default=0, metavar="N",
+        help="languages with fewer test utterances stand apart (default: 0)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder for tables and pictures (default: none)")
     parser.add_argument(
@@ -53,24 +65,22 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see ``arms`` and ``paired_records.pair``.
     """
-    from fairseq_dro.report.compare.arms import group_runs, read_arms
+    from fairseq_dro.report.compare.apart import Eligible
+    from fairseq_dro.report.compare.arms import read_arms
     from fairseq_dro.report.compare.comparison import compare_arms
     from fairseq_dro.report.compare.document import as_markdown
 
-    if bool(args.runs) == bool(args.arm):
-        raise UserError(
-            "compare: name the runs, `compare RUN RUN ...`, or the arms, `compare --arm "
-            "NAME=RUN,RUN --arm NAME=RUN,RUN`, and not both."
-        )
-    arms = read_arms(args.arm, args.results) if args.arm else group_runs(args.runs, args.results)
+    arms = read_arms(args.arms, args.results)
     if len(arms) < 2:
         raise UserError(
-            "compare: expected two runs or more; `fairseq-dro report RUN` describes a single one."
+            "compare: expected two runs or arms, as `compare RUN RUN` or `compare NAME=RUN,RUN "
+            "NAME=RUN,RUN`; `fairseq-dro report RUN` describes a single run."
         )
     for arm in arms:
         if len(arm.runs) > 1:
             logger.info("arm %s: %s", arm.name, ", ".join(str(run.folder) for run in arm.runs))
-    comparison = compare_arms(arms, *(_from_data(args.data, arms) or ()))
+    eligible = Eligible(args.apart, args.min_seconds, args.min_utterances)
+    comparison = compare_arms(arms, *(_from_data(args.data, arms) or ()), eligible=eligible)
     text = as_markdown(comparison, args.title)
     sys.stdout.write(text)
     if args.out is not None:

@@ -9,9 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from fairseq_dro.group_by import GroupBy
+from fairseq_dro.report.compare.apart import ALL_ELIGIBLE, Eligible
 from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
@@ -29,10 +33,12 @@ class Comparison:
     Attributes:
         by: what a group is.
         codes: groups by falling CER of the baseline.
+        apart: groups that count in no number over groups, and why.
+        counted: the blocks of the others.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
-        measures: by arm and name (``MEASURES``, ``micro``), mean over the arm's runs of CER.
+        by_run: by arm, ``MEASURES`` and ``micro`` of CER of each of its runs.
         worst_wer: by arm, mean over the arm's runs of the highest WER.
-        worst_groups: by arm, the groups with the highest CER in its runs, the most frequent first.
+        worst_of_runs: by arm, the group of the highest CER in each of its runs.
         differences: of all arms but the first.
         constant_cer: CER of the audio-blind constant guess by group, or None.
         train_seconds: training speech by group, or None.
@@ -41,19 +47,33 @@ class Comparison:
     arms: Sequence[Arm]
     by: GroupBy
     codes: Sequence[str]
+    apart: Mapping[str, str]
+    counted: paired.PairedBlocks
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
-    measures: Mapping[str, Mapping[str, float]]
+    by_run: Mapping[str, Mapping[str, np.ndarray]]
     worst_wer: Mapping[str, float]
-    worst_groups: Mapping[str, Sequence[str]]
+    worst_of_runs: Mapping[str, Sequence[str]]
     test: PairedTest
     differences: Sequence[ArmDifference]
     constant_cer: Mapping[str, float] | None = None
     train_seconds: Mapping[str, float] | None = None
 
+    @cached_property
+    def measures(self) -> dict[str, dict[str, float]]:
+        """By arm and name (``MEASURES``, ``micro``), mean over the arm's runs of CER."""
+        return {
+            arm: {name: float(values.mean()) for name, values in by_run.items()}
+            for arm, by_run in self.by_run.items()
+        }
+
+    def worst_groups(self, arm: str) -> list[str]:
+        """The groups with the highest CER in an arm's runs, the most frequent first."""
+        return [name for name, _ in Counter(self.worst_of_runs[arm]).most_common()]
+
     def mean(self, rates: Mapping[str, float]) -> float:
-        """Unweighted mean over groups, without those that have no rate."""
-        known = [rates[code] for code in self.codes if not math.isnan(rates[code])]
+        """Unweighted mean over the groups that count, without those that have no rate."""
+        known = [rates[code] for code in self.counted.languages if not math.isnan(rates[code])]
         return math.fsum(known) / len(known) if known else math.nan
 
     def final_q(self, arm: Arm) -> dict[str, float]:
@@ -70,12 +90,14 @@ class Comparison:
             "rate": "cer",
             "group_by": str(self.by),
             "n_utterances": sum(self.test.n_utterances.values()),
+            "apart": dict(self.apart),
             "arms": [
                 {
                     "name": arm.name,
-                    "runs": [str(run.folder) for run in arm.runs],
+                    "runs": [self._run_record(index, place)
+                             for place in range(len(arm.runs))],
                     "measures": {k: _number(v) for k, v in self.measures[arm.name].items()},
-                    "worst_groups": list(self.worst_groups[arm.name]),
+                    "worst_groups": self.worst_groups(arm.name),
                     "groups": {
                         code: {
                             "cer": _number(self.cer[arm.name][code]),
@@ -84,10 +106,23 @@ class Comparison:
                         for code in self.codes
                     },
                 }
-                for arm in self.arms
-            ],
+                for index, arm in enumerate(self.arms)
+            ],  # fmt: skip
             "baseline": self.arms[0].name,
             "differences": [self._difference_record(one) for one in self.differences],
+        }
+
+    def _run_record(self, arm: int, place: int) -> dict[str, Any]:
+        """One run of an arm: its folder, seed and update, and its own numbers."""
+        name, run = self.arms[arm].name, self.arms[arm].runs[place]
+        rates = self.test.characters.rates(arm)[place]
+        return {
+            "folder": str(run.folder),
+            "seed": run.option("common", "seed"),
+            "update": run.decoded_from.update,
+            "measures": {k: _number(v[place]) for k, v in self.by_run[name].items()},
+            "worst_group": self.worst_of_runs[name][place],
+            "cer": dict(zip(self.test.characters.languages, map(_number, rates))),
         }
 
     def _difference_record(self, one: ArmDifference) -> dict[str, Any]:
@@ -116,34 +151,39 @@ def compare_arms(
     constant_cer: Mapping[str, float] | None = None,
     train_seconds: Mapping[str, float] | None = None,
     *,
+    eligible: Eligible = ALL_ELIGIBLE,
     n_replicates: int = paired.N_REPLICATES,
     seed: int = 0,
 ) -> Comparison:
     """Pair the arms' utterances and test every arm against the first.
 
+    Args:
+        eligible: which groups count in numbers over groups; the p of single groups are corrected
+            for the number of all of them.
+
     Raises:
-        UserError: they do not pair, see ``paired_records.pair``.
+        UserError: they do not pair, see ``paired_records.pair``; or see ``Eligible.reasons``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
     by = group_by_of(arms)
     test = pair(decoded, by)
     groups = test.characters.languages
-    cer, wer, measures, worst_wer, worst_groups = {}, {}, {}, {}, {}
+    apart = eligible.reasons(test.n_utterances, test.seconds, by)
+    kept = [group for group in groups if group not in apart]
+    counted, words_counted = test.characters.only(kept), test.words.only(kept)
+    cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
-        rates = test.characters.rates(index)
-        cer[arm.name] = dict(zip(groups, rates.mean(axis=0).tolist()))
-        words = test.words.rates(index)
-        wer[arm.name] = dict(zip(groups, words.mean(axis=0).tolist()))
-        worst_wer[arm.name] = float(words.max(axis=1).mean())
-        worst = Counter(groups[place] for place in rates.argmax(axis=1))
-        worst_groups[arm.name] = [name for name, _ in worst.most_common()]
-        errors, lengths = test.characters.errors[index], test.characters.lengths
-        measures[arm.name] = {
-            **{name: float(measure(rates).mean()) for name, measure in MEASURES.items()},
-            "micro": float(errors.mean(axis=0).sum() / lengths.sum()),
+        cer[arm.name] = dict(zip(groups, test.characters.rates(index).mean(axis=0).tolist()))
+        wer[arm.name] = dict(zip(groups, test.words.rates(index).mean(axis=0).tolist()))
+        worst_wer[arm.name] = float(words_counted.rates(index).max(axis=1).mean())
+        rates = counted.rates(index)
+        worst_of_runs[arm.name] = [kept[place] for place in rates.argmax(axis=1)]
+        by_run[arm.name] = {
+            **{name: measure(rates) for name, measure in MEASURES.items()},
+            "micro": counted.errors[index].sum(axis=1) / counted.lengths.sum(),
         }
     baseline = cer[arms[0].name]
-    replicates = paired.resample(test.characters, n_replicates, seed) if len(arms) > 1 else None
+    replicates = paired.resample(counted, n_replicates, seed) if len(arms) > 1 else None
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
@@ -153,15 +193,13 @@ def compare_arms(
                 groups,
                 by_group,
                 paired.holm(by_group.p),
-                paired.differences_of_functionals(
-                    test.characters, replicates, MEASURES, 0, index
-                ),
+                paired.differences_of_functionals(counted, replicates, MEASURES, 0, index),
             )
         )
     codes = sorted(groups, key=lambda code: (-baseline[code], code))
     return Comparison(
-        arms, by, codes, cer, wer, measures, worst_wer, worst_groups, test, differences,
-        constant_cer, train_seconds,
+        arms, by, codes, apart, counted, cer, wer, by_run, worst_wer, worst_of_runs, test,
+        differences, constant_cer, train_seconds,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def measures_table(comparison: Comparison, one: ArmDifference) -> str:
     header += ["95 % interval", "p"]
     rows = []
     for name in [key for key in NAMES if key in one.measures]:
-        if name in redundant(len(one.codes)):
+        if name in redundant(len(comparison.counted.languages)):
             continue
         value, show = one.measures[name], fraction if name == "gini" else per_cent
         change = signed_fraction if name == "gini" else signed

@@ -9,7 +9,7 @@ from fairseq_dro.report.compare.arms import Arm
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.difference_tables import groups_table, measures_table
 from fairseq_dro.report.compare.notes import notes
-from fairseq_dro.report.compare.side_by_side import cautions, side_by_side
+from fairseq_dro.report.compare.side_by_side import cautions, runs_table, side_by_side
 from fairseq_dro.report.compare.summary import summary
 
 _CONSTANT_GUESS = (
@@ -29,9 +29,10 @@ def as_markdown(comparison: Comparison, title: str) -> str:
             f"{_decoded(comparison)}; rates in per cent; q at the last validation. "
             f"Updates: {updates}.",
             "",
+            *(f"**{sentence}**\n" for sentence in cautions(comparison)),
             side_by_side(comparison),
             *([f"{guess}\n"] if comparison.constant_cer else []),
-            *(f"**{sentence}**\n" for sentence in cautions(comparison)),
+            *([table] if (table := runs_table(comparison)) else []),
             *(difference_section(comparison, one) for one in comparison.differences),
         ]
     )

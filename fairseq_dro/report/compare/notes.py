@@ -58,24 +58,31 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         f"p of the numbers over {noun}s are corrected neither for how many numbers nor for how "
         "many arms there are: the one that decides is to be chosen before it is seen.",
     ]
-    if len(one.codes) > 1:
+    n_counted = len(comparison.counted.languages)
+    if comparison.apart:
+        told = ", ".join(f"{group} ({why})" for group, why in sorted(comparison.apart.items()))
+        said.append(
+            f"Apart: {told}. They have their rows and verdicts, and count in no number over "
+            f"{noun}s; these are over the other {n_counted}."
+        )
+    if n_counted > 1:
         said.append(
             "The highest of several noisy rates is too high by chance, so the intervals of worst, "
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
     names = {name: text.format(noun=noun) for name, text in NAMES.items()}
-    doubtful = [names[name] for name in one.doubtful if name not in redundant(len(one.codes))]
+    doubtful = [names[name] for name in one.doubtful if name not in redundant(n_counted)]
     if doubtful:
         said.append(
             f"Doubtful here: {', '.join(doubtful)}. {noun.capitalize()}s that are nearly equal in "
             "one arm and not in the other look further apart than they are, so the interval of "
             "such a number holds the truth in less than 95 % of cases."
         )
-    left_out = [names[name] for name in redundant(len(one.codes))]
+    left_out = [names[name] for name in redundant(n_counted)]
     if left_out:
         said.append(
-            f"With {len(one.codes)} {noun}s {' and '.join(left_out)} "
+            f"With {n_counted} {noun}s {' and '.join(left_out)} "
             f"{'say' if len(left_out) > 1 else 'says'} nothing that mean and worst do not."
         )
     return said
@@ -86,7 +93,7 @@ def _seeds_note(n_runs: Sequence[int], one: ArmDifference, noun: str) -> str:
         return (
             "One run of each: the intervals cover which utterances the test split happens to hold, "
             "and not training noise. Another seed of the same recipe can differ by more, so this "
-            "compares two models, not two methods; train several seeds (`--arm NAME=RUN,RUN,RUN`)."
+            "compares two models, not two methods; train several seeds (`NAME=RUN,RUN,RUN`)."
         )
     share = one.measures["mean"].training_share
     worst_share = one.measures["worst"].training_share

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_dro.report.compare.comparison import MEASURES, Comparison
+from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.curves_figure import save_figure
 
 # Okabe and Ito's colours; the marker repeats the difference
@@ -53,9 +53,9 @@ def draw_pareto(comparison: Comparison, paths: Sequence[Path]) -> None:
         if index:
             _draw_bars(axis, baseline, points[index], comparison.differences[index - 1], colour)
         if len(arm.runs) > 1:
-            rates = comparison.test.characters.rates(index)
+            by_run = comparison.by_run[arm.name]
             axis.plot(
-                100 * MEASURES["mean"](rates), 100 * MEASURES["worst"](rates), marker,
+                100 * by_run["mean"], 100 * by_run["worst"], marker,
                 color=colour, markersize=3, alpha=0.6, zorder=3,
             )  # fmt: skip
         axis.plot(

@@ -9,6 +9,7 @@ from fairseq_dro.report.alarms import objective_changed
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.text_table import layout
+from fairseq_dro.report.training_amount import unequal_training
 from fairseq_dro.runs.training_run import TrainingRun
 
 _MUCH_SILENCE = 0.2
@@ -29,11 +30,35 @@ def side_by_side(comparison: Comparison) -> str:
     return layout([header, *rows])
 
 
+def runs_table(comparison: Comparison) -> str:
+    """A row per run, where an arm has several: its seed, its update and its own numbers."""
+    if all(len(arm.runs) == 1 for arm in comparison.arms):
+        return ""
+    header = ["run", "arm", "seed", "decoded update", "mean", "worst", "which", "all together"]
+    rows = []
+    for arm in comparison.arms:
+        by_run, worst = comparison.by_run[arm.name], comparison.worst_of_runs[arm.name]
+        for place, run in enumerate(arm.runs):
+            update = run.decoded_from.update
+            numbers = [per_cent(by_run[name][place]) for name in ("mean", "worst", "micro")]
+            rows.append(
+                [
+                    run.name, arm.name, str(run.option("common", "seed", "")),
+                    "" if update is None else f"{update:,}", *numbers[:2], worst[place], numbers[2],
+                ]
+            )  # fmt: skip
+    return layout([header, *rows])
+
+
 def cautions(comparison: Comparison) -> list[str]:
-    """What speaks against any comparison: silence, guesses, equal outputs, a validation split,
-    an objective that changed.
+    """What speaks against any comparison: unequal training first, then a validation split, an
+    objective that changed, silence, equal outputs, guesses.
     """
     said = [
+        alarm.sentence
+        for alarm in unequal_training({arm.name: arm.runs for arm in comparison.arms})
+    ]
+    said += [
         f"{arm.name} was decoded on {split}, the split by which its checkpoints were chosen: its "
         "rates are lower here than on speech that nothing was chosen by."
         for arm in comparison.arms
@@ -79,7 +104,7 @@ def _own_validation(run: TrainingRun) -> str:
 def _language_row(
     comparison: Comparison, code: str, weights: Sequence[Mapping[str, float]]
 ) -> list[str]:
-    row = [comparison.by.label_of(code)]
+    row = [comparison.by.label_of(code) + (" (apart)" if code in comparison.apart else "")]
     if comparison.train_seconds:
         row.append(f"{comparison.train_seconds.get(code, 0.0):.0f}")
     row += [per_cent(comparison.cer[arm.name][code]) for arm in comparison.arms]
@@ -104,7 +129,10 @@ def _summary_rows(
         row = [f"**{label}**"] + ([""] if comparison.train_seconds else [])
         row += [per_cent(rate) for rate in rates] + ["" for q in weights if q]
         if comparison.constant_cer:
-            guesses = [comparison.constant_cer.get(code, math.nan) for code in comparison.codes]
+            guesses = [
+                comparison.constant_cer.get(code, math.nan)
+                for code in comparison.counted.languages
+            ]
             known = [rate for rate in guesses if not math.isnan(rate)] or [math.nan]
             row.append(per_cent(max(known) if label == "worst" else sum(known) / len(known)))
         rows.append(row)

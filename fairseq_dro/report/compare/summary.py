@@ -42,7 +42,7 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
     names = (baseline, one.name)
     mean = [("", comparison.measures[name]["mean"]) for name in names]
     worst = [
-        (", ".join(comparison.worst_groups[name]), comparison.measures[name]["worst"])
+        (", ".join(comparison.worst_groups(name)), comparison.measures[name]["worst"])
         for name in names
     ]
     sentences.append(
@@ -50,7 +50,7 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
         f"{_shown(one, 'worst')}, and the mean over {noun}s {_moved(*mean)}"
         f"{_shown(one, 'mean')}."
     )
-    if len(one.codes) > 1:
+    if len(comparison.counted.languages) > 1:
         sentences.append(_gap_sentence(one, noun))
     harmed = [code for code in comparison.codes if one.verdicts[code] is Verdict.WORSE]
     if harmed:
