@@ -21,7 +21,7 @@ from fairseq_dro.option_parser import OptionParser
 
 SUB_COMMANDS = {
     "prepare": (
-        "fairseq_dro.corpora.prepare", "make a data folder from a corpus",
+        "fairseq_dro.prepare.prepare", "make a data folder from a corpus",
         "fairseq-dro prepare table data/mine --table my.tsv",
     ),
     "doctor": (
@@ -61,7 +61,7 @@ SUB_COMMANDS = {
         "fairseq-dro checkpoints runs/finetune/ctc_dro",
     ),
     "random-checkpoint": (
-        "fairseq_dro.models.random_checkpoint_command",
+        "fairseq_dro.commands.random_checkpoint",
         "write an XLS-R-shaped checkpoint of random weights",
         "fairseq-dro random-checkpoint random.pt",
     ),

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fairseq_dro.corpora.audio_conversion import convert_all
-from fairseq_dro.corpora.audio_files import AudioJob, probe_all
-from fairseq_dro.corpora.text_profiles import PROFILES
+from fairseq_dro.prepare.audio_conversion import convert_all
+from fairseq_dro.prepare.audio_files import AudioJob, probe_all
+from fairseq_dro.text.profiles import PROFILES
 from fairseq_dro.text.words import speller
 
 CLIP_SECONDS = 5.0

@@ -33,7 +33,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 
-from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 
 LANGUAGES = ("deu", "ell", "fra", "hin")
 GROUPED = ["--task", "language_grouped_audio_finetuning", "--criterion", "group_dro_ctc"]

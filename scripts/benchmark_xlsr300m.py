@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 import torch
 
-from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 
 RECIPES = Path(__file__).resolve().parent.parent / "examples" / "xlsr_dro" / "config"
 UTTERANCES = 4

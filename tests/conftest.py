@@ -28,7 +28,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random wav2vec2 of two 32-wide layers in a file shaped like ``xlsr2_300m.pt``."""
-    from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+    from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 
     path = tmp_path_factory.mktemp("tiny_checkpoint") / "xlsr2_tiny.pt"
     write_random_checkpoint(path, **TINY_SIZES)

@@ -135,7 +135,7 @@ def _version() -> str:
 
 
 def _renew() -> None:
-    from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+    from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
     from tests.conftest import TINY_SIZES
 
     server = CommandServer()

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental import compose, initialize_config_dir
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.espeak import synthesiser
+from fairseq_dro.demo.espeak import synthesiser
 from fairseq_dro.runs.history import read_records
 from tests.stock_commands import BIN, REPOSITORY, train_command
 

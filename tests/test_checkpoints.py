@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.compat import own_runs
+from fairseq_dro.demo import random_checkpoint
+from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 from fairseq_dro.doctor import contradictions
 from fairseq_dro.errors import UserError
-from fairseq_dro.models import random_checkpoint
-from fairseq_dro.models.random_checkpoint import write_random_checkpoint
 from tests.stock_commands import BIN, REPOSITORY, run, stock_train_command, train_command
 
 FIRST_FOREIGN_KEY = {

@@ -777,7 +777,7 @@ def test_a_long_name_is_cut_and_its_code_is_not():
 
 
 def hundred_languages(tmp_path: Path) -> Comparison:
-    from fairseq_dro.corpora.spoken_languages import spoken_languages
+    from fairseq_dro.demo.spoken_languages import spoken_languages
 
     codes = list(spoken_languages())[:100]
     q = {code: (index + 1) / 5050 for index, code in enumerate(reversed(codes))}

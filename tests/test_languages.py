@@ -12,8 +12,8 @@ import langcodes
 import pytest
 
 from fairseq_dro import languages
-from fairseq_dro.corpora.language_choice import describe_set, read_set
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.language_choice import describe_set, read_set
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 SETS = {  # lines, distinct languages, SHA-256 of their sorted codes: a name has one meaning

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fairseq_dro.compat import AFTER_FAIRSEQ, own_runs
-from fairseq_dro.models.random_checkpoint import write_random_checkpoint
+from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import CommandServer, at
 from tests.stock_commands import BIN, stock_train_command

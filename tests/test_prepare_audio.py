@@ -16,12 +16,12 @@ import soundfile
 import soxr
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora import audio_pool
-from fairseq_dro.corpora.audio_conversion import convert_all
-from fairseq_dro.corpora.audio_files import AudioJob, probe_all
-from fairseq_dro.corpora.recording import ParquetAudio
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare import audio_pool
+from fairseq_dro.prepare.audio_conversion import convert_all
+from fairseq_dro.prepare.audio_files import AudioJob, probe_all
+from fairseq_dro.prepare.recording import ParquetAudio
 from tests.corpus_trees import rejected, tone, write_audio, write_lines
 
 ALL_TRAINING = ("--valid-fraction", "0", "--test-fraction", "0")

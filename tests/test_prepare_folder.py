@@ -10,11 +10,11 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.conversion import target_of
 from fairseq_dro.data.checks import check_language_codes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.conversion import target_of
 from tests.corpus_trees import rejected, write_audio, write_lines
 
 ROWS = [

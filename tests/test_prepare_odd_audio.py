@@ -13,9 +13,11 @@ import soundfile
 import soxr
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.adjusted import BEYOND_FULL_SCALE, ROUNDED_DURATION, UNFINISHED_HEADER
-from fairseq_dro.corpora.audio_conversion import convert_all
-from fairseq_dro.corpora.audio_files import (
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.doctor.audio_checks import CLIPPED_SHARE, clipped_share
+from fairseq_dro.prepare.adjusted import BEYOND_FULL_SCALE, ROUNDED_DURATION, UNFINISHED_HEADER
+from fairseq_dro.prepare.audio_conversion import convert_all
+from fairseq_dro.prepare.audio_files import (
     CUT,
     EMPTY,
     GOES_ON,
@@ -24,8 +26,6 @@ from fairseq_dro.corpora.audio_files import (
     AudioJob,
     probe_all,
 )
-from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.doctor.audio_checks import CLIPPED_SHARE, clipped_share
 from tests.corpus_trees import rejected, write_audio, write_lines
 
 ALL_TRAINING = ("--valid-fraction", "0", "--test-fraction", "0", "--workers", "1")

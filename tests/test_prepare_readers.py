@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.ml_superb import few_shot_utterances
-from fairseq_dro.corpora.readers import READERS
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.prepare.readers import READERS
+from fairseq_dro.prepare.readers.ml_superb import few_shot_utterances
 from tests.corpus_trees import (
     common_voice_tree,
     fleurs_tree,

@@ -10,8 +10,9 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_dro.corpora.recording import SPLITS
-from fairseq_dro.corpora.splits import (
+from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.recording import SPLITS
+from fairseq_dro.prepare.splits import (
     Item,
     Share,
     few_shot,
@@ -19,9 +20,8 @@ from fairseq_dro.corpora.splits import (
     split_by_hash,
     within_seconds,
 )
-from fairseq_dro.corpora.text_profiles import PROFILES
-from fairseq_dro.corpora.units import Characters, Graphemes, Sentencepiece, train_sentencepiece
-from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.units import Characters, Graphemes, Sentencepiece, train_sentencepiece
+from fairseq_dro.text.profiles import PROFILES
 
 ITEMS = st.lists(
     st.tuples(

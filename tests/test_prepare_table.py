@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.cells import cell
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.prepare.cells import cell
 from tests.corpus_trees import common_voice_tree, rejected, write_audio, write_lines
 
 HEADER = ["path", "split", "language", "text", "speaker"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_dro.cli import main
-from fairseq_dro.corpora.numerals import spell_out
+from fairseq_dro.prepare.numerals import spell_out
 from fairseq_dro.text import RULES_VERSION
 from tests.corpus_trees import rejected, write_audio, write_lines
 
@@ -168,7 +168,7 @@ def test_an_option_that_a_profile_cannot_follow_is_refused(tmp_path, capsys, opt
 
 
 def test_a_folder_made_by_other_rules_is_not_taken_for_this_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fairseq_dro.corpora.prepare.RULES_VERSION", 1)
+    monkeypatch.setattr("fairseq_dro.prepare.prepare.RULES_VERSION", 1)
     assert prepare(tmp_path, DIGITS)[0] == 0
     monkeypatch.undo()
     assert prepare(tmp_path, DIGITS)[0] == 2

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_dro import languages
-from fairseq_dro.corpora.ml_superb import few_shot_utterances
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.prepare.readers.ml_superb import few_shot_utterances
 from tests.corpus_trees import ML_SUPERB_CORPORA, ml_superb_tree, write_audio, write_lines
 from tests.stock_commands import BIN, REPOSITORY, environment
 
@@ -107,8 +107,8 @@ def test_the_walk_of_the_readme_goes_from_143_language_folders_to_scores(
 
 
 def test_the_readme_names_every_reader_profile_and_language_set_and_no_others():
-    from fairseq_dro.corpora.readers import READERS
-    from fairseq_dro.corpora.text_profiles import PROFILES
+    from fairseq_dro.prepare.readers import READERS
+    from fairseq_dro.text.profiles import PROFILES
 
     text = (REPOSITORY / "manifests" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `prepare (\S+) OUT", text, re.MULTILINE)) == {
@@ -121,7 +121,7 @@ def test_the_readme_names_every_reader_profile_and_language_set_and_no_others():
 
 def test_every_option_that_the_readme_names_exists(capsys):
     from fairseq_dro.cli import main
-    from fairseq_dro.corpora.readers import READERS
+    from fairseq_dro.prepare.readers import READERS
 
     known = ""
     for reader in READERS:
@@ -135,7 +135,7 @@ def test_every_option_that_the_readme_names_exists(capsys):
 
 
 def test_a_language_set_is_found_from_any_folder(tmp_path, monkeypatch):
-    from fairseq_dro.corpora.language_choice import read_set
+    from fairseq_dro.prepare.language_choice import read_set
 
     monkeypatch.chdir(tmp_path)
     assert read_set("six_languages") == ["pol", "spa", "ces", "ron", "nan", "cmn"]

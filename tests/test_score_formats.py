@@ -14,8 +14,8 @@ import pytest
 import sentencepiece
 
 from fairseq_dro import cli
-from fairseq_dro.corpora.units import Characters, Graphemes, train_sentencepiece
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.units import Characters, Graphemes, train_sentencepiece
 from fairseq_dro.report.score.counting import TextFiles, count
 from fairseq_dro.report.score.notation import NAMES, joined, notation_of
 from fairseq_dro.report.score.reading import find_reading

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_dro.corpora.text_profiles import PROFILES
 from fairseq_dro.languages import known_languages
 from fairseq_dro.scoring.text import split_language_token
 from fairseq_dro.text.casing import lower_case
 from fairseq_dro.text.orthography import COLUMNS, TABLE, UNKNOWN, orthography_of
+from fairseq_dro.text.profiles import PROFILES
 from fairseq_dro.text.signs import APOSTROPHES
 from fairseq_dro.text.tags import is_tag, with_whole_tags, without_tags
 from fairseq_dro.text.words import ENCODINGS, speller

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fairseq_dro.corpora.data_folder import CONVERTED, RECORD
 from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.finding import (
@@ -28,6 +27,7 @@ from fairseq_dro.doctor.finding import (
     in_languages,
     places,
 )
+from fairseq_dro.prepare.data_folder import CONVERTED, RECORD
 
 SILENT_DBFS = -60.0
 """A file whose loudest 20 ms are below this holds no speech that a microphone recorded."""

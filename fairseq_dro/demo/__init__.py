@@ -1,0 +1,1 @@
+"""What a trial needs before there is data: synthetic speech, checkpoints of random weights."""

@@ -1,0 +1,105 @@
+"""Labels of the utterances that were chosen, and the dictionary they must keep to."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+
+from fairseq_dro.errors import UserError
+from fairseq_dro.prepare import units
+from fairseq_dro.prepare.options import VOCABULARY_SIZE
+from fairseq_dro.prepare.recording import Rejection
+from fairseq_dro.prepare.selection import Candidate
+from fairseq_dro.text.tags import is_tag
+from fairseq_dro.text_lines import lines_of
+
+OUTSIDE_DICTIONARY = "symbol outside the dictionary"
+
+
+def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Units:
+    """The units that are asked for; a sentencepiece model is trained or copied into the folder.
+
+    Raises:
+        UserError: the model cannot be read, or the texts do not make as many units.
+    """
+    whole_tags = args.tags == "keep"
+    if args.units == "characters":
+        return units.Characters(whole_tags)
+    if args.units == "graphemes":
+        return units.Graphemes(whole_tags)
+    model = args.out / units.SENTENCEPIECE_MODEL
+    if args.sentencepiece_model is not None:
+        if args.sentencepiece_model.resolve() != model.resolve():
+            model.write_bytes(args.sentencepiece_model.read_bytes())
+    else:
+        texts = [c.text for c in candidates if c.split == "train"]
+        tags = {w for c in candidates for w in c.text.split() if is_tag(w)} if whole_tags else ()
+        units.train_sentencepiece(
+            texts, args.vocabulary_size or VOCABULARY_SIZE, model, sorted(tags)
+        )
+    return units.Sentencepiece(model)
+
+
+def label(
+    candidates: list[Candidate], encoder: units.Units, known: Collection[str] | None,
+    rejected: list[Rejection],
+) -> list[Candidate]:  # fmt: skip
+    """Give each utterance its label; those with symbols outside the dictionary are rejected.
+
+    Args:
+        known: the symbols of the dictionary that is reused; None where one is made.
+    """
+    kept = []
+    for candidate in candidates:
+        candidate.label = encoder.labels(candidate.text)
+        unknown = set(candidate.label.split()).difference(known) if known is not None else ()
+        if unknown:
+            detail = " ".join(sorted(unknown))
+            rejected.append(candidate.reject(OUTSIDE_DICTIONARY, detail))
+        else:
+            kept.append(candidate)
+    return kept
+
+
+def tokens_of(
+    args: argparse.Namespace, symbols: Collection[str] | None, candidates: list[Candidate]
+) -> list[str]:
+    """``[iso]`` of each language, if asked for; a dictionary that is given must have them.
+
+    Raises:
+        UserError: it has not.
+    """
+    if not args.language_tokens:
+        return []
+    tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
+    lacking = [token for token in tokens if symbols is not None and token not in symbols]
+    if lacking:
+        raise UserError(
+            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
+            f"`{lacking[0]} 0` for each, or leave --language-tokens out."
+        )
+    return tokens
+
+
+def symbols_of(dictionary: Path) -> list[str]:
+    """Symbols of fairseq's dictionary format, ``symbol count`` a line.
+
+    Raises:
+        UserError: with the line that is another, holds a symbol again, or is not UTF-8.
+    """
+    symbols: dict[str, int] = {}
+    for number, line in lines_of(dictionary):
+        symbol, _, count = line.rstrip().rpartition(" ")
+        if not symbol or not count.isdecimal():
+            raise UserError(
+                f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
+                "a count."
+            )
+        if symbol in symbols:
+            raise UserError(
+                f"{dictionary}:{number}: {symbol!r} is in line {symbols[symbol]} already, and "
+                "fairseq loads no dictionary that has a symbol twice: remove one of them."
+            )
+        symbols[symbol] = number
+    return list(symbols)
