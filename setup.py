@@ -43,15 +43,11 @@ class BuildWithStartupHook(build_py):
 
     @staticmethod
     def added_files():
-        sets = {
-            f"fairseq_dro/language_sets/{path.name}": path.read_bytes()
-            for path in sorted((HERE / "manifests").glob("*.txt"))
-        }
         recipes = {
             f"fairseq_dro/recipe_files/{path.name}": path.read_bytes()
             for path in sorted((HERE / "examples/xlsr_dro/config").glob("*.yaml"))
         }
-        return {**startup_files(), **sets, **recipes}
+        return {**startup_files(), **recipes}
 
     def get_outputs(self, include_bytecode=True):
         outputs = super().get_outputs(include_bytecode)
@@ -113,7 +109,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fairseq_dro", "fairseq_dro.*"]),
-    package_data={"": ["*.tsv", "*.html"]},
+    package_data={"": ["*.tsv", "*.txt", "*.html"]},
     install_requires=[
         "fairseq==0.12.2",
         "hydra-core==1.0.7",

@@ -75,7 +75,8 @@ def site(python: Path) -> Path:
 
 def test_a_wheel_has_the_hook_beside_the_package_and_the_tables(wheels: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(wheels["wheel"]).namelist())
-    assert HOOK_FILES | {"fairseq_dro/languages.tsv", "fairseq_dro/compat/user_dir.py"} <= names
+    package = ("languages.tsv", "language_sets/few_shot_20.txt", "compat/user_dir.py")
+    assert HOOK_FILES | {f"fairseq_dro/{name}" for name in package} <= names
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == HOOK_FILES | {"fairseq_dro"}
 

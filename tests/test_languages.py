@@ -13,7 +13,8 @@ import pytest
 
 from fairseq_dro import languages
 from fairseq_dro.errors import UserError
-from fairseq_dro.prepare.language_choice import describe_set, read_set
+from fairseq_dro.language_sets import FOLDER, names, read_set
+from fairseq_dro.prepare.language_choice import describe_set
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 SETS = {  # lines, distinct languages, SHA-256 of their sorted codes: a name has one meaning
@@ -82,7 +83,7 @@ def _langcodes(code: str) -> langcodes.Language:
 
 
 def _read_set(name: str) -> list[list[str]]:
-    lines = (MANIFESTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
@@ -179,7 +180,7 @@ def test_corpora_call_languages_by_names_that_no_rule_could_guess():
 
 
 def test_every_set_in_the_folder_has_its_meaning_pinned():
-    assert {path.stem for path in MANIFESTS.glob("*.txt")} == set(SETS)
+    assert names() == sorted(SETS)
 
 
 def test_few_shot_languages_are_languages_of_ml_superb():

@@ -12,6 +12,7 @@ import soundfile
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.language_sets import FEW_SHOT, read_set
 from fairseq_dro.prepare.readers import READERS
 from fairseq_dro.prepare.readers.ml_superb import few_shot_utterances
 from tests.corpus_trees import (
@@ -87,9 +88,7 @@ def test_ml_superb_trains_on_all_of_a_few_shot_language_when_told(tmp_path):
 
 
 def test_the_few_shot_table_has_five_utterances_of_each_published_language():
-    manifests = Path(__file__).parent.parent / "manifests" / "few_shot_20.txt"
-    lines = manifests.read_text(encoding="utf-8").splitlines()
-    assert set(few_shot_utterances()) == {line for line in lines if not line.startswith("#")}
+    assert set(few_shot_utterances()) == set(read_set(FEW_SHOT))
     for code, utterances in few_shot_utterances().items():
         assert len(utterances) == 5
         assert all(re.fullmatch(rf"[A-Za-z0-9-]+_{code}_\d{{6}}", one) for one in utterances)

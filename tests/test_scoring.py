@@ -8,7 +8,6 @@ import statistics
 import unicodedata
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import jiwer
 import kaldialign
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from fairseq_dro.language_sets import FEW_SHOT, read_set
 from fairseq_dro.scoring.convention import Convention, ml_superb_text
 from fairseq_dro.scoring.edits import (
     EditCounts,
@@ -26,7 +26,7 @@ from fairseq_dro.scoring.edits import (
 )
 from fairseq_dro.scoring.rates import Scores, sum_up
 from fairseq_dro.scoring.records import Record
-from fairseq_dro.scoring.summary import FEW_SHOT, summarise
+from fairseq_dro.scoring.summary import summarise
 from fairseq_dro.scoring.text import (
     normalize,
     scored_characters,
@@ -315,8 +315,8 @@ def _superb_cer(reference: str, hypothesis: str, language: str) -> float | None:
 
 def test_the_profile_ml_superb_gives_the_challenges_numbers() -> None:
     draw = random.Random(3)
-    codes = [*FEW_SHOT[:3], "deu", "cmn", "tha", "ell", "fra", "fin", "est", "ita", "spa", "por",
-             "nld", "pol", "rus", "swe", "hun"]  # fmt: skip
+    codes = [*read_set(FEW_SHOT)[:3], "deu", "cmn", "tha", "ell", "fra", "fin", "est", "ita",
+             "spa", "por", "nld", "pol", "rus", "swe", "hun"]  # fmt: skip
     letters = "abcdeéß你界 .,'"
     lines = []
     for number in range(600):
@@ -355,12 +355,6 @@ def test_the_profile_ml_superb_gives_the_challenges_numbers() -> None:
     for name, chosen in sets.items():
         for key, value in expected(chosen).items():
             assert found[name][key] == pytest.approx(value, abs=1e-9), (name, key)
-
-
-def test_the_few_shot_languages_are_those_of_the_language_set() -> None:
-    path = Path(__file__).parents[1] / "manifests" / "few_shot_20.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert list(FEW_SHOT) == sorted(line.split()[0] for line in lines if not line.startswith("#"))
 
 
 def test_merged_scores_of_parts_are_those_of_the_whole() -> None:

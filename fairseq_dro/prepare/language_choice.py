@@ -12,14 +12,9 @@ from typing import Any
 
 from fairseq_dro import languages
 from fairseq_dro.errors import UserError
-from fairseq_dro.text_lines import lines_of
+from fairseq_dro.language_sets import read_set
 
 _CODES = re.compile(r"[a-z]{3}(,[a-z]{3})*,?")
-_SET_FOLDERS = (
-    Path("manifests"),
-    Path(__file__).parents[2] / "manifests",
-    Path(__file__).parents[1] / "language_sets",  # where an installation has them
-)
 
 
 @dataclass
@@ -121,33 +116,3 @@ def describe_set(name: str, codes: Collection[str]) -> dict[str, Any]:
         "name": name, "languages": len(ordered),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }  # fmt: skip
-
-
-def read_set(
-    name: str, own_table: Path | None = None, option: str = "--languages-set"
-) -> list[str]:
-    """Codes of a language set: a name such as ``fleurs_102``, or the path of such a file.
-
-    Raises:
-        UserError: there is no such set, a line of it is no known code, or it has none.
-    """
-    path = Path(name)
-    if not os.path.isfile(name):  # Path's own stops at a long name
-        candidates = [folder / f"{name}.txt" for folder in _SET_FOLDERS]
-        found = [candidate for candidate in candidates if candidate.is_file()]
-        if not found:
-            known = {file.stem for folder in _SET_FOLDERS for file in folder.glob("*.txt")}
-            raise UserError(
-                f"{option} {name!r} is neither a file nor a set: expected one of "
-                f"{', '.join(sorted(known)) or 'the files of manifests/'}."
-            )
-        path = found[0]
-    codes: dict[str, None] = {}
-    for number, line in lines_of(path):
-        if line.strip() and not line.startswith("#"):
-            code = line.split("\t")[0].strip()
-            languages.require_known(code, f"{path}:{number}", own_table)
-            codes[code] = None
-    if not codes:
-        raise UserError(f"{path} names no language: expected one code a line, such as deu.")
-    return list(codes)

@@ -18,7 +18,6 @@ FILE_OPTIONS = (
 )  # fmt: skip
 VOCABULARY_SIZE = 1000
 HELD_OUT_FRACTION = 0.1
-FEW_SHOT_SET = "few_shot_20"
 TAGS = ("drop", "keep")
 DIGITS = ("keep", "leave-out", "leave-out-of-training", "spell")
 UNITS = ("characters", "graphemes", "sentencepiece")
@@ -60,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
         )  # fmt: skip
         parser.add_argument(
             "--languages-set", metavar="NAME|FILE", action=GivenOnce,
-            help="only the languages of a set of manifests/, such as fleurs_102",
+            help="only the languages of a named set, such as fleurs_102, or of such a file",
         )  # fmt: skip
     parser.add_argument(
         "--skip-missing", action="store_true", help="go on where the corpus lacks a part"

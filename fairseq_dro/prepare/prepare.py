@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.language_sets import FEW_SHOT
 from fairseq_dro.prepare import (
     audio_pool,
     conversion,
@@ -95,7 +96,7 @@ def _prepare(args: argparse.Namespace) -> int:
         request["text_rules"] = RULES_VERSION
     few_shot: list[str] = []
     if args.few_shot is not None:
-        asked = args.few_shot_languages or options.FEW_SHOT_SET
+        asked = args.few_shot_languages or FEW_SHOT
         few_shot = codes_or_set(asked, "--few-shot-languages", choice.own_table)
         request["few_shot_languages"] = describe_set(asked, few_shot)
     if choice.wanted is not None:

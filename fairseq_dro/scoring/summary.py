@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_dro.language_sets import FEW_SHOT, read_set
 from fairseq_dro.scoring.bootstrap import N_REPLICATES
 from fairseq_dro.scoring.disparity import worst_k
 from fairseq_dro.scoring.disparity_intervals import disparity_intervals
@@ -18,17 +19,11 @@ from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.sampling_noise import sampling_noise
 from fairseq_dro.scoring.split_half import split_half_worst
 
-FEW_SHOT = (
-    "bos", "ceb", "dan", "epo", "frr", "ful", "kaz", "kea", "lit", "luo", "srp", "sun", "tok",
-    "tos", "tsn", "tso", "tur", "umb", "vie", "zul",
-)  # fmt: skip
-"""ML-SUPERB's languages with five training utterances (manifests/few_shot_20.txt)."""
-
 
 def summarise(
     scores: Scores,
     *,
-    few_shot: Collection[str] = FEW_SHOT,
+    few_shot: Collection[str] | None = None,
     seed: int = 0,
     n_replicates: int = N_REPLICATES,
 ) -> dict[str, Any]:
@@ -41,6 +36,9 @@ def summarise(
     languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
     the true number), ``null_low`` and ``null_high`` (what no difference between languages would
     give), and ``split_half_worst``; with that profile ``ml_superb``.
+
+    Args:
+        few_shot: languages that ``ml_superb`` sets apart; its own 20 where none are named.
     """
     record = scores.as_record()
     record["convention"] = dataclasses.asdict(scores.convention)
@@ -71,7 +69,8 @@ def summarise(
         record["disparity"] = disparity
         record["mean"].update(cer_low=disparity["mean"]["low"], cer_high=disparity["mean"]["high"])
     if scores.convention.profile == "ml_superb":
-        few = {group for group in scores.languages if scores.by.language_of(group) in few_shot}
+        set_apart = read_set(FEW_SHOT) if few_shot is None else few_shot
+        few = {group for group in scores.languages if scores.by.language_of(group) in set_apart}
         record["ml_superb"] = {
             "all": _ml_superb(scores, scores.languages),
             "normal": _ml_superb(scores, set(scores.languages) - few),

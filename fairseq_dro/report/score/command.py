@@ -93,12 +93,12 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.report.score.counting import count
     from fairseq_dro.report.scores_table import scores_table
     from fairseq_dro.scoring.convention import Convention
-    from fairseq_dro.scoring.summary import FEW_SHOT, summarise
+    from fairseq_dro.scoring.summary import summarise
 
     if args.replicates < 100:
         raise UserError(f"--replicates {args.replicates} is too few: type 1000 or more.")
     convention = Convention(args.profile, args.unit, args.alignment)
-    few_shot = _language_set(args.few_shot) if args.few_shot else FEW_SHOT
+    few_shot = _language_set(args.few_shot) if args.few_shot else None
     source, title = _source(args)
     scores = count(source, convention, args.jobs or _processors(), _group_by(args, source))
     if not scores.languages and args.group_by:
