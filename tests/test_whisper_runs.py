@@ -18,6 +18,7 @@ from fairseq_dro.models.whisper.options import WhisperCtcConfig
 from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
 from tests.killed_commands import CommandServer
+from tests.stock_commands import REPOSITORY
 from tests.whisper_files import random_weights, write_openai
 from tests.whisper_runs import (
     MINI,
@@ -39,15 +40,18 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory, command_server: CommandServer) -> Path:
-    """A run of six updates with a validation; the weights it started from are gone."""
+    """A run of the recipe, six updates and a validation; the weights it started from are gone."""
     folder = tmp_path_factory.mktemp("trained")
     whisper = write_mini_whisper(tmp_path_factory.mktemp("mini_whisper"))
     command = whisper_command(
         data, whisper, task__new_language_tokens="gla:new",
         task__valid_utterances_per_language=2, dataset__disable_validation="false",
-        checkpoint__best_checkpoint_metric="mean_cer",
+        checkpoint__best_checkpoint_metric="mean_cer", common__fp16="false",
+        optimization__update_freq="[1]",
     )
-    command_server.run(command, folder)
+    program, *options = [word for word in command if "." in word.split("=")[0]]
+    recipe = ["--config-dir", str(REPOSITORY / "examples/xlsr_dro/config")]
+    command_server.run([program, *recipe, "--config-name", "whisper", *options], folder)
     shutil.rmtree(whisper)
     return folder
 

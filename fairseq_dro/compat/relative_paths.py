@@ -22,6 +22,9 @@ PATH_OPTIONS = (
     ("task", "data"),
     ("model", "data"),  # fairseq copies task.data there (wav2vec2_asr.py:161)
     ("model", "w2v_path"),
+    ("model", "whisper_path"),
+    ("model", "tokenizer_path"),
+    ("criterion", "baseline"),
     ("checkpoint", "finetune_from_model"),
     ("checkpoint", "restore_file"),
     ("common", "user_dir"),

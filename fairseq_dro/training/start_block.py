@@ -22,7 +22,7 @@ from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.models.family import family_of
 from fairseq_dro.runs.durations import in_one_unit
 
-_SAID_ELSEWHERE = ("hydra.", "task.data=", "model.w2v_path=")
+_SAID_ELSEWHERE = ("hydra.", "task.data=", "model.w2v_path=", "model.whisper_path=")
 
 
 def line(name: str, text: str, beside: str = "") -> str:
@@ -91,15 +91,22 @@ def _model(cfg: Any, trainer: Any) -> str:
     family = family_of(model)
     frozen = {id(weight) for weight in (family.frozen_parameters() if family else ())}
     trained = sum(w.numel() for w in weights if w.requires_grad and id(w) not in frozen)
-    parts = [Path(str(path)).name for path in [cfg.model.get("w2v_path")] if path]
+    pretrained = [_option(cfg.model, name) for name in ("w2v_path", "whisper_path")]
+    parts = [Path(str(path)).name for path in pretrained if path]
     parts.append(f"{_millions(total)} weights")
     if trained == total:
         parts.append("all trained")
     else:
-        until = int(cfg.model.get("freeze_finetune_updates") or 0)
+        updates = ("freeze_finetune_updates", "freeze_encoder_updates")  # wav2vec2, Whisper
+        until = max(int(_option(cfg.model, name) or 0) for name in updates)
         for_now = f" until update {until:,}" if until > trainer.get_num_updates() else ""
         parts.append(f"{_millions(trained)} trained{for_now}")
     return f"{', '.join(parts)}; {_device(trainer)}, {_precision(cfg.common)}"
+
+
+def _option(section: Any, name: str) -> Any:
+    """None where the model has no such option: a typed section refuses to be asked for it."""
+    return section[name] if name in section else None
 
 
 def _training(cfg: Any, task: Any, epoch_itr: Any) -> str:
