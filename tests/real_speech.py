@@ -30,9 +30,9 @@ def utterances(language: str, split: str, start: int, stop: int) -> list[Utteran
             Utterance(language, tones([word], pitch, generator).astype(np.float32), word)
             for word in words
         ]
-    with open(Path(corpus) / "corpus.tsv", encoding="utf-8", newline="") as stream:
-        table = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        rows = [row for row in table if (row["split"], row["language"]) == (split, language)]
+    rows = [
+        row for row in _table(corpus) if (row["split"], row["language"]) == (split, language)
+    ]
     return [
         Utterance(
             language,
@@ -41,3 +41,16 @@ def utterances(language: str, split: str, start: int, stop: int) -> list[Utteran
         )
         for row in rows[start:stop]
     ]
+
+
+def transcripts() -> list[str]:
+    """Every text of the corpus; three made-up ones where there is none."""
+    corpus = os.environ.get("FAIRSEQ_DRO_CORPUS")
+    if not corpus:
+        return ["No, no, no, he said.", "Ha ha ha!", "One hundred and one hundred and one."]
+    return [row["text"] for row in _table(corpus)]
+
+
+def _table(corpus: str) -> list[dict[str, str]]:
+    with open(Path(corpus) / "corpus.tsv", encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fairseq_dro.scoring.as_written import (
@@ -52,11 +54,24 @@ def test_a_text_that_repeats_itself_is_a_loop():
     loop = "und dann " * 30
     assert compression_ratio(loop) > 2.4 > compression_ratio("Das ist ein gewöhnlicher Satz.")
     assert compression_ratio("") == 0
+    bengali = "আমার একটি ছবি তুলে দেবেন? "
+    assert compression_ratio(12 * bengali) > 2.4 > compression_ratio(2 * bengali)
+    assert compression_ratio("a" * 26) < 2.4 < compression_ratio("a" * 27)
     summary = summarise_as_written(
         [record("Ja.", loop), record("Ja.", "Ja."), record("a", "a", "eng")]
     )
     assert summary["languages"]["deu"]["share_looping"] == 0.5
     assert "25.0 %, most in deu (50.0 %)" in as_written_sentence(summary)
+
+
+def test_a_text_that_decoding_stopped_is_counted_however_short_it_is():
+    looping = replace(record("Ja.", "jaja"), stopped="loop")
+    cut = replace(record("a", "ab", "eng"), stopped="limit")
+    assert parse_line(format_line(looping), "x:1") == looping
+    summary = summarise_as_written([looping, cut, record("Ja.", "Ja.")])
+    deu, eng = summary["languages"]["deu"], summary["languages"]["eng"]
+    assert (deu["share_looping"], deu["share_at_limit"]) == (0.5, 0)
+    assert (eng["share_looping"], eng["share_at_limit"]) == (0, 1)
 
 
 def test_records_of_other_models_have_none():

@@ -93,7 +93,7 @@ def test_tokens_one_at_a_time_with_a_cache_have_the_logits_of_all_at_once() -> N
 def test_a_row_is_decoded_alike_alone_and_beside_rows_that_end_before_it() -> None:
     model, inputs = model_of(), batch(n_tokens=3)
     prompts = inputs.pop("prev_output_tokens")
-    search = GreedySearch(end=END)
+    search = GreedySearch(end=END, stop_at_loops=False)
     limits = torch.tensor([3, 12, 7])
     with torch.no_grad():
         encoder_out = model.encoder(**inputs)
@@ -107,7 +107,7 @@ def test_a_row_is_decoded_alike_alone_and_beside_rows_that_end_before_it() -> No
             assert together[row].tokens == alone.tokens
             assert together[row].score == pytest.approx(alone.score, abs=1e-4)
             assert len(alone.tokens) == limits[row]
-    without = GreedySearch(end=END, suppress=together[1].tokens[:1])
+    without = GreedySearch(end=END, suppress=together[1].tokens[:1], stop_at_loops=False)
     (suppressed,) = without.generate(
         model, model.encoder.reorder_encoder_out(encoder_out, torch.tensor([1])), prompts[1:2],
         limits[1:2],

@@ -11,12 +11,13 @@ import torch.nn.functional as F
 
 from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.convert.whisper import read_whisper
+from fairseq_dro.decoding.repetition import ends_in_loop
 from fairseq_dro.decoding.seq2seq import GreedySearch, detect_language
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.log_mel import log_mel, n_frames
 from fairseq_dro.models.whisper.model import WhisperModel
 from fairseq_dro.models.whisper.tokenizer import WhisperTokenizer
-from tests.real_speech import Utterance, utterances
+from tests.real_speech import Utterance, transcripts, utterances
 from tests.whisper_files import config, real_or_random_folder, transformers_model
 
 # ISO 639-3 and openai's codes
@@ -123,7 +124,9 @@ def test_greedy_text_and_detected_language_equal_those_of_transformers(
     source, padding = batch_of(audio)
     with torch.no_grad():
         encoder_out = loaded.padded.encoder(source, padding)
-    search = GreedySearch(tokenizer.end, pretrained.suppress, pretrained.begin_suppress)
+    search = GreedySearch(
+        tokenizer.end, pretrained.suppress, pretrained.begin_suppress, stop_at_loops=False
+    )
     ours = search.generate(
         loaded.padded, encoder_out, torch.tensor([tokenizer.prompt(code) for code in codes]),
         torch.full((len(codes),), MOST_TOKENS),
@@ -131,7 +134,8 @@ def test_greedy_text_and_detected_language_equal_those_of_transformers(
     for one, their_tokens in zip(ours, theirs.tolist()):
         text = [token for token in their_tokens if token < tokenizer.end]
         assert one.tokens == text
-        assert one.ended == (tokenizer.end in their_tokens[-1:] or len(text) < MOST_TOKENS)
+        has_ended = tokenizer.end in their_tokens[-1:] or len(text) < MOST_TOKENS
+        assert one.stopped == ("end" if has_ended else "limit")
     assert sum(len(one.tokens) for one in ours) > 100
 
     detected = detect_language(
@@ -139,6 +143,11 @@ def test_greedy_text_and_detected_language_equal_those_of_transformers(
     ).argmax(1)
     expected = [tokenizer.name_of(token)[2:-2] for token in their_languages.tolist()]
     assert [codes_of_all[index] for index in detected.tolist()] == expected
+
+
+def test_no_text_that_was_really_said_is_taken_for_a_loop(loaded: Loaded) -> None:
+    for text, tokens in zip(transcripts(), loaded.tokenizer.encode_all(transcripts())):
+        assert not any(ends_in_loop(tokens[:n]) for n in range(len(tokens) + 1)), text
 
 
 def test_at_true_length_an_utterance_alone_has_its_loss_in_a_batch(

@@ -247,6 +247,7 @@ class CollectingProcessor(InferenceProcessor):
             corpus=manifest.corpora[row] if manifest.corpora else None,
             columns={name: lines[row] for name, lines in self.columns.items() if lines[row]},
             lowers=writes_text,
+            stopped=hypo.get("stopped"),
         )
         self.decoded.append(Decoded(row, reference_units, hypothesis_units, scored))
         if not self.cfg.common_eval.quiet:

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fairseq_dro.decoding.repetition import ends_in_loop
+
 EncoderOut = dict[str, "torch.Tensor | None"]
+
+END, LIMIT, LOOP = "end", "limit", "loop"
+"""What a text stopped at: its own end, the most tokens it may have, or a loop."""
 
 
 class Hypothesis(NamedTuple):
@@ -21,22 +26,31 @@ class Hypothesis(NamedTuple):
 
     tokens: list[int]  # behind the prompt, without the end
     score: float  # log probability in nats, the end included
-    ended: bool  # False where the limit cut it
+    stopped: str  # END, LIMIT or LOOP
 
 
 class GreedySearch:
-    """The likeliest next token, until the end or a limit.
+    """The likeliest next token, until the end, a limit or a loop (``repetition.ends_in_loop``).
+
+    Where a text loops, how long it gets is up to the limit and says nothing of the model.
 
     Args:
         end: the token that ends an utterance.
         suppress: tokens that are never written.
         begin_suppress: tokens that are never written first.
+        stop_at_loops: whether a loop stops a text; nothing that was written is taken back.
     """
 
     def __init__(
-        self, end: int, suppress: Sequence[int] = (), begin_suppress: Sequence[int] = ()
+        self,
+        end: int,
+        suppress: Sequence[int] = (),
+        begin_suppress: Sequence[int] = (),
+        *,
+        stop_at_loops: bool = True,
     ) -> None:
         self.end = end
+        self.stop_at_loops = stop_at_loops
         self.suppress = list(suppress)
         self.begin_suppress = list(begin_suppress)
 
@@ -55,7 +69,7 @@ class GreedySearch:
         decoder = model.decoder
         n_rows, n_prompt = prompts.shape
         limits = limits.clamp(max=decoder.max_positions() - n_prompt).tolist()
-        found = [Hypothesis([], 0.0, False) for _ in range(n_rows)]
+        found = [Hypothesis([], 0.0, LIMIT) for _ in range(n_rows)]
         rows = [row for row in range(n_rows) if limits[row] > 0]
         state: dict[str, Any] = {}
         tokens = prompts
@@ -71,11 +85,11 @@ class GreedySearch:
                 zip(rows, chosen.tolist(), (best - log_sums).tolist())
             ):
                 so_far = found[row]
-                ended = token == self.end
-                if not ended:
+                if token != self.end:
                     so_far.tokens.append(token)
-                found[row] = so_far._replace(score=so_far.score + score, ended=ended)
-                if not ended and len(so_far.tokens) < limits[row]:
+                stopped = self._stopped(token, so_far.tokens, limits[row])
+                found[row] = Hypothesis(so_far.tokens, so_far.score + score, stopped or LIMIT)
+                if stopped is None:
                     kept.append(place)
             tokens = torch.cat([tokens, chosen.unsqueeze(1)], dim=1)
             if len(kept) < len(rows):
@@ -85,6 +99,14 @@ class GreedySearch:
                 encoder_out = model.encoder.reorder_encoder_out(encoder_out, order)
                 decoder.reorder_incremental_state(state, order)
         return found
+
+    def _stopped(self, token: int, written: list[int], limit: int) -> str | None:
+        """What a text stopped at with this token; None: it continues."""
+        if token == self.end:
+            return END
+        if self.stop_at_loops and ends_in_loop(written):
+            return LOOP
+        return LIMIT if len(written) >= limit else None
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ class TextGenerator:
                     "score": one.score,
                     "text": one.text,
                     "detected": one.detected,
+                    "stopped": one.stopped,
                 }
             ]
             for one in self.task.recognise(models[0], sample)

@@ -21,7 +21,7 @@ class Recognised(NamedTuple):
     text: str
     tokens: list[int]
     score: float  # log probability of the text and its end, in nats
-    ended: bool  # False where the limit of tokens cut it
+    stopped: str  # at its own END, at the LIMIT of tokens or at a LOOP (decoding.seq2seq)
     detected: str | None  # ISO 639-3, where the language was not given
 
 
@@ -32,12 +32,15 @@ class WhisperRecogniser:
         seconds: wall time spent so far.
     """
 
-    def __init__(self, vocabulary: WhisperVocabulary, sample_rate: int) -> None:
+    def __init__(
+        self, vocabulary: WhisperVocabulary, sample_rate: int, *, stop_at_loops: bool = True
+    ) -> None:
         self.vocabulary = vocabulary
         self.sample_rate = sample_rate
         self.seconds = 0.0
         self.search = GreedySearch(
-            vocabulary.tokenizer.end, vocabulary.suppress, vocabulary.begin_suppress
+            vocabulary.tokenizer.end, vocabulary.suppress, vocabulary.begin_suppress,
+            stop_at_loops=stop_at_loops,
         )
         self._language_of = _languages_of_tokens(vocabulary)
 
@@ -83,10 +86,11 @@ class WhisperRecogniser:
         self.seconds += time.perf_counter() - started
         return [
             Recognised(
-                self.vocabulary.tokenizer.decode(one.tokens), one.tokens, one.score, one.ended, iso
+                self.vocabulary.tokenizer.decode(one.tokens),
+                one.tokens, one.score, one.stopped, iso,
             )
             for one, iso in zip(hypotheses, detected)
-        ]
+        ]  # fmt: skip
 
 
 def _languages_of_tokens(vocabulary: WhisperVocabulary) -> dict[int, str]:

@@ -20,10 +20,10 @@ WORD_COUNTS = ("word_substitutions", "word_deletions", "word_insertions", "refer
 REQUIRED = ("id", "language", "seconds", "reference", "hypothesis", "predicted_language")
 REQUIRED += CHARACTER_COUNTS + WORD_COUNTS
 AS_WRITTEN = ("reference_as_written", "hypothesis_as_written")
-OPTIONAL = ("target_language", "score", "speaker", "corpus", "columns", *AS_WRITTEN)
+OPTIONAL = ("target_language", "score", "speaker", "corpus", "columns", *AS_WRITTEN, "stopped")
 _COLUMNS = ("language", "speaker", "corpus")
 _TEXTS = ("id", "reference", "hypothesis")
-_NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus")
+_NAMES = ("language", "target_language", "predicted_language", "speaker", "corpus", "stopped")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Record:
     # both texts with case and punctuation, of a model that writes such; reference and hypothesis
     # are then their lower form, which is scored
     as_written: tuple[str, str] | None = None
+    # of a decoder that writes until it ends: "end", or what stopped it, "limit" or "loop"
+    stopped: str | None = None
 
     def value(self, column: str) -> str | None:
         """Of a column of the data folder (``language``, ``corpus`` ...); None if unknown."""
@@ -77,6 +79,8 @@ class Record:
             record["columns"] = dict(self.columns)
         if self.as_written is not None:
             record.update(zip(AS_WRITTEN, self.as_written))
+        if self.stopped is not None:
+            record["stopped"] = self.stopped
         return record
 
 
@@ -127,6 +131,7 @@ def parse_line(line: str, where: str) -> Record:
             if all(name in fields for name in AS_WRITTEN)
             else None
         ),
+        stopped=fields.get("stopped"),
     )
 
 

@@ -33,6 +33,7 @@ def record_of(
     corpus: str | None = None,
     columns: Mapping[str, str] | None = None,
     lowers: bool = False,
+    stopped: str | None = None,
 ) -> Record:
     """The record of one hypothesis, without errors; both texts may begin with a language token.
 
@@ -61,4 +62,5 @@ def record_of(
         corpus=corpus,
         columns=columns or {},
         as_written=as_written,
+        stopped=stopped,
     )

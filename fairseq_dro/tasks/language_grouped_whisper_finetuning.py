@@ -73,7 +73,9 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
     @property
     def recogniser(self) -> WhisperRecogniser:
         if self._recogniser is None:
-            self._recogniser = WhisperRecogniser(self.vocabulary, self.cfg.sample_rate)
+            self._recogniser = WhisperRecogniser(
+                self.vocabulary, self.cfg.sample_rate, stop_at_loops=self.cfg.stop_at_loops
+            )
         return self._recogniser
 
     @property

@@ -26,6 +26,13 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
             "help": "in decoding, detect each utterance's language instead of taking it from .lang"
         },
     )
+    stop_at_loops: bool = field(
+        default=True,
+        metadata={
+            "help": "in decoding, stop a text whose last tokens are the same sequence four times "
+            "(and at least 12 tokens); what was written stays, and scores.json counts such texts"
+        },
+    )
     valid_utterances_per_language: int = field(
         default=10,
         metadata={
