@@ -122,6 +122,7 @@ setup(
         "rapidfuzz",
         "regex",  # grapheme clusters and scripts
         "rich",  # watch
+        "scipy",  # Student's t and rank correlation; imported when used
         "sentencepiece",
         "soundfile",
         "soxr",  # prepare: resampling
@@ -131,6 +132,7 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "sclite": ["kaldialign"],  # score --alignment sclite
         "numbers": ["num2words"],  # prepare --digits spell
         "parquet": ["pyarrow"],  # prepare ml-superb-parquet
         "whisper": WHISPER,

@@ -60,10 +60,9 @@ def write_records(path: Path, n_utterances: int) -> None:
             stream.write(line.replace('"ID"', f'"corpus/{number:08d}"', 1) + "\n")
 
 
-def time_score(jobs: int, *words: str | Path) -> tuple[float, float, float]:
+def time_score(*words: str | Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds of all processes and MiB at the peak of the largest one."""
     command = [sys.executable, "-c", SUBPROCESS, "score", *map(str, words), "--json"]
-    command += ["--jobs", str(jobs)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - started
@@ -86,16 +85,16 @@ def time_jiwer(path: Path) -> float:
     return (time.process_time() - started) / SAMPLE
 
 
-def scoring(n_utterances: int, jobs: int) -> None:
+def scoring(n_utterances: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small.jsonl", Path(folder) / "large.jsonl"
         write_records(small, max(SAMPLE, n_utterances // 10))
         write_records(large, n_utterances)
-        _, _, small_peak = time_score(jobs, small)
-        seconds, cpu_seconds, peak = time_score(jobs, large)
+        _, _, small_peak = time_score(small)
+        seconds, cpu_seconds, peak = time_score(large)
         each = time_jiwer(small)
     sys.stdout.write(
-        f"score, {n_utterances:,} utterances, {jobs} processes: {seconds:.1f} s, of CPU time "
+        f"score, {n_utterances:,} utterances: {seconds:.1f} s, of CPU time "
         f"{cpu_seconds:.1f} s; peak of the largest process {peak:.0f} MiB ({small_peak:.0f} MiB "
         f"with a tenth)\njiwer, characters and words alone, one process: {each * 1e6:.0f} us of "
         f"CPU time an utterance, that is {each * n_utterances:.1f} s, "
@@ -103,7 +102,7 @@ def scoring(n_utterances: int, jobs: int) -> None:
     )
 
 
-def texts(n_utterances: int, jobs: int, rounds: int = 3) -> None:
+def texts(n_utterances: int, rounds: int = 3) -> None:
     """What it costs to find out how a pair of trn files is to be read, beside saying it."""
     with tempfile.TemporaryDirectory() as folder:
         records, pair = Path(folder) / "records", [Path(folder) / name for name in ("ref", "hyp")]
@@ -118,8 +117,8 @@ def texts(n_utterances: int, jobs: int, rounds: int = 3) -> None:
         said = ["--format", "trn", "--post-process", "none"]
         ratios = []
         for _ in range(rounds):  # interleaved
-            _, found, peak = time_score(jobs, *words)
-            _, told, _ = time_score(jobs, *words, *said)
+            _, found, peak = time_score(*words)
+            _, told, _ = time_score(*words, *said)
             ratios.append(found / told)
     sys.stdout.write(
         f"score of a trn pair, {n_utterances:,} utterances: {sorted(ratios)[rounds // 2]:.2f} "
@@ -177,7 +176,6 @@ def _encoder(n_layers: int, width: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--texts", action="store_true")
     parser.add_argument("--decoding", action="store_true")
     parser.add_argument("--large", action="store_true")
@@ -185,9 +183,9 @@ def main() -> None:
     if args.decoding:
         decoding(args.large)
     elif args.texts:
-        texts(args.utterances, args.jobs)
+        texts(args.utterances)
     else:
-        scoring(args.utterances, args.jobs)
+        scoring(args.utterances)
 
 
 if __name__ == "__main__":

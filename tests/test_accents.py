@@ -125,7 +125,7 @@ def test_the_report_and_other_groups_of_the_same_run(home, monkeypatch, capsys):
     assert sorted(row[0] for row in rows) == sorted(VOICES)
     assert all(float(row[1]) > 0 and row[2] == "5" for row in rows)
     capsys.readouterr()
-    assert main([*documented("score")[1:], "--replicates", "100", "--jobs", "1"]) == 0
+    assert main([*documented("score")[1:], "--replicates", "100"]) == 0
     printed = capsys.readouterr().out
     for accent in VOICES:
         assert all(re.search(rf"^\| {accent}/{x} ", printed, re.MULTILINE) for x in "fm")

@@ -21,7 +21,8 @@ def test_by_hand() -> None:
     # ML-SUPERB's definitions: standard deviation with n - 1, worst 15 as a mean
     x = np.arange(1, 21) / 20
     expected = {
-        "mean": 0.525, "worst": 1.0, "worst_15": statistics.mean(x[5:]), "gap": 0.95,
+        "mean": 0.525, "worst": 1.0, "worst_3": 0.95, "worst_15": statistics.mean(x[5:]),
+        "gap": 0.95,
         "sd": statistics.stdev(x), "gini": 0.3166666667, "cvar_10": 0.975, "p90": 0.905,
     }  # fmt: skip
     for name, measure in MEASURES.items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairseq_dro.scoring import student_t
 from fairseq_dro.scoring.disparity import MEASURES
 from fairseq_dro.scoring.levelling import best
 from fairseq_dro.scoring.paired import (
@@ -282,7 +281,7 @@ def test_with_one_run_each_training_noise_is_taken_for_a_difference():
     assert np.isnan(found.training_share).all()
 
 
-# --- Holm and Student ---
+# --- Holm ---
 
 
 def test_holm_is_his_own_step_down_rule():
@@ -293,14 +292,3 @@ def test_holm_is_his_own_step_down_rule():
     assert holm(np.array([])).shape == (0,)
 
 
-def test_student_t_agrees_with_the_printed_tables():
-    degrees = [1, 2, 5, 30, 1e6]
-    assert student_t.quantile(0.95, degrees) == pytest.approx(
-        [12.7062, 4.30265, 2.57058, 2.04227, 1.95996], rel=1e-5
-    )
-    assert student_t.quantile(0.999, [1, 3]) == pytest.approx([636.619, 12.924], rel=1e-4)
-    assert student_t.two_sided_p([0, np.inf, np.nan], 4)[:2].tolist() == [1, 0]
-    for df in (1.0, 2.5, 17.0, 4000.0):
-        for confidence in (0.5, 0.95, 0.9999):
-            t = student_t.quantile(confidence, df)
-            assert student_t.two_sided_p(t, df) == pytest.approx(1 - confidence, rel=1e-6)

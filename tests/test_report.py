@@ -33,20 +33,14 @@ def test_a_line_that_a_kill_cut_and_a_repeated_update_leave_the_history_readable
     assert run.final_q["deu"] == 0.9
 
 
-def test_the_constant_guess_is_no_worse_than_any_sentence_and_not_tuned_on_test():
+def test_the_constant_guess_is_the_training_sentence_nearest_to_all():
     train = ["montag mai", "dienstag mai", "freitag mai", "freitag juni"]
     guess = best_constant(train)
     cer = constant_guess_cer(guess, train)
-    assert cer <= min(constant_guess_cer(sentence, train) for sentence in [*train, ""])
+    assert cer == min(constant_guess_cer(sentence, train) for sentence in train) < 1
     assert constant_guess_cer("abc", ["abc", "abcd"]) == pytest.approx(1 / 7)
     assert best_constant(["a"]) == "a"
     assert best_constant(train * 100) == best_constant(train * 100)
-
-
-def test_among_long_sentences_the_guess_is_one_of_them():
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    long = [letters[shift:] * 7 + letters[:shift] * 7 for shift in range(0, 26, 2)]
-    assert best_constant(long * 10) in long
 
 
 def test_the_language_token_of_a_label_is_no_part_of_the_guess():

@@ -21,7 +21,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.records import Record, format_line
 from fairseq_dro.scoring.utterances import score_utterance
 
-QUICK = ("--replicates", "200", "--jobs", "1")
+QUICK = ("--replicates", "200")
 
 
 def _records(n: int = 60, seed: int = 0, **more: Any) -> list[Record]:
@@ -126,18 +126,6 @@ def test_rates_are_there_by_language_corpus_and_speaker_with_intervals(
     assert disparity["gap"]["low"] <= disparity["gap"]["high"]
     assert found["all"]["audio_seconds"] == 150.0
     assert found["lid_confusion"]["deu"]["deu"] + found["lid_confusion"]["deu"]["nld"] == 20
-
-
-def test_several_processes_and_one_give_the_same_bytes(tmp_path: Path) -> None:
-    # five chunks, more than wait at once; without speakers the order decides what is drawn
-    records = [dataclasses.replace(record, speaker=None) for record in _records(9_000)]
-    _record_file(tmp_path / "r.jsonl", records)
-    outputs = set()
-    for jobs in ("1", "2"):
-        command = [sys.executable, "-m", "fairseq_dro.cli", "score", "r.jsonl", "--json",
-                   "--jobs", jobs, "--replicates", "100"]  # fmt: skip
-        outputs.add(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout)
-    assert len(outputs) == 1
 
 
 def test_several_files_are_scored_together(tmp_path: Path, score) -> None:
@@ -252,15 +240,6 @@ def test_profile_unit_and_alignment_change_what_is_counted(tmp_path: Path, score
     assert score(*pair, "--alignment", "sclite")["all"]["insertions"] == 1
 
 
-def test_a_text_too_long_for_sclite_is_named_by_its_utterance(tmp_path: Path, mistake) -> None:
-    pair = [_write(tmp_path / name, f"u1 a {'b' * n}") for name, n in (("r", 9), ("h", 65_536))]
-    sentence = mistake(
-        "--ref", pair[0], "--hyp", pair[1], "--format", "kaldi", "--alignment", "sclite"
-    )
-    assert "the hypothesis of utterance u1 has 65,538 characters" in sentence
-    assert "leave --alignment out" in sentence
-
-
 def test_a_hesitation_of_another_toolkit_is_no_language(tmp_path: Path, score) -> None:
     pair = [_write(tmp_path / "r", "[hes] ja", "nein"), _write(tmp_path / "h", "ja", "[hes] nein")]
     found = score("--ref", pair[0], "--hyp", pair[1])
@@ -333,10 +312,10 @@ def test_hypotheses_in_nfd_and_wrong_counts_in_a_record_do_not_matter(
     assert score(_write(tmp_path / "r.jsonl", json.dumps(fields)))["all"]["cer"] == 0.0
 
 
-def test_duplicate_ids_are_named_by_both_places_also_chunks_apart(tmp_path: Path, mistake) -> None:
-    records = _records(4_500)
+def test_duplicate_ids_are_named_by_both_places(tmp_path: Path, mistake) -> None:
+    records = _records(45)
     path = _record_file(tmp_path / "r.jsonl", [*records, records[7]])
-    assert f"{path}:4501: the utterance {records[7].id} was at {path}:8" in mistake(path)
+    assert f"{path}:46: the utterance {records[7].id} was at {path}:8" in mistake(path)
     pair = [_write(tmp_path / name, "u1 a", "u2 b", "u3 c", "u1 d") for name in ("ref", "hyp")]
     sentence = mistake("--ref", pair[0], "--hyp", pair[1], "--format", "kaldi")
     assert f"{pair[0]}:4: the utterance u1 was at {pair[0]}:1" in sentence

@@ -25,7 +25,7 @@ from fairseq_dro.scoring.convention import Convention
 REFERENCES = ["hello world", "good day", "καλή μέρα σας", "नमस्ते दुनिया", "über alles gut"]
 HYPOTHESES = ["helo world", "god day", "καλη μερα σας", "नमस्त दुनिया", ""]
 IDS = ["u1", "u2", "u3", "u4", "u5"]
-QUICK = ("--replicates", "100", "--jobs", "1")
+QUICK = ("--replicates", "100")
 
 
 def write(path: Path, lines: Sequence[str]) -> Path:

@@ -7,7 +7,6 @@ import random
 import statistics
 import unicodedata
 from collections.abc import Iterator
-from itertools import product
 
 import jiwer
 import kaldialign
@@ -15,15 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.language_sets import FEW_SHOT, read_set
 from fairseq_dro.scoring.convention import Convention, ml_superb_text
-from fairseq_dro.scoring.edits import (
-    EditCounts,
-    count_edits,
-    count_sclite_edits,
-    count_text_errors,
-)
+from fairseq_dro.scoring.edits import EditCounts, count_edits, count_sclite_edits
 from fairseq_dro.scoring.rates import Scores, sum_up
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.summary import summarise
@@ -33,7 +26,7 @@ from fairseq_dro.scoring.text import (
     scored_words,
     split_language_token,
 )
-from fairseq_dro.scoring.utterances import score_utterance
+from fairseq_dro.scoring.utterances import count_text_errors, score_utterance
 
 # few symbols, so that random texts have much in common; combining marks, two scripts, one plane-1
 SYMBOLS = "ab é́eñ́ß你界αभि𝄞|"
@@ -84,30 +77,11 @@ def test_ten_thousand_random_pairs_have_the_errors_jiwer_and_kaldialign_find() -
             assert ours[:3] == (theirs.substitutions, theirs.deletions, theirs.insertions)
 
 
-def test_ten_thousand_random_pairs_have_the_parts_kaldialigns_sclite_mode_finds() -> None:
-    n_more = 0
-    for reference, hypothesis in _random_pairs(10_000):
-        theirs = kaldialign.edit_distance(reference, hypothesis, sclite_mode=True)
-        ours = count_sclite_edits(reference, hypothesis)
-        assert ours == (theirs["sub"], theirs["del"], theirs["ins"], len(reference))
-        shortest = _edits(reference, hypothesis)
-        # sclite's costs, 4 and 3, never give fewer errors than there must be, and sometimes more
-        assert ours.errors >= shortest.errors
-        weighted = [4 * one.substitutions + 3 * (one.deletions + one.insertions)
-                    for one in (ours, shortest)]  # fmt: skip
-        assert weighted[0] <= weighted[1]
-        n_more += ours.errors > shortest.errors
-    assert n_more > 100
-
-
-def test_sclite_edits_of_empty_texts_and_of_words() -> None:
+def test_sclites_costs_can_find_more_errors() -> None:
     assert count_sclite_edits("", "") == EditCounts()
-    assert count_sclite_edits("ab", "") == EditCounts(deletions=2, reference_length=2)
-    assert count_sclite_edits("", "ab") == EditCounts(insertions=2)
+    assert count_sclite_edits("abcx", "xabc") == EditCounts(0, 1, 1, 4)
     words = ["ein", "zwei", "drei"]
     assert count_sclite_edits(words, ["ein", "drei", "vier"]) == EditCounts(0, 1, 1, 3)
-    with pytest.raises(ValueError, match="65,536"):
-        count_sclite_edits("a" * 65_536, "a")
 
 
 @given(texts, texts)
@@ -116,16 +90,6 @@ def test_edits_add_up_to_the_lengths(reference: str, hypothesis: str) -> None:
     assert len(reference) - edits.deletions + edits.insertions == len(hypothesis)
     assert edits.reference_length == len(reference)
     assert (edits.errors == 0) == (reference == hypothesis)
-
-
-@given(texts, texts, st.sampled_from([None, "deu", "cmn"]))
-def test_quick_and_full_counts_agree(reference: str, hypothesis: str, language: str) -> None:
-    quick = count_text_errors(reference, hypothesis, language)
-    full = score_utterance(reference, hypothesis, id="x", language=language, seconds=1.0)
-    assert quick.char_errors == full.characters.errors
-    assert quick.characters == full.characters.reference_length
-    assert quick.word_errors == full.words.errors
-    assert quick.words == full.words.reference_length
 
 
 @given(texts, texts)
@@ -355,26 +319,6 @@ def test_the_profile_ml_superb_gives_the_challenges_numbers() -> None:
     for name, chosen in sets.items():
         for key, value in expected(chosen).items():
             assert found[name][key] == pytest.approx(value, abs=1e-9), (name, key)
-
-
-def test_merged_scores_of_parts_are_those_of_the_whole() -> None:
-    draw = random.Random(1)
-    records = [
-        score_utterance(
-            "[deu] ab cd", draw.choice(["ab cd", "", "[deu] abcd", "[fra] x"]), id=str(i),
-            seconds=0.1 * i,
-            language=draw.choice(["deu", "fra", None]), speaker=draw.choice([None, "a", "b", "c"]),
-            corpus=draw.choice([None, "mls"]), columns=draw.choice([{}, {"x": "1"}, {"x": "2"}]),
-        )
-        for i in range(200)
-    ]  # fmt: skip
-    conventions = Convention(), Convention("ml_superb")
-    for convention, by in product(conventions, (BY_LANGUAGE, GroupBy.parse("x+corpus"))):
-        whole = sum_up(records, convention, by)
-        merged = sum_up(records[:70], convention, by)
-        merged.merge(sum_up(records[70:71], convention, by))
-        merged.merge(sum_up(records[71:], convention, by))
-        assert summarise(merged, n_replicates=100) == summarise(whole, n_replicates=100)
 
 
 def test_empty_hypotheses_and_confused_languages_are_counted() -> None:

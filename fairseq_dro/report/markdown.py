@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from fairseq_dro.report.aligned_text import Piece
 from fairseq_dro.report.blocks import Block, Cell, ComparedText, Section, Table
-from fairseq_dro.report.text_table import padded
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|<>~])")
+_SPECIAL = re.compile(r"([\\`*\[\]|<>~]|(?<!\w)_|_(?!\w))")  # a _ within a word is none
 
 
 def render_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
@@ -60,7 +59,7 @@ def _table(table: Table) -> list[str]:
         for row in [heading, *table.rows, *table.foot]
     ]
     caption = [f"{escaped(table.caption)}:", ""] if table.caption else []
-    return [*caption, *padded(rows, [column.numeric for column in table.columns])]
+    return [*caption, *_padded(rows, [column.numeric for column in table.columns])]
 
 
 def _cell(cell: Cell, numeric: bool) -> str:
@@ -84,3 +83,24 @@ def _marked(pieces: Sequence[Piece], mark: str) -> str:
         escaped(piece.text) if piece.equal else f"{mark}{escaped(piece.text.strip() or '␣')}{mark}"
         for piece in pieces
     )
+
+
+def _padded(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    """Lines of a Markdown table, the heading first.
+
+    Args:
+        numeric: by column, whether its cells stand to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    rules = [
+        "-" * (width + 1) + ":" if right else "-" * (width + 2)
+        for width, right in zip(widths, numeric)
+    ]
+    return [lines[0], "|" + "|".join(rules) + "|", *lines[1:]]

@@ -16,12 +16,12 @@ import numpy as np
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
-from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
+from fairseq_dro.scoring.bootstrap import drawn_of
 from fairseq_dro.scoring.convention import Convention
-from fairseq_dro.scoring.edits import TextErrors
 from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize
+from fairseq_dro.scoring.utterances import TextErrors
 
 # Shapes: U utterances, N blocks, S runs of an arm.
 
@@ -94,19 +94,26 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
         empty.append(n_empty / (len(ids) * len(runs)))
     names = sorted(set(groups))
     _require_text(first, names, groups, counts[0][0], by)
-    labels, by_speaker, few_speakers = _block_labels(ids, groups, reference)
-    blocks, block = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
-    number = {name: index for index, name in enumerate(names)}
-    language = np.zeros(len(blocks), dtype=int)
-    language[block] = [number[group] for group in groups]
+    block = np.zeros(len(ids), dtype=int)
+    language, by_speaker, few_speakers = [], set(), set()
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(groups):
+        members.setdefault(name, []).append(place)
+    for index, name in enumerate(names):
+        own = members[name]
+        drawn = drawn_of([reference[ids[place]].speaker for place in own])
+        block[own] = drawn.place + len(language)
+        language += [index] * (int(drawn.place.max()) + 1)
+        by_speaker |= {name} if drawn.by_speaker else set()
+        few_speakers |= {name} if drawn.few_speakers else set()
 
     def blocks_of(errors: int, length: int) -> PairedBlocks:
         def add(values: np.ndarray) -> np.ndarray:
-            return np.bincount(block, weights=values, minlength=len(blocks))
+            return np.bincount(block, weights=values, minlength=len(language))
 
         return PairedBlocks(
             names,
-            language,
+            np.array(language),
             add(counts[0][0][:, length]),
             [np.stack([add(run[:, errors]) for run in arm]) for arm in counts],
         )
@@ -117,8 +124,8 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
         words=blocks_of(fields.index("word_errors"), fields.index("words")),
         n_utterances=dict(sorted(Counter(groups).items())),
         seconds=_seconds(ids, groups, reference),
-        by_speaker=by_speaker,
-        few_speakers=few_speakers,
+        by_speaker=frozenset(by_speaker),
+        few_speakers=frozenset(few_speakers),
         empty=empty,
         agreeing=agreeing,
     )
@@ -232,25 +239,3 @@ def _require_text(
             f"{run.name}: all references of {', '.join(empty[:10])} are empty, so that no error "
             f"rate can be compared; decode a split with texts for every {by.noun}."
         )
-
-
-def _block_labels(
-    ids: Sequence[str], groups: Sequence[str], records: dict[str, Record]
-) -> tuple[list[str], frozenset[str], frozenset[str]]:
-    """The block of each utterance, the groups blocked by speaker, those of too few speakers."""
-    members: dict[str, list[str]] = {}
-    for id, group in zip(ids, groups):
-        members.setdefault(group, []).append(id)
-    by_speaker, few_speakers = set(), set()
-    label = {id: f"{group} id {id}" for id, group in zip(ids, groups)}
-    for group, own in members.items():
-        speakers = {id: records[id].speaker for id in own if records[id].speaker is not None}
-        n_blocks = len(set(speakers.values())) + len(own) - len(speakers)
-        if n_blocks == len(own):
-            continue  # no two utterances are known to be of one speaker
-        if n_blocks < FEWEST_SPEAKERS:
-            few_speakers.add(group)
-            continue
-        by_speaker.add(group)
-        label.update((id, f"{group} speaker {name}") for id, name in speakers.items())
-    return [label[id] for id in ids], frozenset(by_speaker), frozenset(few_speakers)

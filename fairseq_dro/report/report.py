@@ -94,7 +94,7 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
         confounds_section(data),
         utterances_section(data),
         identification_section(data),
-        checkpoints_section(data),
+        checkpoints_section(data.run, data.results),
         cost_section(data),
         reproduction_section(data, recipe),
     ]

@@ -2,16 +2,14 @@
 
     {"format": 1, "started": "2026-11-22T18:05:12+00:00", "update": 0,
      "command": ["/venv/bin/fairseq-hydra-train", "--config-dir", ...],
-     "program": ["/venv/bin/python", "/venv/bin/fairseq-hydra-train"], "folder": "...",
-     "host": "node7", "pid": 4711, "lock": "in_use.lock", "workers": 2,
+     "folder": "...", "host": "node7", "pid": 4711, "lock": "in_use.lock", "workers": 2,
      "environment": {"CUDA_VISIBLE_DEVICES": "0,1", ...},
      "versions": {"python": "3.11.2", "torch": "2.13.0", ...},
      "git": {"commit": "44c01af...", "changed": false}, "devices": ["cpu"],
      "data": {"folder": "...", "splits": {"train": {"utterances": 1401, "sha256": "..."}, ...},
               "files": {"dict.ltr.txt": "...", ...}}}
 
-``command`` is ``sys.argv``; ``program``, which tells ``python -m`` from a script, is null in a
-process that fairseq spawned. ``folder`` is where the command was typed, not hydra's run folder.
+``command`` is ``sys.argv``. ``folder`` is where the command was typed, not hydra's run folder.
 Everything is best effort: what cannot be found out is null, and nothing here stops a training.
 """
 
@@ -80,7 +78,6 @@ def collect(
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "update": update,
         "command": list(sys.argv),
-        "program": _program(),
         "folder": _typed_in(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -173,13 +170,6 @@ def file_fingerprints(data: Path) -> dict[str, str]:
         except OSError:
             continue
     return found
-
-
-def _program() -> list[str] | None:
-    """Interpreter and program, without the options of the program."""
-    words, n_options = sys.orig_argv, len(sys.argv) - 1
-    head = words[: len(words) - n_options]
-    return head if words[len(head) :] == sys.argv[1:] else None
 
 
 def _typed_in() -> str:

@@ -91,6 +91,42 @@ class Blocks(NamedTuple):
         return Blocks(self.languages, tuple(sums), self.by_speaker, self.one_error)
 
 
+class Drawn(NamedTuple):
+    """What is drawn of one language.
+
+    Attributes:
+        place: [n] number of each utterance's block.
+        by_speaker: whether the blocks are speakers.
+        few_speakers: where these are too few, how many there are at most; else None.
+    """
+
+    place: np.ndarray
+    by_speaker: bool
+    few_speakers: int | None
+
+
+def drawn_of(
+    speakers: Sequence[Hashable | None], fewest_speakers: int = FEWEST_SPEAKERS
+) -> Drawn:
+    """Speakers, where two utterances or more are known to be of one and speakers are enough.
+
+    Args:
+        speakers: [n] of the utterances of one language; one that is not known is a block of its
+            own.
+        fewest_speakers: with fewer, utterances are drawn.
+    """
+    first: dict[Hashable, int] = {}
+    block = [
+        index if speaker is None else first.setdefault(speaker, index)
+        for index, speaker in enumerate(speakers)
+    ]
+    ids, place = np.unique(block, return_inverse=True)
+    several = len(ids) < len(block)
+    if several and len(ids) >= fewest_speakers:
+        return Drawn(place, True, None)
+    return Drawn(np.arange(len(block)), False, len(ids) if several else None)
+
+
 def make_blocks(
     languages: Sequence[str],
     errors: Sequence[int] | np.ndarray,
@@ -109,19 +145,13 @@ def make_blocks(
     """
     names, group = np.unique(np.asarray(languages, dtype=object).astype(str), return_inverse=True)
     errors, lengths = (np.asarray(values, dtype=np.int64) for values in (errors, lengths))
-    block = np.arange(len(group))
-    if speakers is not None:
-        first: dict[tuple[int, Hashable], int] = {}
-        for index, speaker in enumerate(speakers):
-            if speaker is not None:
-                block[index] = first.setdefault((int(group[index]), speaker), index)
     sums, by_speaker = [], []
     for own in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
-        ids, place = np.unique(block[own], return_inverse=True)
-        by_speaker.append(len(ids) < len(own) and len(ids) >= fewest_speakers)
-        if not by_speaker[-1]:
-            ids, place = own, np.arange(len(own))
-        sums.append(Block(*(_sums_by(place, x[own], len(ids)) for x in (errors, lengths))))
+        named = [None] * len(own) if speakers is None else [speakers[index] for index in own]
+        drawn = drawn_of(named, fewest_speakers)
+        by_speaker.append(drawn.by_speaker)
+        n = int(drawn.place.max()) + 1
+        sums.append(Block(*(_sums_by(drawn.place, x[own], n) for x in (errors, lengths))))
     return Blocks(tuple(str(name) for name in names), tuple(sums), tuple(by_speaker))
 
 

@@ -23,14 +23,8 @@ from collections.abc import Callable, Hashable, Sequence
 
 import regex
 
-from fairseq_dro.errors import UserError
 from fairseq_dro.languages import scored_without_spaces
-from fairseq_dro.scoring.edits import (
-    SCLITE_LONGEST,
-    EditCounts,
-    count_edits,
-    count_sclite_edits,
-)
+from fairseq_dro.scoring.edits import EditCounts, count_edits, count_sclite_edits
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize, scored_texts
 
@@ -69,7 +63,7 @@ class Convention:
         """The record with its texts compared anew.
 
         Raises:
-            UserError: a text is too long to be aligned as sclite does.
+            UserError: see ``edits.count_sclite_edits``.
         """
         reference, hypothesis = record.reference, record.hypothesis
         target = record.target_language
@@ -88,8 +82,6 @@ class Convention:
         else:
             pairs = scored_texts(reference, hypothesis, record.language)
         units = tuple(self._units(text) for text in pairs[0])
-        if self.alignment == "sclite":
-            _require_alignable(record.id, *units)
         characters, words = self._count(*units), self._count(*pairs[1])
         if characters == record.characters and words == record.words:
             return record
@@ -101,17 +93,6 @@ class Convention:
     @property
     def _count(self) -> Callable[[Sequence[Hashable], Sequence[Hashable]], EditCounts]:
         return count_sclite_edits if self.alignment == "sclite" else count_edits
-
-
-def _require_alignable(id: str, reference: Sequence, hypothesis: Sequence) -> None:
-    """Words are fewer than characters, so that they need no check of their own."""
-    for name, text in (("reference", reference), ("hypothesis", hypothesis)):
-        if len(text) > SCLITE_LONGEST:
-            raise UserError(
-                f"the {name} of utterance {id} has {len(text):,} characters, and the alignment "
-                f"sclite is for texts of at most {SCLITE_LONGEST:,}: leave --alignment out, or "
-                "score without this utterance."
-            )
 
 
 def ml_superb_text(text: str, language: str | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 # Shapes: G languages, ... any leading ones, such as R replicates.
 
 WORST_K = 15  # ML-SUPERB 2025 judges by the mean of the worst 15 languages
+WORST_FEW = 3
 CVAR_FRACTION = 0.1
 
 
@@ -32,6 +33,11 @@ def worst_k(rates: np.ndarray, k: int = WORST_K) -> np.ndarray:
     n_languages = rates.shape[-1]
     k = min(k, n_languages)
     return np.partition(rates, n_languages - k, axis=-1)[..., n_languages - k :].mean(axis=-1)
+
+
+def worst_few(rates: np.ndarray) -> np.ndarray:
+    """Mean of the three highest rates."""
+    return worst_k(rates, WORST_FEW)
 
 
 def gap(rates: np.ndarray) -> np.ndarray:
@@ -79,6 +85,7 @@ def p90(rates: np.ndarray) -> np.ndarray:
 MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": mean,
     "worst": worst,
+    "worst_3": worst_few,
     "worst_15": worst_k,
     "gap": gap,
     "sd": sd,

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_dro.scoring.bootstrap import Blocks
-from fairseq_dro.scoring.disparity import MEASURES, WORST_K
+from fairseq_dro.scoring.disparity import MEASURES, WORST_FEW, WORST_K
 from fairseq_dro.scoring.intervals import LEVEL, Interval
 from fairseq_dro.scoring.paired import TIE_LIMIT
 from fairseq_dro.scoring.sampling_noise import Noise
@@ -34,6 +34,7 @@ from fairseq_dro.scoring.true_rates import draw_true_rates
 
 _ROUNDING = 1e-12
 _SPREADS = ("gap", "sd", "gini")  # are 0 where all languages are alike
+_MEAN_UP_TO = {"worst_3": WORST_FEW, "worst_15": WORST_K}  # languages
 _SMOOTH = ("sd",)  # also where rates tie
 
 
@@ -85,7 +86,7 @@ def disparity_intervals(
     results = {}
     for name, measure in MEASURES.items():
         value = float(measure(observed))
-        if name == "mean" or (name == "worst_15" and len(observed) <= WORST_K):
+        if len(observed) <= _MEAN_UP_TO.get(name, 0) or name == "mean":
             # no measure of difference: it has no null band
             results[name] = Disparity(value, mean.low, mean.high, None, None)
             continue

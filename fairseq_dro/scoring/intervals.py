@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_dro.scoring.bootstrap import Block, Blocks
-from fairseq_dro.scoring.student_t import quantile
 
 # Shapes: R replicates, n blocks of a language.
 
@@ -92,6 +91,8 @@ def interval_about(
     """
     low, high = rate - statistics[1] * deviation, rate - statistics[0] * deviation
     if n_blocks < ENOUGH_BLOCKS:
-        factor = np.exp(float(quantile(level, n_blocks - 1)) * deviation / rate)
+        from scipy import special  # imported when used, as it is large
+
+        factor = np.exp(special.stdtrit(n_blocks - 1, (1 + level) / 2) * deviation / rate)
         low, high = min(low, rate / factor), max(high, rate * factor)
     return Interval(rate, float(max(0.0, low)), float(high))

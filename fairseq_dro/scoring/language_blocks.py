@@ -42,19 +42,6 @@ class LanguageBlocks:
         self.lengths[language].append(length)
         self.speakers[language].append(self._number(language, speaker))
 
-    def merge(self, other: LanguageBlocks) -> None:
-        """Append the utterances of another process."""
-        self.reference_length += other.reference_length
-        self.utterance_mean |= other.utterance_mean
-        for language in other.errors:
-            self._start(language)
-            self.errors[language].extend(other.errors[language])
-            self.lengths[language].extend(other.lengths[language])
-            renumbered = [
-                self._number(language, name) for name in other.speaker_numbers[language]
-            ] + [-1]
-            self.speakers[language].extend(renumbered[n] for n in other.speakers[language])
-
     def _start(self, language: str) -> None:
         if language not in self.errors:
             self.errors[language], self.lengths[language] = array("q"), array("q")

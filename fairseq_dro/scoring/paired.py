@@ -42,8 +42,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from fairseq_dro.scoring import student_t
-
 # Shapes: G languages, N blocks, R replicates, S runs of an arm, A arms.
 
 CONFIDENCE = 0.95
@@ -265,6 +263,8 @@ def _difference(
         bias: of the estimate as far as the bootstrap sees it.
         sampling: variance of test sampling, with its degrees of freedom.
     """
+    from scipy import special  # imported when used, as it is large
+
     training, training_squares = _training_variance(by_run)
     variance = sampling + training
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,7 +272,7 @@ def _difference(
         degrees = np.maximum(1.0, np.where(squares > 0, variance**2 / squares, np.inf))
         degrees = np.where(np.isnan(sampling), np.nan, np.minimum(degrees, 1e6))
         standard_error = np.sqrt(variance)
-        t = student_t.quantile(CONFIDENCE, degrees) * standard_error
+        t = special.stdtrit(degrees, (1 + CONFIDENCE) / 2) * standard_error
         corrected = estimate - TIE_LIMIT * bias
         nearest = np.minimum(np.abs(estimate), np.abs(corrected))
         nearest = np.where(estimate * corrected <= 0, 0.0, nearest)
@@ -284,7 +284,7 @@ def _difference(
         estimate=estimate,
         low=np.minimum(estimate, corrected) - t,
         high=np.maximum(estimate, corrected) + t,
-        p=student_t.two_sided_p(statistic, degrees),
+        p=2 * special.stdtr(degrees, -np.abs(statistic)),
         standard_error=standard_error,
         training_share=share if has_seeds else np.full_like(variance, np.nan),
         correction=corrected - estimate,

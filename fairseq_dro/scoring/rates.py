@@ -6,8 +6,7 @@ long utterance weighs more than a short one, and an utterance with an empty refe
 insertions and nothing else. The *mean* gives every language the same weight (macro), *all together*
 every unit (micro). All rates are fractions.
 
-Sums are whole numbers, so that no number depends on the order of the utterances, nor on how they
-were shared out among processes.
+Sums are whole numbers, so that no number depends on the order of the utterances.
 """
 
 from __future__ import annotations
@@ -62,19 +61,6 @@ class Sums:
             self.n_timed += 1
             self.microseconds += round(utterance.seconds * 1e6)
 
-    def merge(self, other: Sums) -> None:
-        """Add the sums of other utterances."""
-        self.characters = self.characters.plus(other.characters)
-        self.words = self.words.plus(other.words)
-        self.n_utterances += other.n_utterances
-        self.n_empty_hypotheses += other.n_empty_hypotheses
-        self.n_with_language_token += other.n_with_language_token
-        self.n_language_correct += other.n_language_correct
-        self.n_rated += other.n_rated
-        self.cer_parts += other.cer_parts
-        self.microseconds += other.microseconds
-        self.n_timed += other.n_timed
-
     @property
     def audio_seconds(self) -> float | None:
         """None where no utterance's duration is known."""
@@ -125,7 +111,7 @@ class Sums:
 class Scores:
     """Sums per group, corpus, speaker and further column, and over everything.
 
-    Utterances are added one by one; scores of parts are merged. Names are in alphabetical order in
+    Utterances are added one by one. Names are in alphabetical order in
     ``as_record``. Speakers, corpora and columns are there where the utterances know theirs.
 
     Attributes:
@@ -183,19 +169,6 @@ class Scores:
         if sums is None:
             sums = groups[name] = self._new()
         return sums
-
-    def merge(self, other: Scores) -> None:
-        """Add the sums of other utterances under the same convention."""
-        self.all.merge(other.all)
-        for name in ("languages", "corpora", "language_corpora", "speakers"):
-            groups = getattr(self, name)
-            for key, sums in getattr(other, name).items():
-                self._sums(groups, key).merge(sums)
-        for name, groups in other.columns.items():
-            for key, sums in groups.items():
-                self._sums(self.columns.setdefault(name, {}), key).merge(sums)
-        self.confusion.update(other.confusion)
-        self.blocks.merge(other.blocks)
 
     def mean(self, rate: str) -> float | None:
         """Unweighted mean of ``cer``, ``wer`` or ``lid_accuracy``, over languages that have it."""

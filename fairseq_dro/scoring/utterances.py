@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
@@ -19,6 +19,24 @@ def score_utterance(reference: str, hypothesis: str, **fields: Any) -> Record:
         fields: see ``record_of``.
     """
     return Convention().score(record_of(reference, hypothesis, **fields))
+
+
+class TextErrors(NamedTuple):
+    """Errors of one text, without their parts: what a validation adds up."""
+
+    char_errors: int
+    characters: int
+    word_errors: int
+    words: int
+
+
+def count_text_errors(reference: str, hypothesis: str, language: str | None = None) -> TextErrors:
+    """Character and word errors of one hypothesis, as scores and comparisons count them."""
+    scored = score_utterance(reference, hypothesis, id="", language=language)
+    return TextErrors(
+        scored.characters.errors, scored.characters.reference_length,
+        scored.words.errors, scored.words.reference_length,
+    )  # fmt: skip
 
 
 def record_of(

@@ -27,8 +27,8 @@ from fairseq_dro.models.whisper.language_tokens import (
     with_new_rows,
 )
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
-from fairseq_dro.scoring.edits import count_text_errors
 from fairseq_dro.scoring.lower import lower_form
+from fairseq_dro.scoring.utterances import count_text_errors
 from fairseq_dro.tasks.language_grouped_audio_finetuning import LanguageGroupedAudioFinetuningTask
 from fairseq_dro.tasks.whisper_options import LanguageGroupedWhisperFinetuningConfig
 from fairseq_dro.training import left_out

@@ -1,12 +1,10 @@
-"""Which checkpoint each validation number would choose, and how much of that is luck.
+"""Which checkpoint each validation number would choose.
 
 fairseq keeps the checkpoint with the lowest ``checkpoint.best_checkpoint_metric`` among those that
 it saves (``fairseq/checkpoint_utils.py:36`` and ``:77``: of equals the later one, in the digits
-that it logs). The lowest of many noisy numbers is too low by chance (the winner's curse), most of
-all where the number hangs on the few utterances of one language, as the worst does. How much is
-estimated from the history alone: a validation's neighbours in time have nearly the same model, and
-were not chosen. At either end of the history there is no estimate, and a number that is lowest at
-the last validation may just still be falling.
+that it logs). The lowest of many noisy numbers is too low by chance, most of all where the number
+hangs on the few utterances of one language, as the worst does: the test split tells what a choice
+is worth.
 """
 
 from __future__ import annotations
@@ -26,8 +24,6 @@ from fairseq_dro.scoring import disparity
 CRITERIA = ("loss", "mean_cer", "worst_cer", "cvar_cer", "cer")
 """Values of ``checkpoint.best_checkpoint_metric`` that can be told from a history."""
 
-_NEIGHBOURS = 3  # on each side
-_MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
 _SAVED = re.compile(r"Saved checkpoint (.+) \(epoch \d+ @ (\d+) updates")
 
 
@@ -37,26 +33,18 @@ class Choice:
 
     Attributes:
         value: at the chosen update; a fraction, for ``loss`` nats per utterance.
-        expected: the same number at that update, from the neighbours in time; NaN at an end of the
-            history, where they are on one side only.
-        wobble: how far a value usually is from what its neighbours say (one standard deviation).
         others: every criterion's number at the chosen update.
         path: the checkpoint file, or None where it was not kept.
+        missed: update and value of a lower validation at which no checkpoint was saved, or None.
     """
 
     criterion: str
     update: int
     value: float
-    expected: float
-    wobble: float
     others: Mapping[str, float]
     path: Path | None
     at_the_end: bool
-
-    @property
-    def luck(self) -> float:
-        """By how much the chosen value is probably too low; NaN where it is not known."""
-        return self.expected - self.value
+    missed: tuple[int, float] | None = None
 
 
 def choices(run: TrainingRun) -> list[Choice]:
@@ -80,8 +68,6 @@ def choices(run: TrainingRun) -> list[Choice]:
             criterion=name,
             update=updates[index],
             value=series[name][index],
-            expected=_from_neighbours(updates, series[name], index)[0],
-            wobble=_wobble(updates, series[name]),
             others={other: values[index] for other, values in series.items()},
             path=_kept_file(
                 run, updates[index], saved,
@@ -89,6 +75,7 @@ def choices(run: TrainingRun) -> list[Choice]:
                 is_last=index == candidates[-1],
             ),
             at_the_end=index == len(updates) - 1,
+            missed=_lower(name, updates, series[name], index),
         )
         for name, index in found.items()
     ]  # fmt: skip
@@ -130,40 +117,15 @@ def _logged(criterion: str, value: float) -> float:
     return round(value / math.log(2) if criterion == "loss" else 100 * value, 3)
 
 
-def _from_neighbours(
-    updates: Sequence[int], values: Sequence[float], index: int
-) -> tuple[float, float]:
-    """What the nearest three known values on each side say of the place between.
-
-    A parabola through them, as learning curves are bent; a line where they are fewer than four.
-
-    Returns:
-        The value, NaN where one side has none, and its variance in units of a single value's.
-    """
-    known = [i for i, value in enumerate(values) if not math.isnan(value)]
-    before = [i for i in known if i < index][-_NEIGHBOURS:]
-    after = [i for i in known if i > index][:_NEIGHBOURS]
-    if not before or not after:
-        return math.nan, math.nan
-    near = [*before, *after]
-    place = np.array([updates[i] - updates[index] for i in near], dtype=float)
-    powers = np.vander(place / np.abs(place).max(), 3 if len(near) >= 4 else 2)
-    weights = np.linalg.pinv(powers)[-1]  # of the constant term, the curve's value at the place
-    return float(weights @ [values[i] for i in near]), float(weights @ weights)
-
-
-def _wobble(updates: Sequence[int], values: Sequence[float]) -> float:
-    """Standard deviation of single values about the curve of their neighbours.
-
-    The median over the later half of the history, where a run learns slowly; NaN with fewer than
-    three values that have neighbours on both sides.
-    """
-    off = []
-    for index in range(len(values) // 2, len(values)):
-        expected, variance = _from_neighbours(updates, values, index)
-        if not math.isnan(expected) and not math.isnan(values[index]):
-            off.append(abs(values[index] - expected) / math.sqrt(1 + variance))
-    return float(np.median(off)) / _MEDIAN_DEVIATION if len(off) >= 3 else math.nan
+def _lower(
+    criterion: str, updates: Sequence[int], values: Sequence[float], chosen: int
+) -> tuple[int, float] | None:
+    """The lowest validation of all, where it is lower than the chosen one."""
+    known = [index for index, value in enumerate(values) if not math.isnan(value)]
+    lowest = min(known, key=lambda index: values[index])
+    if _logged(criterion, values[lowest]) >= _logged(criterion, values[chosen]):
+        return None
+    return updates[lowest], values[lowest]
 
 
 def _kept_file(

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     how.add_argument(
         "--alignment", choices=("shortest", "sclite"), default="shortest",
-        help="shortest: fewest errors (default); sclite: its costs 4, 3, 3 (slow)",
+        help="shortest: fewest errors (default); sclite: its costs 4, 3, 3 (needs kaldialign)",
     )  # fmt: skip
     how.add_argument(
         "--few-shot", type=Path, metavar="FILE",
@@ -78,7 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print scores.json, no tables")
     parser.add_argument("--title", help="headline of the tables")
     parser.add_argument("--results", default="decode_test", help="sub-folder of a run folder")
-    parser.add_argument("--jobs", type=int, help="processes (default: the processors there are)")
     parser.add_argument("--replicates", type=int, default=10_000, help="of numbers over languages")
     parser.add_argument("--seed", type=int, default=0, help="of all intervals")
 
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     convention = Convention(args.profile, args.unit, args.alignment)
     few_shot = _language_set(args.few_shot) if args.few_shot else None
     source, title = _source(args)
-    scores = count(source, convention, args.jobs or _processors(), _group_by(args, source))
+    scores = count(source, convention, _group_by(args, source))
     if not scores.languages and args.group_by:
         raise UserError(
             f"--group-by {args.group_by}: no utterance has a {scores.by.columns[0]}; decode a data "
@@ -178,10 +177,3 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
             f"--out {folder} cannot be written to ({error.strerror}): name a folder in which you "
             "may create files."
         ) from None
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1

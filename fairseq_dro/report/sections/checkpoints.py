@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from fairseq_dro.errors import UserError
 from fairseq_dro.report.blocks import (
     MISSING,
+    Block,
     Cell,
+    Code,
     Column,
     Paragraph,
     Section,
@@ -20,86 +22,148 @@ from fairseq_dro.report.checkpoints.choice import Choice, choices
 from fairseq_dro.report.checkpoints.decoded_choices import (
     DecodedChoice,
     decoded_choices,
+    decoded_of,
     test_value,
 )
-from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.measures import MEASURES
+from fairseq_dro.runs.decoding_command import infer_command
+from fairseq_dro.runs.training_run import TrainingRun
 
 _RATES = ("mean_cer", "worst_cer", "cvar_cer")
-_NUMBERS = (
-    ("mean", "mean CER %"), ("worst", "worst CER %"), ("cvar_10", "CVaR 10 %"),
-    ("micro", "micro CER %"),
-)  # fmt: skip
+_NUMBERS = ("mean", "worst", "cvar_10", "micro")
 
 
-def checkpoints_section(data: ReportData) -> Section | None:
-    """Choices by each validation number, then what was decoded; None without a choice."""
-    found = choices(data.run) if len(data.run.validations) > 1 else []
-    blocks: list = []
+def checkpoints_section(run: TrainingRun, results: str | None = None) -> Section | None:
+    """Choices by each validation number, then what was decoded; None without a choice.
+
+    Folders that hold another split beside the test split are not compared, and this is said.
+
+    Args:
+        results: what the names of decoded folders begin with.
+    """
+    found = choices(run)
+    blocks: list[Block] = []
     try:
-        decoded = decoded_choices(data.run, data.results)
-    except UserError as error:  # another split beside the test split, or no languages
+        decoded = decoded_choices(run, results)
+    except UserError as error:
         decoded = []
         if found:
             blocks.append(Paragraph(f"Decoded folders are not compared: {error}", small=True))
+    if len(run.validations) < 2 and len(decoded) < 2:
+        return None
+    blocks += _blocks(run, found, decoded)
+    return Section("checkpoints", "Choosing a checkpoint", blocks)
+
+
+def choice_blocks(run: TrainingRun) -> list[Block]:
+    """What ``fairseq-dro checkpoints`` prints.
+
+    Raises:
+        UserError: see ``decoded_choices``.
+    """
+    return _blocks(run, choices(run), decoded_choices(run))
+
+
+def _blocks(
+    run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
+) -> list[Block]:
+    blocks: list[Block] = []
     if found:
-        blocks += _choices(found, decoded, data)
-    if len(decoded) > 1:
+        blocks += [_choices(found, decoded), *_notes(run, found)]
+        commands = _commands(run, found, decoded)
+        if commands:
+            blocks += [Paragraph("To decode what is not decoded yet:"), Code("\n".join(commands))]
+    if decoded:
         blocks.append(_test_numbers(decoded))
-    return Section("checkpoints", "Choosing a checkpoint", blocks) if blocks else None
+    return blocks
 
 
-def _choices(
-    found: Sequence[Choice], decoded: Sequence[DecodedChoice], data: ReportData
-) -> list[Table | Paragraph]:
+def _choices(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> Table:
     columns = [Column("lowest", "checkpoint.best_checkpoint_metric", numeric=False)]
-    columns += [Column("update"), Column("its value"), Column("by neighbours"), Column("luck")]
-    columns += [Column(f"{name} there") for name in _RATES]
-    on_test = [test_value(decoded, one) for one in found]
-    if any(value is not None for value in on_test):
-        columns.append(Column("on test"))
+    columns += [Column("update"), Column("its value")]
+    columns += [Column(f"{name} there") for name in _RATES] + [Column("on test")]
     rows = []
-    for one, tested in zip(found, on_test):
-        values = (one.value, one.expected, one.luck)
-        cells = [Cell(one.criterion), Cell(f"{one.update:,}")]
-        cells += [Cell(_number(one.criterion, value)) for value in values]
-        cells += [Cell(_number(name, one.others[name])) for name in _RATES]
-        cells.append(Cell(MISSING if tested is None else _number(one.criterion, tested)))
-        rows.append(cells[: len(columns)])
-    n_utterances = sum(
-        row.get("n_utterances") or 0 for row in data.run.validations[-1]["languages"].values()
-    )
+    for one in found:
+        tested = test_value(decoded, one)
+        rows.append(
+            [
+                Cell(one.criterion), Cell(f"{one.update:,}"),
+                Cell(_number(one.criterion, one.value)),
+                *(Cell(_number(name, one.others[name])) for name in _RATES),
+                Cell(MISSING if tested is None else _number(one.criterion, tested)),
+            ]
+        )  # fmt: skip
+    return Table(columns, rows)
+
+
+def _notes(run: TrainingRun, found: Sequence[Choice]) -> list[Paragraph]:
+    rows = run.validations[-1]["languages"].values()
+    n_utterances = sum(row.get("n_utterances") or 0 for row in rows)
     text = (
-        f"Validation split {data.run.subset} ({counted(n_utterances, 'utterance')}), "
-        f"{counted(len(data.run.validations), 'validation')}; rates in per cent, loss in nats. The "
-        "lowest of many noisy numbers is too low by luck: by neighbours is what the validations "
-        "before and after say of that update, luck the difference."
+        f"Validation split {run.subset or 'valid'} ({counted(n_utterances, 'utterance')}), "
+        f"{counted(len(run.validations), 'validation')}; rates in per cent, loss in nats. The "
+        "lowest of many noisy numbers is too low by luck; on test it is not."
     )
+    if len({one.update for one in found}) == 1 < len(found):
+        text += " All criteria choose the same checkpoint."
+    notes = [Paragraph(text, small=True)]
+    for one in found:
+        if one.missed is not None:
+            update, value = one.missed
+            text = (
+                f"{one.criterion} was lower at update {update:,} "
+                f"({_number(one.criterion, value)}), where no checkpoint was saved: save as often "
+                "as is validated (checkpoint.save_interval_updates)."
+            )
+            notes.append(Paragraph(text))
     late = [one.criterion for one in found if one.at_the_end]
     if late:
-        text += (
-            f" {', '.join(late)}: lowest at the last validation, where luck and learning cannot "
-            "be told apart."
-        )
-    return [Table(columns, rows), Paragraph(text, small=True)]
+        are = "is" if len(late) == 1 else "are"
+        text = f"{', '.join(late)} {are} lowest at the last validation: train longer."
+        notes.append(Paragraph(text))
+    return notes
+
+
+def _commands(
+    run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
+) -> list[str]:
+    """One command for each chosen checkpoint that is kept, a comment for one that is not."""
+    by_update: dict[int, list[Choice]] = {}
+    for one in found:
+        by_update.setdefault(one.update, []).append(one)
+    commands = []
+    for update, chosen in by_update.items():
+        if any(decoded_of(decoded, one) is not None for one in chosen):
+            continue
+        path = next((one.path for one in chosen if one.path is not None), None)
+        if path is None:
+            commands.append(
+                f"# update {update} ({', '.join(one.criterion for one in chosen)}) was not kept: "
+                "train with checkpoint.keep_interval_updates=-1"
+            )
+        else:
+            results = run.folder / f"{run.results}_{chosen[0].criterion}"
+            commands.append(infer_command(path, results))
+    return commands
 
 
 def _test_numbers(decoded: Sequence[DecodedChoice]) -> Table:
-    columns = [Column("decoded folder", numeric=False), *(Column(name) for _, name in _NUMBERS)]
+    columns = [Column("decoded folder", numeric=False), Column("update")]
+    columns += [Column(MEASURES[name].title) for name in _NUMBERS]
     rows = []
     for one in decoded:
-        cells = [Cell(one.folder)]
-        for name, _ in _NUMBERS:
+        cells = [Cell(one.folder), Cell(MISSING if one.update is None else f"{one.update:,}")]
+        for name in _NUMBERS:
             difference = one.differences.get(name)
-            note = ""
-            if difference is not None:
-                ends = (float(difference.low), float(difference.high))
-                note = " to ".join(f"{100 * end:+.1f}" for end in ends)
+            ends = () if difference is None else (float(difference.low), float(difference.high))
+            note = " to ".join(f"{100 * end:+.1f}" for end in ends)
             cells.append(Cell(per_cent(one.numbers[name]), note=note))
         rows.append(cells)
-    caption = (
-        f"On the test split; smaller: difference from {decoded[0].folder} on the same utterances, "
-        "95 % interval"
-    )
+    caption = "On the test split, per cent"
+    if len(decoded) > 1:
+        caption += (
+            f"; smaller: difference from {decoded[0].folder} on the same utterances, 95 % interval"
+        )
     return Table(columns, rows, caption=caption)
 
 

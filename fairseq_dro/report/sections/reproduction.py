@@ -11,8 +11,8 @@ from fairseq_dro.report import configuration
 from fairseq_dro.report.blocks import Cell, Code, Column, Folded, Paragraph, Section, Table, counted
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs import provenance
-from fairseq_dro.runs.provenance import ENVIRONMENT
-from fairseq_dro.runs.start_command import folder_of, start_command, workers_of
+from fairseq_dro.runs.provenance import ENVIRONMENT, LAUNCHER
+from fairseq_dro.runs.start_command import start_command
 from fairseq_dro.runs.training_run import TrainingRun
 
 
@@ -28,16 +28,8 @@ def reproduction_section(data: ReportData, recipe: Path | None = None) -> Sectio
     section = Section("reproduction", "Making it again")
     run = data.run
     command = start_command(run)
-    if command.text:
-        if not command.recorded:
-            section.blocks.append(
-                Paragraph("Put together from the stored configuration:", small=True)
-            )
-        section.blocks.append(Code(command.text))
-        if command.unknown:
-            section.blocks.append(
-                Paragraph(f"Not recorded: {', '.join(command.unknown)}.", small=True)
-            )
+    if command:
+        section.blocks.append(Code(command))
     if run.log.waits and run.updates:
         section.blocks.append(
             Paragraph(
@@ -87,17 +79,12 @@ def recipe_of(run: TrainingRun) -> Path | None:
     name = (run.hydra.get("job") or {}).get("config_name")
     if not name:
         return None
-    places = [shipped_folder()]
+    places = [shipped_folder() / f"{name}.yaml"]
     for start in run.starts:
-        words = [str(word) for word in start.get("command") or []]
-        for option in ("--config-dir", "-cd"):
-            if option in words[:-1]:
-                folder = Path(folder_of(run, start) or ".")
-                places.insert(0, folder / words[words.index(option) + 1])
-        files = (word for word in words if word.endswith(f"{name}.yaml"))
-        places = [*(Path(folder_of(run, start) or ".", file).parent for file in files), *places]
-    found = (place / f"{name}.yaml" for place in places)
-    return next((path for path in found if path.is_file()), None)
+        for word in map(str, start.get("command") or []):  # a recipe, or the folder of one
+            typed = Path(start.get("folder") or ".", word)
+            places.insert(0, typed if typed.name == f"{name}.yaml" else typed / f"{name}.yaml")
+    return next((path for path in places if path.is_file()), None)
 
 
 def _settings(run: TrainingRun, recipe: Path | None) -> list:
@@ -150,10 +137,12 @@ def _origin(run: TrainingRun) -> Table | Folded:
     rows = [("run folder", run.folder.resolve().name)]
     if start:
         rows.append(("started", str(start.get("started"))))
-        if workers_of(start):
-            rows.append(("workers", workers_of(start)))
+        if "workers" in start:
+            rows.append(("workers", str(start["workers"])))
         variables = start.get("environment") or {}
-        shown = [f"{name}={variables[name]}" for name in ENVIRONMENT if name in variables]
+        shown = [
+            f"{name}={variables[name]}" for name in (*ENVIRONMENT, *LAUNCHER) if name in variables
+        ]
         if shown:
             rows.append(("environment", ", ".join(shown)))
         versions, note, commit = start.get("versions") or {}, "", start.get("git") or {}
