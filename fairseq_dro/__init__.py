@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from fairseq_dro import compat
+from fairseq_dro import compat, patches
 from fairseq_dro.compat import startup_hook
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def register() -> None:
         return
     _registered = True  # first, for the parts import fairseq, whose end calls this function
     try:
-        compat.apply()
+        patches.apply()
         for part in REGISTERED_PARTS:
             importlib.import_module(f"{__name__}.{part}")
         if not compat.is_off("one_writer"):

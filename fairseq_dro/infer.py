@@ -36,7 +36,7 @@ from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from fairseq_dro.compat import own_runs  # noqa: E402
+from fairseq_dro import own_runs  # noqa: E402
 from fairseq_dro.decoding import options, unlabelled  # noqa: E402
 from fairseq_dro.decoding.decoded import Decoded  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402

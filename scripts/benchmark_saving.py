@@ -22,7 +22,7 @@ from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
 
 import fairseq_dro
-from fairseq_dro.compat.checkpoint_files import damage_of
+from fairseq_dro.survival.checkpoint_files import damage_of
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from tests.tiny_corpus import write_tiny_corpus
 @pytest.fixture(autouse=True)
 def a_test_is_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has set up a task of ours is at a run of ours, which no later test is."""
-    from fairseq_dro.compat import own_runs
+    from fairseq_dro import own_runs
 
     monkeypatch.setattr(own_runs, "_current", False)
 

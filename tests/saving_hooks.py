@@ -22,13 +22,13 @@ STEP_S = 0.04
 
 def copy_in_pieces() -> None:
     """So that a copy can be caught half done."""
-    from fairseq_dro import durable_file
+    from fairseq_dro.survival import durable_file
 
     durable_file.COPY_BYTES = 100_000
 
 
 def retry_at_once() -> None:
-    from fairseq_dro.compat import atomic_saving
+    from fairseq_dro.survival import atomic_saving
 
     atomic_saving.PAUSES_S = (0.0, 0.0)
 
@@ -69,7 +69,7 @@ def die_at_a_random_moment() -> None:
     """SIGKILL within 1.2 s of training, in which saving is slow and tells its phase."""
     from fairseq import checkpoint_utils
 
-    from fairseq_dro import durable_file
+    from fairseq_dro.survival import durable_file
 
     durable_file.COPY_BYTES = 100_000
     record("starting")

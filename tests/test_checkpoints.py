@@ -20,7 +20,7 @@ import torch
 from omegaconf import OmegaConf
 
 import fairseq_dro
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.demo import random_checkpoint
 from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 from fairseq_dro.doctor import contradictions

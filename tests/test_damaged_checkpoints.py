@@ -15,11 +15,11 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_dro.compat import damaged_checkpoints
-from fairseq_dro.compat.checkpoint_files import damage_of, updates_of
-from fairseq_dro.compat.damaged_checkpoints import newest_good
-from fairseq_dro.compat.missing_restore_file import require_named_files
 from fairseq_dro.errors import UserError
+from fairseq_dro.refusals.missing_restore_file import require_named_files
+from fairseq_dro.survival import damaged_checkpoints
+from fairseq_dro.survival.checkpoint_files import damage_of, updates_of
+from fairseq_dro.survival.damaged_checkpoints import newest_good
 from tests.checkpoints import assert_equal, assert_same_training_state, load
 from tests.killed_commands import at
 from tests.stock_commands import train_command

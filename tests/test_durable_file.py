@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fairseq_dro import durable_file
-from fairseq_dro.durable_file import copy_durably, write_durably
+from fairseq_dro.survival import durable_file
+from fairseq_dro.survival.durable_file import copy_durably, write_durably
 
 CONTENT = os.urandom(300_000)
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_dro.compat import AFTER_FAIRSEQ, own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
+from fairseq_dro.patches import AFTER_FAIRSEQ
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import CommandServer, at
 from tests.stock_commands import BIN, stock_train_command
@@ -27,7 +28,8 @@ LAST = "checkpoints/checkpoint_last.pt"
 @pytest.fixture(scope="module")
 def stock_server() -> Iterator[CommandServer]:
     """As ``command_server``, without anything that this package finds better."""
-    off = [f"-{reason}" for reason in AFTER_FAIRSEQ if reason not in NEW_TORCH]
+    reasons = [module.rpartition(".")[2] for module in AFTER_FAIRSEQ]
+    off = [f"-{reason}" for reason in reasons if reason not in NEW_TORCH]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAIRSEQ_DRO_COMPAT", ",".join(off))
         server = CommandServer()

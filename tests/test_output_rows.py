@@ -118,7 +118,7 @@ def test_a_grown_dictionary_is_refused_and_keeps_the_known_rows_on_request(
 def test_stock_fairseq_takes_rows_by_their_place(
     tiny_data, tiny_checkpoint, trained, command_server, tmp_path
 ):
-    """What compat/finetuned_units.py answers; red once it can be deleted."""
+    """What training/finetuned_units.py answers; red once it can be deleted."""
     data = with_dictionary(tiny_data, tmp_path)
     command = train_command(
         data, tiny_checkpoint, checkpoint__finetune_from_model=trained,

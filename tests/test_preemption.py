@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_dro.runs.history import read_records
-from fairseq_dro.stop_requests import EXIT_STATUS
+from fairseq_dro.survival.stop_requests import EXIT_STATUS
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import Moment, at
 from tests.stock_commands import BIN, environment, run, train_command

@@ -337,7 +337,7 @@ def test_a_finished_run_started_again_stays_as_it_is(
 def test_stock_fairseq_trains_a_finished_run_further(
     tiny_data, tiny_checkpoint, tmp_path, command_server
 ):
-    """What compat/finished_run.py answers; red once it can be deleted."""
+    """What survival/finished_run.py answers; red once it can be deleted."""
     command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
     command_server.run(command, tmp_path)
     run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")

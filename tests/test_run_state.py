@@ -70,7 +70,7 @@ def test_a_run_that_was_asked_to_stop_says_so_at_once_and_how_it_goes_on(tmp_pat
     folder = plant_training(tmp_path / "run", ["deu", "kat"], updates=200)
     log = (folder / "hydra_train.log").read_text(encoding="utf-8").splitlines()
     log[-1] = (
-        "[2026-01-02 04:00:00,000][fairseq_dro.compat.preemption][WARNING] - stopped as asked at "
+        "[2026-01-02 04:00:00,000][fairseq_dro.survival.preemption][WARNING] - stopped as asked at "
         "update 200, before its validation; the same command goes on from here"
     )
     (folder / "hydra_train.log").write_text("\n".join(log) + "\n", encoding="utf-8")

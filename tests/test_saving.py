@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_dro.compat.checkpoint_files import damage_of
 from fairseq_dro.runs.history import read_records
+from fairseq_dro.survival.checkpoint_files import damage_of
 from tests.checkpoints import assert_same_training_state, load
 from tests.killed_commands import CommandServer, Moment
 from tests.saving_hooks import PHASES_FILE

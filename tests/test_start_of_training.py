@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.compat.no_decay import require_decay
+from fairseq_dro.checks.learning_rate import require_decay
 from fairseq_dro.errors import UserError
 from tests.checkpoints import load
 from tests.killed_commands import at
@@ -38,7 +38,7 @@ def test_a_run_too_short_to_decay_says_how_long_it_must_be(
 
 
 def test_stock_fairseq_divides_by_zero_there(tiny_data, tiny_checkpoint, tmp_path):
-    """What compat/no_decay.py answers; red once it can be deleted."""
+    """What refusals/no_decay.py answers; red once it can be deleted."""
     command = short_run(tiny_data, tiny_checkpoint)
     done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="-no_decay")
     assert "ZeroDivisionError" in done.stdout

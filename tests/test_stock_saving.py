@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_dro.compat.checkpoint_files import damage_of
+from fairseq_dro.survival.checkpoint_files import damage_of
 from tests.killed_commands import CommandServer, Moment, at
 from tests.stock_commands import train_command
 

@@ -21,8 +21,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from fairseq_dro.compat.mistaken_options import sentences_for
 from fairseq_dro.errors import sentence_of
+
+EXPLANATIONS: list[Callable[[Exception], list[str]]] = []
+"""What says an error of hydra's in sentences, or nothing: ``refusals/mistaken_options.py``."""
 
 HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 
@@ -44,7 +46,7 @@ def apply() -> None:
                 if os.environ.get("HYDRA_FULL_ERROR") == "1":
                     raise
                 sentence = sentence_of(error)
-                sentences = sentences_for(error) if sentence is None else [sentence]
+                sentences = _explained(error) if sentence is None else [sentence]
                 if sentences:  # they say all; a trace would bury it
                     sys.stderr.writelines(f"error: {one}\n" for one in sentences)
                     sys.exit(2)
@@ -57,6 +59,10 @@ def apply() -> None:
         return original(shown)
 
     utils.run_and_report = run_and_report
+
+
+def _explained(error: Exception) -> list[str]:
+    return [sentence for explain in EXPLANATIONS for sentence in explain(error)]
 
 
 def _below_hydra(trace: TracebackType | None) -> TracebackType | None:

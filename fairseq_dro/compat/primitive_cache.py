@@ -16,7 +16,7 @@ import functools
 import os
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 
 VARIABLES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
 """The second is what older versions call it."""

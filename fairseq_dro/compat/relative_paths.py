@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 
 PATH_OPTIONS = (
     ("task", "data"),

@@ -9,8 +9,8 @@ import torch
 from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig, OmegaConf
 
-from fairseq_dro.compat import own_runs
-from fairseq_dro.compat.no_decay import require_decay
+from fairseq_dro import own_runs
+from fairseq_dro.checks.learning_rate import require_decay
 from fairseq_dro.criterions import options as criterion_options
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.errors import UserError

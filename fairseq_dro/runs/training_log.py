@@ -23,7 +23,7 @@ _BEGUN = "Start iterating over samples"
 _END = "done training in"
 _PLANNED = re.compile(r"'max_update': (\d+)")
 _SAVED = re.compile(r"Saved checkpoint .* \(epoch \d+ @ (\d+) updates")  # checkpoint_utils.py:155
-_STOPPED = re.compile(r"stopped as asked at update (\d+)[^;]*; (.+)")  # compat/preemption.py
+_STOPPED = re.compile(r"stopped as asked at update (\d+)[^;]*; (.+)")  # survival/preemption.py
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""Kills and two commands in one folder: what keeps the files of a run whole."""
+"""Kills, full disks, damaged files, two commands in one folder: what keeps a run whole."""

@@ -24,16 +24,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from fairseq_dro import compat
-from fairseq_dro.compat import own_runs
-from fairseq_dro.compat.checkpoint_files import LAST
-from fairseq_dro.compat.rank_zero import on_rank_zero
+from fairseq_dro import compat, own_runs
 from fairseq_dro.errors import UserError, sentence_of
 from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
 from fairseq_dro.runs.progress import PROGRESS_FILE, read_progress
 from fairseq_dro.runs.provenance import RUN_FILE
 from fairseq_dro.survival import folder_lock
+from fairseq_dro.survival.checkpoint_files import LAST
 from fairseq_dro.survival.failed_start import Start
+from fairseq_dro.survival.rank_zero import on_rank_zero
 from fairseq_dro.training import display, start_block, terminal
 
 LASTING = (PROGRESS_FILE, HISTORY_FILE, GROUP_WEIGHTS_FILE)

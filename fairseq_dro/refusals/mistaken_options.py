@@ -11,12 +11,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
+from fairseq_dro.compat import error_traceback
 from fairseq_dro.errors import UserError
 from fairseq_dro.hydra_words import unreadable_override
 
 KINDS = ("unknown_option", "bad_configuration")
 """Of the doctor's findings, those that are about options alone."""
+
+
+def apply() -> None:
+    """Let the patch that shows hydra's errors ask here."""
+    error_traceback.EXPLANATIONS.append(sentences_for)
 
 
 def sentences_for(error: Exception) -> list[str]:

@@ -14,13 +14,8 @@ import re
 import shlex
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
-
-
-def needed() -> bool:
-    """Always: this is about wording, which no version of fairseq has."""
-    return True
 
 
 def apply() -> None:

@@ -3,7 +3,7 @@
 fairseq handles no signal: it dies where it stands, and the updates since the last save are lost.
 
 - ``checkpoint_last.pt`` is written at the end of the update that is at work, and the run ends with
-  status 143 (`fairseq_dro.stop_requests.EXIT_STATUS`). A validation is broken off; a checkpoint
+  status 143 (`stop_requests.EXIT_STATUS`). A validation is broken off; a checkpoint
   that is being written is finished first.
 - All workers stop after the same update: how many were asked travels in the all-reduce of numbers
   that fairseq makes anyway (fairseq/trainer.py:894 and :1148; 8 bytes more), and nobody leaves
@@ -30,10 +30,10 @@ from typing import Any
 import torch
 import torch.multiprocessing
 
-from fairseq_dro import stop_requests
-from fairseq_dro.compat import own_runs
-from fairseq_dro.compat.checkpoint_files import LAST, updates_of
-from fairseq_dro.compat.saved_position import SavedPosition
+from fairseq_dro import own_runs
+from fairseq_dro.survival import stop_requests
+from fairseq_dro.survival.checkpoint_files import LAST, updates_of
+from fairseq_dro.survival.saved_position import SavedPosition
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,6 @@ DUE = "validation_due"
 
 class ValidationBrokenOffError(Exception):
     """A validation was due or at work when the run was asked to stop."""
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
 
 
 def apply() -> None:

@@ -12,13 +12,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
 
 
 def apply() -> None:

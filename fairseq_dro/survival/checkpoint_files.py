@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from fairseq_dro.durable_file import TEMPORARY_SUFFIX, sync_folder
+from fairseq_dro.survival.durable_file import TEMPORARY_SUFFIX, sync_folder
 
 LAST = "checkpoint_last.pt"
 NAMES = re.compile(r"checkpoint(\d+|_\d+_\d+|_best|\.best_.+)\.pt")

@@ -11,16 +11,11 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
 from fairseq_dro.recipes import find_recipe
-
-
-def needed() -> bool:
-    """Always: this is about wording, which no version of fairseq has."""
-    return True
 
 
 def apply() -> None:

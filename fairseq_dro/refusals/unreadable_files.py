@@ -16,14 +16,9 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
-
-
-def needed() -> bool:
-    """Always: this is about wording, which no version of torch or fairseq has."""
-    return True
 
 
 def apply() -> None:

@@ -7,7 +7,7 @@
   a passing error an unreadable file is renamed over the good one.
 - ``checkpoint.write_checkpoints_asynchronously`` writes without a temporary file (:551).
 
-Here each file is written as ``fairseq_dro.durable_file`` does, each attempt into a new temporary
+Here each file is written as ``survival/durable_file.py`` does, each attempt into a new temporary
 file, and what cannot be written after three attempts stops the run with a sentence: training on
 would cost everything since the last good file at the next kill. Copies stay copies, as in fairseq:
 two names of one inode would save disk, but one damaged block or one ``cp`` onto a name would
@@ -26,19 +26,14 @@ from typing import Any
 
 import torch
 
-from fairseq_dro.compat import own_runs
-from fairseq_dro.durable_file import copy_durably, write_durably
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
+from fairseq_dro.survival.durable_file import copy_durably, write_durably
 
 logger = logging.getLogger(__name__)
 
 PAUSES_S = (1.0, 5.0)
 """Seconds before the second and the third attempt."""
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
 
 
 def apply() -> None:

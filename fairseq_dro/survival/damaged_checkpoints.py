@@ -28,18 +28,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fairseq_dro.compat import checkpoint_files, own_runs
-from fairseq_dro.compat.checkpoint_files import LAST
-from fairseq_dro.compat.rank_zero import on_rank_zero
-from fairseq_dro.compat.saved_position import SavedPosition
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
+from fairseq_dro.survival import checkpoint_files
+from fairseq_dro.survival.checkpoint_files import LAST
+from fairseq_dro.survival.rank_zero import on_rank_zero
+from fairseq_dro.survival.saved_position import SavedPosition
 
 logger = logging.getLogger(__name__)
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
 
 
 def apply() -> None:

@@ -12,7 +12,7 @@ import functools
 import logging
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.checkpoint_checks import require_finite_weights
 from fairseq_dro.models.output_layer import UnitRows, has_output_layer, take_rows
@@ -21,11 +21,6 @@ logger = logging.getLogger(__name__)
 
 _trainer: contextvars.ContextVar[Any] = contextvars.ContextVar("_trainer", default=None)
 _MOST_NAMED = 5
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
 
 
 def apply() -> None:

@@ -12,16 +12,11 @@ import math
 import os
 from typing import Any
 
-from fairseq_dro.compat import own_runs
-from fairseq_dro.compat.checkpoint_files import updates_of
-from fairseq_dro.compat.rank_zero import on_rank_zero
-from fairseq_dro.compat.unreadable_files import places_of
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release."""
-    return True
+from fairseq_dro.refusals.unreadable_files import places_of
+from fairseq_dro.survival.checkpoint_files import updates_of
+from fairseq_dro.survival.rank_zero import on_rank_zero
 
 
 def apply() -> None:

@@ -13,16 +13,11 @@ import contextvars
 import functools
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks
 
 _encoder_cfg: contextvars.ContextVar[Any] = contextvars.ContextVar("_encoder_cfg", default=None)
-
-
-def needed() -> bool:
-    """Always: this is about wording, which no version of fairseq has."""
-    return True
 
 
 def apply() -> None:

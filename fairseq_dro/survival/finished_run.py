@@ -13,14 +13,9 @@ import math
 import sys
 from typing import Any
 
-from fairseq_dro.compat import own_runs
+from fairseq_dro import own_runs
 
 logger = logging.getLogger(__name__)
-
-
-def needed() -> bool:
-    """Always: fairseq 0.12.2 is the last release, and has it."""
-    return True
 
 
 def apply() -> None:

@@ -1,0 +1,46 @@
+"""Every patch of fairseq and hydra that is made once fairseq is imported, in order.
+
+Each wraps what the ones before it have wrapped: of those around ``load_checkpoint``, preemption is
+the outermost, since training begins when it returns. ``compat/`` has what exists because fairseq
+0.12.2 and hydra 1.0.7 are old, ``survival/`` what keeps a run whole, ``refusals/`` what says in a
+sentence what fairseq would stumble over.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fairseq_dro import compat, own_runs
+
+AFTER_FAIRSEQ: tuple[str, ...] = (
+    "compat.safe_globals",
+    "compat.trusted_broadcast",
+    "refusals.mistaken_options",
+    "refusals.unreadable_files",
+    "compat.foreign_task_keys",
+    "refusals.wrong_pretrained_files",
+    "training.finetuned_units",
+    "refusals.unmatched_weights",
+    "compat.relative_paths",
+    "compat.plus_signs",
+    "refusals.missing_inputs",
+    "compat.sweep_leftovers",
+    "compat.primitive_cache",
+    "survival.finished_run",
+    "refusals.no_decay",
+    "survival.crash_checkpoint",
+    "survival.atomic_saving",
+    "survival.damaged_checkpoints",
+    "refusals.missing_restore_file",
+    "survival.preemption",
+)
+"""Modules; ``FAIRSEQ_DRO_COMPAT`` names them without their folder."""
+
+
+def apply() -> None:
+    """Make every patch that is needed and not switched off; a second call does nothing."""
+    if os.environ.get("FAIRSEQ_DRO_COMPAT") == "startup":
+        return
+    own_runs.apply()
+    for module in AFTER_FAIRSEQ:
+        compat.apply_once(f"fairseq_dro.{module}")
