@@ -47,10 +47,6 @@ from fairseq_dro.group_by import GroupBy  # noqa: E402
 from fairseq_dro.hydra_words import readable  # noqa: E402
 from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds_of  # noqa: E402
 from fairseq_dro.report.scores_table import scores_table  # noqa: E402
-from fairseq_dro.scoring.as_written import (  # noqa: E402
-    as_written_sentence,
-    summarise_as_written,
-)
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 from fairseq_dro.scoring.summary import summarise  # noqa: E402
 from fairseq_dro.training import one_writer  # noqa: E402
@@ -164,10 +160,6 @@ def run_worker(
     training = _training(cfg, state, processor.by, decoded)
     record = {**summarise(scores), "decoded": source, "training": training}
     table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
-    written = summarise_as_written(one.scored for one in decoded)
-    if written is not None:
-        record["as_written"] = written
-        table += f"\n{as_written_sentence(written)}"
     if cfg.decoding.results_path is not None:
         write_results(
             Path(cfg.decoding.results_path), decoded, record, table,

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from fairseq_dro.scoring.as_written import (
-    as_written_sentence,
-    compression_ratio,
-    summarise_as_written,
-)
+from fairseq_dro.report.scores_table import scores_table
+from fairseq_dro.scoring.as_written import compression_ratio
 from fairseq_dro.scoring.lower import lower_form
+from fairseq_dro.scoring.rates import sum_up
 from fairseq_dro.scoring.records import format_line, parse_line
 from fairseq_dro.scoring.utterances import score_utterance
 
 
 def record(reference: str, hypothesis: str, language: str = "deu"):
     return score_utterance(reference, hypothesis, id="a", language=language, lowers=True)
+
+
+def as_written(records) -> dict:
+    return sum_up(records).as_record()["as_written"]
 
 
 @pytest.mark.parametrize(
@@ -36,11 +38,12 @@ def test_the_lower_form_has_words_alone(text, language, expected):
 def test_case_and_punctuation_are_errors_only_as_written():
     records = [record("Guten Tag, Welt!", "guten tag welt"), record("Ja.", "Ja.")]
     assert sum(one.characters.errors for one in records) == 0
-    summary = summarise_as_written(records)
+    summary = as_written(records)
     assert summary["languages"]["deu"]["cer"] == pytest.approx(5 / 19)
     assert summary["languages"]["deu"]["wer"] == pytest.approx(3 / 4)
     assert summary["mean"]["share_looping"] == 0
-    assert "CER 26.32 %" in as_written_sentence(summary)
+    table = scores_table(sum_up(records).as_record(), "Test")
+    assert "CER 26.32 %" in table
 
 
 def test_a_record_keeps_both_texts():
@@ -57,18 +60,17 @@ def test_a_text_that_repeats_itself_is_a_loop():
     bengali = "আমার একটি ছবি তুলে দেবেন? "
     assert compression_ratio(12 * bengali) > 2.4 > compression_ratio(2 * bengali)
     assert compression_ratio("a" * 26) < 2.4 < compression_ratio("a" * 27)
-    summary = summarise_as_written(
-        [record("Ja.", loop), record("Ja.", "Ja."), record("a", "a", "eng")]
-    )
-    assert summary["languages"]["deu"]["share_looping"] == 0.5
-    assert "25.0 %, most in deu (50.0 %)" in as_written_sentence(summary)
+    records = [record("Ja.", loop), record("Ja.", "Ja."), record("a", "a", "eng")]
+    assert as_written(records)["languages"]["deu"]["share_looping"] == 0.5
+    table = scores_table(sum_up(records).as_record(), "Test")
+    assert "25.0 %, most in deu (50.0 %)" in table
 
 
 def test_a_text_that_decoding_stopped_is_counted_however_short_it_is():
     looping = replace(record("Ja.", "jaja"), stopped="loop")
     cut = replace(record("a", "ab", "eng"), stopped="limit")
     assert parse_line(format_line(looping), "x:1") == looping
-    summary = summarise_as_written([looping, cut, record("Ja.", "Ja.")])
+    summary = as_written([looping, cut, record("Ja.", "Ja.")])
     deu, eng = summary["languages"]["deu"], summary["languages"]["eng"]
     assert (deu["share_looping"], deu["share_at_limit"]) == (0.5, 0)
     assert (eng["share_looping"], eng["share_at_limit"]) == (0, 1)
@@ -76,4 +78,4 @@ def test_a_text_that_decoding_stopped_is_counted_however_short_it_is():
 
 def test_records_of_other_models_have_none():
     plain = score_utterance("a", "b", id="a", language="deu")
-    assert summarise_as_written([plain]) is None
+    assert "as_written" not in sum_up([plain]).as_record()

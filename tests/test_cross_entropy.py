@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_dro.data.prompted_dataset import Recognised
 from fairseq_dro.dro.sums import GROUP_SUMS, column
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.language_tokens import EMBEDDING
 from fairseq_dro.models.whisper.tokenizer import PADDING
+from fairseq_dro.scoring import validation_counts
 from tests.in_process import batch_of
 from tests.weighted_gradients import assert_gradient_is_hand_weighted, gradients
 from tests.whisper_runs import (
@@ -130,13 +132,15 @@ def test_half_precision_gets_audio_of_16_bits(data, whisper):
 
 
 def test_validation_decodes_as_many_utterances_of_each_language_as_asked_for(data, whisper):
-    task = make_whisper_task(data, valid_utterances_per_language=2)
+    task = make_whisper_task(
+        data, valid_utterances_per_language=2, valid_utterances_at_end=3, max_update=7, max_epoch=0
+    )
     model = make_whisper(task, whisper).eval()
     for split in ("train", "valid"):
         task.load_dataset(split)
     dataset = task.dataset("valid")
     sample = batch_of(task, "valid", np.arange(len(dataset)))
-    chosen = sample["is_recognised"]
+    chosen = sample["recognised"] == Recognised.ALWAYS
     assert np.bincount(sample["language"][chosen]).tolist() == [2, 2, 2]
     criterion = group_dro_cross_entropy(task).eval()
     with torch.no_grad():
@@ -149,6 +153,22 @@ def test_validation_decodes_as_many_utterances_of_each_language_as_asked_for(dat
     ]
     assert column(sums, "reference_characters", further).sum() == sum(letters)
     assert column(sums, "char_errors", further).sum() > 0, "the weights are random"
+    lengths = column(sums, "written_characters", further)
+    assert lengths.sum() == sum(letters) + 6, "each has a full stop"
+    assert not column(sums, "words_at_end", further).any()
+
+    task.update_log.update = 7
+    task.begin_valid_epoch(1, model)
+    with torch.no_grad():
+        _, _, log = criterion(model, sample)
+    last = log[GROUP_SUMS].numpy()
+    for name in validation_counts.LOWER:
+        same = column(last, name, further)
+        np.testing.assert_array_equal(same, column(sums, name, further), "the curve's own ones")
+        assert (column(last, f"{name}_at_end", further) >= same).all()
+    assert np.bincount(sample["language"][sample["recognised"] > 0]).tolist() == [3, 3, 3]
+    assert (2 * column(last, "words_at_end", further) == 3 * column(last, "words", further)).all()
+
     without = make_whisper_task(data, valid_utterances_per_language=0)
     make_whisper(without, whisper)
     without.load_dataset("train")

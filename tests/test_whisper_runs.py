@@ -104,10 +104,12 @@ def test_twenty_updates_of_erm_are_bitwise_those_of_stock_cross_entropy(
 
 def test_validation_has_losses_of_all_and_error_rates_of_some_utterances(trained) -> None:
     (*_, record) = read_records(trained / "history.jsonl")
+    assert record["mean_cer_at_end"] > 0
     for language, n_utterances in (("deu", 3), ("fra", 5), ("gla", 4)):
         row = record["languages"][language]
         assert row["n_utterances"] == n_utterances
         assert row["cer"] > 0 and row["loss_nats_per_character"] > 0
+        assert row["cer_as_written"] > 0 and row["cer_at_end"] > 0
     assert load(trained / "checkpoints/checkpoint_best.pt")["extra_state"]["val_loss"] > 0
 
 

@@ -98,7 +98,7 @@ def make_whisper_task(data: Path, **options: Any) -> LanguageGroupedWhisperFinet
                 "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,
                 "required_batch_size_multiple": 8, "curriculum": 0, "grouped_shuffling": False,
                 "combine_valid_subsets": None, "history_dir": tempfile.mkdtemp(), "fp16": False,
-                "bf16": False, **options,
+                "bf16": False, "max_update": 0, "max_epoch": 0, **options,
             }
         )
     )

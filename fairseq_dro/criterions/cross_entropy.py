@@ -11,6 +11,7 @@ from fairseq_dro.criterions.base import GroupDroCriterion, UtteranceLosses
 from fairseq_dro.criterions.options import GroupDroCrossEntropyConfig
 from fairseq_dro.dro.group_loss import GroupLoss
 from fairseq_dro.errors import UserError
+from fairseq_dro.scoring import validation_counts
 
 # Shapes: B utterances, L target tokens, V vocabulary.
 
@@ -24,7 +25,7 @@ class GroupDroCrossEntropyCriterion(GroupDroCriterion):
     is per reference character, since a token is a word in one script and a byte in another.
     """
 
-    further_columns = ("char_errors", "reference_characters", "word_errors", "words")
+    further_columns = validation_counts.COLUMNS
     default_group_loss = GroupLoss.PER_CHARACTER
 
     def __init__(self, cfg: GroupDroCrossEntropyConfig, task: Any) -> None:
@@ -55,9 +56,7 @@ class GroupDroCrossEntropyCriterion(GroupDroCriterion):
             losses = (kept * token_nats + share * of_all).sum(-1)
         further = None
         if not self.training and self.decodes:
-            further = dict(
-                zip(self.further_columns, self.task.count_errors(model, sample), strict=True)
-            )
+            further = self.task.count_errors(model, sample)
         return UtteranceLosses(
             losses, nats, torch.isfinite(losses.detach()), sample["target_lengths"], further
         )

@@ -9,6 +9,7 @@ Shapes: N items; B utterances of a batch; P tokens of a prompt; L tokens the dec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,29 @@ from fairseq.data import BaseWrapperDataset, FairseqDataset, data_utils
 from fairseq_dro.data.token_lines import TokenLines
 
 _INT16 = 32768
+
+
+class Recognised(IntEnum):
+    """In which validations an utterance is decoded."""
+
+    NEVER = 0
+    AT_THE_END = 1  # in the last one of a run alone
+    ALWAYS = 2
+
+
+def evenly_spread(n_items: int, n_always: int, n_at_the_end: int) -> np.ndarray:
+    """[n_items] of `Recognised`: as many as wanted, spread evenly; below 0: all of them.
+
+    Those of every validation are among those of the last one.
+    """
+    of_each = np.full(n_items, Recognised.NEVER)
+    chosen = np.arange(n_items)
+    for kind, wanted in ((Recognised.AT_THE_END, n_at_the_end), (Recognised.ALWAYS, n_always)):
+        if 0 <= wanted < len(chosen):
+            places = np.linspace(0, len(chosen) - 1, wanted).round().astype(np.int64)
+            chosen = chosen[places]
+        of_each[chosen] = kind
+    return of_each
 
 
 class PromptedTextDataset(BaseWrapperDataset):
@@ -33,7 +57,7 @@ class PromptedTextDataset(BaseWrapperDataset):
         rows: [N] lines of the manifest that are items.
         prompts: [K, P] the different prompts.
         prompt_of: [N] which of them an item has.
-        is_recognised: [N] whether validation decodes an item.
+        recognised: [N] int, a ``Recognised``: in which validations an item is decoded.
         pad, end: token ids.
         as_int16: give audio in 16 bits, which fairseq does not turn to half precision.
     """
@@ -47,7 +71,7 @@ class PromptedTextDataset(BaseWrapperDataset):
         *,
         prompts: np.ndarray,
         prompt_of: np.ndarray,
-        is_recognised: np.ndarray,
+        recognised: np.ndarray,
         pad: int,
         end: int,
         as_int16: bool = False,
@@ -58,7 +82,7 @@ class PromptedTextDataset(BaseWrapperDataset):
         self.rows = rows
         self.prompts = torch.from_numpy(prompts)
         self.prompt_of = prompt_of
-        self.is_recognised = is_recognised
+        self.recognised = recognised
         self.pad = pad
         self.end = end
         self.as_int16 = as_int16
@@ -78,7 +102,7 @@ class PromptedTextDataset(BaseWrapperDataset):
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         """``target`` [B, L], ``target_lengths`` [B] and ``ntokens``, each without the prompt;
-        ``net_input.prev_output_tokens`` [B, L]; ``is_recognised`` [B].
+        ``net_input.prev_output_tokens`` [B, L]; ``recognised`` [B].
         """
         batch = self.dataset.collater(samples)
         if not batch:
@@ -100,7 +124,7 @@ class PromptedTextDataset(BaseWrapperDataset):
         batch["target"] = target
         batch["target_lengths"] = lengths + 1
         batch["ntokens"] = int(lengths.sum()) + len(ids)
-        batch["is_recognised"] = torch.from_numpy(self.is_recognised[ids])
+        batch["recognised"] = torch.from_numpy(self.recognised[ids])
         batch["net_input"]["prev_output_tokens"] = inputs
         if self.as_int16:
             source = (batch["net_input"]["source"] * _INT16).round()

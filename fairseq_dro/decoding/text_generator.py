@@ -12,7 +12,7 @@ class TextGenerator:
     """Hypotheses in fairseq's form, with their text.
 
     Args:
-        task: has ``recognise(model, sample)``, which gives one ``Recognised`` an utterance.
+        task: has ``recognise(model, sample)``, which gives one ``RecognisedText`` an utterance.
     """
 
     def __init__(self, task: Any) -> None:

@@ -15,7 +15,7 @@ from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
 # Shapes: B utterances, S samples.
 
 
-class Recognised(NamedTuple):
+class RecognisedText(NamedTuple):
     """One utterance."""
 
     text: str
@@ -51,7 +51,7 @@ class WhisperRecogniser:
         source: torch.Tensor,
         padding_mask: torch.Tensor | None,
         languages: Sequence[str | None],
-    ) -> list[Recognised]:
+    ) -> list[RecognisedText]:
         """Texts of a batch.
 
         Args:
@@ -85,7 +85,7 @@ class WhisperRecogniser:
         hypotheses = self.search.generate(model, encoder_out, prompts, limits)
         self.seconds += time.perf_counter() - started
         return [
-            Recognised(
+            RecognisedText(
                 self.vocabulary.tokenizer.decode(one.tokens),
                 one.tokens, one.score, one.stopped, iso,
             )

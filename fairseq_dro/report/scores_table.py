@@ -9,6 +9,7 @@ from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.languages import label_of
 from fairseq_dro.report.blocks import counted
 from fairseq_dro.report.text_table import padded
+from fairseq_dro.scoring.as_written import as_written_note
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
 
@@ -70,6 +71,8 @@ def _languages(scores: dict[str, Any], by: GroupBy) -> str:
         rows.append((f"**worst**, {scores['worst']['language']}", scores["worst"]))
     rows.append(("**all together**", scores["all"]))
     notes = [_counting_note(scores.get("convention", {}))]
+    if "as_written" in scores:
+        notes.append(as_written_note(scores["as_written"], by.noun))
     if any(row.get("cer_low") is not None for row in languages.values()):
         notes.append(_interval_note(languages, by.noun))
     n_without = scores["all"]["n_utterances"] - sum(

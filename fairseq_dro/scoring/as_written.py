@@ -1,9 +1,10 @@
-"""Of a model that writes case and punctuation: errors as written, and texts that loop."""
+"""Of a model that writes case and punctuation: errors as written, and texts that have no end."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fairseq_dro.scoring.edits import EditCounts, count_edits
@@ -26,83 +27,86 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def loops(record: Record) -> bool:
-    """Whether decoding stopped at a loop, or the hypothesis is one by its compression."""
-    if record.stopped == "loop":
-        return True
-    text = record.hypothesis if record.as_written is None else record.as_written[1]
-    return compression_ratio(text) > LOOP_COMPRESSION
+def loops(text: str, stopped: str | None = None) -> bool:
+    """Whether decoding stopped at a loop, or the text is one by its compression."""
+    return stopped == "loop" or compression_ratio(text) > LOOP_COMPRESSION
 
 
-def summarise_as_written(records: Iterable[Record]) -> dict[str, Any] | None:
-    """By language, CER and WER of the texts as they were written, and which had no end.
+def count_as_written(
+    reference: str, hypothesis: str, language: str | None
+) -> tuple[EditCounts, EditCounts]:
+    """Edits of characters and of words, case and punctuation included."""
+    characters = (scored_characters(text, language) for text in (reference, hypothesis))
+    return count_edits(*characters), count_edits(scored_words(reference), scored_words(hypothesis))
 
-    Rates and shares are fractions. ``share_looping`` is of texts for which ``loops`` holds,
-    ``share_at_limit`` of those that the limit of tokens cut (0 where records do not say).
 
-    Returns:
-        None where no record has its texts as written.
-    """
-    sums: dict[str, list[Any]] = {}
-    for record in records:
-        if record.as_written is None:
-            continue
+@dataclass
+class WrittenSums:
+    """Sums over the utterances of a group whose texts are known as written."""
+
+    n_utterances: int = 0
+    n_looping: int = 0
+    n_at_limit: int = 0  # cut at the limit of tokens; 0 where records do not say
+    characters: EditCounts = EditCounts()
+    words: EditCounts = EditCounts()
+
+    def add(self, record: Record) -> None:
+        """Count one more utterance; ``record.as_written`` must be there."""
         reference, hypothesis = record.as_written
-        language = record.language
-        characters, words, n_loops, n_cut, n = sums.get(
-            language or "", (EditCounts(), EditCounts(), 0, 0, 0)
-        )
-        sums[language or ""] = [
-            characters.plus(
-                count_edits(
-                    scored_characters(reference, language), scored_characters(hypothesis, language)
-                )
-            ),
-            words.plus(count_edits(scored_words(reference), scored_words(hypothesis))),
-            n_loops + loops(record),
-            n_cut + (record.stopped == "limit"),
-            n + 1,
-        ]
-    if not sums:
-        return None
-    languages = {
-        language: {
-            "cer": characters.error_rate, "wer": words.error_rate,
-            "share_looping": n_loops / n, "share_at_limit": n_cut / n,
+        characters, words = count_as_written(reference, hypothesis, record.language)
+        self.n_utterances += 1
+        self.n_looping += loops(hypothesis, record.stopped)
+        self.n_at_limit += record.stopped == "limit"
+        self.characters = self.characters.plus(characters)
+        self.words = self.words.plus(words)
+
+    @property
+    def share_looping(self) -> float:
+        return self.n_looping / self.n_utterances
+
+    def as_record(self) -> dict[str, float | None]:
+        """Fractions; a rate is None without a reference."""
+        return {
+            "cer": self.characters.error_rate,
+            "wer": self.words.error_rate,
+            "share_looping": self.share_looping,
+            "share_at_limit": self.n_at_limit / self.n_utterances,
         }
-        for language, (characters, words, n_loops, n_cut, n) in sorted(sums.items())
-    }  # fmt: skip
-    return {"mean": _means(languages.values()), "languages": languages}
 
 
-def _means(rows: Iterable[dict[str, float | None]]) -> dict[str, float | None]:
-    rows = list(rows)
+def summarise_as_written(groups: Mapping[str, WrittenSums]) -> dict[str, Any]:
+    """The part ``as_written`` of ``scores.json``: by group, and the mean over groups."""
+    rows = {name: sums.as_record() for name, sums in sorted(groups.items())}
     means = {}
-    for name in rows[0]:
-        known = [row[name] for row in rows if row[name] is not None]
+    for name in next(iter(rows.values())):
+        known = [row[name] for row in rows.values() if row[name] is not None]
         means[name] = sum(known) / len(known) if known else None
-    return means
+    return {"mean": means, "languages": rows}
 
 
-def as_written_sentence(summary: dict[str, Any]) -> str:
-    """Means over languages for the table, and who loops most."""
+def as_written_note(summary: Mapping[str, Any], noun: str = "language") -> str:
+    """Means over groups, and who loops most, in sentences for a table.
+
+    Args:
+        summary: of ``summarise_as_written``.
+    """
     mean = summary["mean"]
     rates = ", ".join(
         f"{name.upper()} {100 * mean[name]:.2f} %" for name in ("cer", "wer")
         if mean[name] is not None
     )  # fmt: skip
     return (
-        "The rates above compare lower case without punctuation. As written, mean over languages: "
+        f"The rates above compare lower case without punctuation. As written, mean over {noun}s: "
         f"{rates}. Texts that repeat themselves (stopped for it, or compressed more than "
         f"{LOOP_COMPRESSION} times): {_share(summary, 'share_looping')}. Texts cut at the limit of "
-        f"tokens: {_share(summary, 'share_at_limit')}.\n"
+        f"tokens: {_share(summary, 'share_at_limit')}."
     )
 
 
-def _share(summary: dict[str, Any], name: str) -> str:
-    """Of one kind of text, the mean over languages and the most in one."""
-    languages = summary["languages"]
-    worst = max(languages, key=lambda language: languages[language][name])
-    most = 100 * languages[worst][name]
+def _share(summary: Mapping[str, Any], name: str) -> str:
+    """Of one kind of text, the mean over groups and the most in one."""
+    groups = summary["languages"]
+    worst = max(groups, key=lambda group: groups[group][name])
+    most = 100 * groups[worst][name]
     named = f", most in {worst} ({most:.1f} %)" if most else ""
     return f"{100 * summary['mean'][name]:.1f} %{named}"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq_dro.group_by import BY_LANGUAGE, LANGUAGE, GroupBy
+from fairseq_dro.scoring.as_written import WrittenSums, summarise_as_written
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.language_blocks import WITHOUT_LANGUAGE, LanguageBlocks
@@ -118,6 +119,7 @@ class Scores:
         by: what a group is.
         languages: by group.
         columns: by column, then by value; the languages are among them where groups are others.
+        written: by group, of utterances whose texts are known as written.
     """
 
     convention: Convention = Convention()
@@ -127,6 +129,7 @@ class Scores:
     language_corpora: dict[str, Sums] = field(default_factory=dict)  # deu/mls
     speakers: dict[str, Sums] = field(default_factory=dict)  # deu/speaker
     columns: dict[str, dict[str, Sums]] = field(default_factory=dict)
+    written: dict[str, WrittenSums] = field(default_factory=dict)
     all: Sums = field(init=False)
     confusion: Counter = field(default_factory=Counter)  # (spoken, recognised) languages
     blocks: LanguageBlocks = field(default_factory=LanguageBlocks)
@@ -148,6 +151,8 @@ class Scores:
         )  # fmt: skip
         if group is not None:
             self._sums(self.languages, group).add(utterance)
+        if utterance.as_written is not None:
+            self.written.setdefault(group or WITHOUT_LANGUAGE, WrittenSums()).add(utterance)
         columns = dict(utterance.columns)
         if self.by != BY_LANGUAGE and language is not None:
             columns[LANGUAGE] = language
@@ -188,7 +193,8 @@ class Scores:
         and rates of the one of the highest CER) and ``all`` utterances together. ``mean`` and
         ``worst`` are null where the utterances have no group. ``corpora``, ``language_corpora``,
         ``speakers`` and ``columns`` are empty where they are not known. ``lid_confusion``: spoken
-        language -> recognised language -> utterances.
+        language -> recognised language -> utterances. ``as_written`` is there where texts are known
+        with case and punctuation.
         """
         code = self.worst_language()
         record: dict[str, Any] = {
@@ -219,6 +225,8 @@ class Scores:
                 "wer": worst.wer,
                 "lid_accuracy": worst.lid_accuracy,
             }
+        if self.written:
+            record["as_written"] = summarise_as_written(self.written)
         return record
 
 

@@ -6,6 +6,7 @@ checkpoint.
 """
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -16,9 +17,13 @@ from fairseq.tasks import register_task
 from fairseq_dro import languages
 from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.data.prompted_dataset import PromptedTextDataset
+from fairseq_dro.data.prompted_dataset import (
+    PromptedTextDataset,
+    Recognised,
+    evenly_spread,
+)
 from fairseq_dro.data.token_lines import TokenLines
-from fairseq_dro.decoding.whisper import Recognised, WhisperRecogniser
+from fairseq_dro.decoding.whisper import RecognisedText, WhisperRecogniser
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.language_tokens import (
     choose_tokens,
@@ -27,8 +32,7 @@ from fairseq_dro.models.whisper.language_tokens import (
     with_new_rows,
 )
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
-from fairseq_dro.scoring.lower import lower_form
-from fairseq_dro.scoring.utterances import count_text_errors
+from fairseq_dro.scoring import validation_counts
 from fairseq_dro.tasks.language_grouped_audio_finetuning import LanguageGroupedAudioFinetuningTask
 from fairseq_dro.tasks.whisper_options import LanguageGroupedWhisperFinetuningConfig
 from fairseq_dro.training import left_out
@@ -53,6 +57,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
         self._recogniser: WhisperRecogniser | None = None
         self._tokens: dict[str, TokenLines] = {}  # by split
         self._started = time.perf_counter()
+        self._validates_last = False
 
     @property
     def vocabulary(self) -> WhisperVocabulary:
@@ -170,7 +175,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
         return PromptedTextDataset(
             self._audio(manifest, rows, saved), self._tokens[manifest.split], manifest.labels, rows,
             prompts=vocabulary.prompts(list(names) or ["eng"]), prompt_of=codes,
-            is_recognised=self._recognised(manifest, rows),
+            recognised=self._recognised(manifest, rows),
             pad=vocabulary.dictionary.pad(), end=vocabulary.dictionary.eos(),
             as_int16=bool(self.cfg.fp16 or self.cfg.bf16),
         )
@@ -185,42 +190,56 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
                 self.vocabulary.language_codes.setdefault(name, code)
 
     def _recognised(self, manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-        """[N] items that validation decodes: of each language as many, evenly spread."""
-        wanted = int(self.cfg.valid_utterances_per_language)
-        chosen = np.full(len(rows), wanted < 0)
-        if wanted > 0:
-            codes = manifest.languages.codes[rows]
-            for code in range(len(manifest.languages.names)):
-                items = np.flatnonzero(codes == code)
-                places = np.linspace(0, len(items) - 1, min(wanted, len(items)))
-                chosen[items[places.round().astype(np.int64)]] = True
-        return chosen
+        """[N] in which validations items are decoded: of each language as many."""
+        wanted, at_end = self.cfg.valid_utterances_per_language, self.cfg.valid_utterances_at_end
+        if wanted <= 0 or 0 <= at_end < wanted:
+            at_end = wanted
+        codes = manifest.languages.codes[rows] if manifest.languages else np.zeros(len(rows))
+        found = np.full(len(rows), Recognised.NEVER)
+        for code in np.unique(codes):
+            items = np.flatnonzero(codes == code)
+            found[items] = evenly_spread(len(items), wanted, at_end)
+        return found
 
     # --- recognition ---
 
-    def count_errors(self, model: Any, sample: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-        """Of a validation batch: [B] character errors, characters, word errors and words.
+    def count_errors(self, model: Any, sample: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Of a validation batch, [B] by ``validation_counts.COLUMNS``.
 
-        Zeros for utterances that are not decoded. Both texts are compared in lower case and
-        without punctuation (``scoring.lower``).
+        Zeros for utterances that are not decoded.
         """
-        counts = torch.zeros(len(sample["id"]), 4)
-        rows = torch.nonzero(sample["is_recognised"]).flatten()
+        counts = torch.zeros(len(sample["id"]), len(validation_counts.COLUMNS))
+        least = Recognised.AT_THE_END if self._validates_last else Recognised.ALWAYS
+        rows = torch.nonzero(sample["recognised"] >= least).flatten()
         if len(rows):
             found = self.recognise(model, sample, rows)
             for row, one in zip(rows.tolist(), found):
-                language = self.languages[int(sample["language"][row])]
-                reference = self.vocabulary.tokenizer.decode(sample["target"][row].tolist())
                 counts[row] = torch.tensor(
-                    count_text_errors(
-                        lower_form(reference, language), lower_form(one.text, language), language
+                    validation_counts.count(
+                        self.vocabulary.tokenizer.decode(sample["target"][row].tolist()),
+                        one.text,
+                        self.languages[int(sample["language"][row])],
+                        stopped=one.stopped,
+                        only_at_end=bool(sample["recognised"][row] == Recognised.AT_THE_END),
+                        at_end=self._validates_last,
                     )
                 )
-        return tuple(counts.to(sample["target"].device).T)
+        counts = counts.to(sample["target"].device)
+        return dict(zip(validation_counts.COLUMNS, counts.T, strict=True))
+
+    def begin_valid_epoch(self, epoch, model):
+        """Called before each validation: find out whether it is the run's last."""
+        super().begin_valid_epoch(epoch, model)
+        if self.update_log is not None:
+            ends_epoch = self._planned is not None and self._planned.has_given_all
+            self._validates_last = (
+                self.update_log.update >= (self.cfg.max_update or math.inf)
+                or (epoch >= (self.cfg.max_epoch or math.inf) and ends_epoch)
+            )
 
     def recognise(
         self, model: Any, sample: dict[str, Any], rows: torch.Tensor | None = None
-    ) -> list[Recognised]:
+    ) -> list[RecognisedText]:
         """Texts of a batch, or of some rows of it, without padding that only others need."""
         if rows is None:
             rows = torch.arange(len(sample["id"]))

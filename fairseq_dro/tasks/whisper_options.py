@@ -40,5 +40,14 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
             "over the split; 0: none, -1: all; losses are of all utterances"
         },
     )
+    valid_utterances_at_end: int = field(
+        default=40,
+        metadata={
+            "help": "likewise in the last validation of a run, where it is more; history.jsonl has "
+            "their rates apart (cer_at_end), so that checkpoints are compared on the same ones"
+        },
+    )
+    max_update: int = II("optimization.max_update")
+    max_epoch: int = II("optimization.max_epoch")
     fp16: bool = II("common.fp16")
     bf16: bool = II("common.bf16")

@@ -25,10 +25,21 @@ logger = logging.getLogger(__name__)
 RATES = {
     "cer": ("char_errors", "reference_characters"),
     "wer": ("word_errors", "words"),
+    "cer_as_written": ("written_char_errors", "written_characters"),
+    "wer_as_written": ("written_word_errors", "written_words"),
+    "share_looping": ("n_looping", "n_recognised"),
+    "cer_at_end": ("char_errors_at_end", "reference_characters_at_end"),
+    "wer_at_end": ("word_errors_at_end", "words_at_end"),
     "loss_nats": ("loss_nats", "n_utterances"),
     "loss_nats_per_character": ("loss_nats", "characters"),
 }
-"""What is reported: a column over another, where the criterion sums both."""
+"""What is reported: a column over another, where the criterion sums both.
+
+Rates ``at_end`` are of more utterances and there in the last validation of a run alone; they are no
+metrics of fairseq's, which compares checkpoints on the same utterances.
+"""
+
+IN_NATS = ("loss_nats", "loss_nats_per_character")
 
 OVER_GROUPS = {"mean": disparity.mean, "worst": disparity.worst, "cvar": disparity.cvar}
 """Of the groups' character error rates; without such, of their losses a character."""
@@ -79,8 +90,9 @@ class ValidationLog:
             return
         self._sums += sums
         for name in self.rates:
-            if name != "loss_nats":  # in bits, that is fairseq's "loss"
-                scale = 100 if name in ("cer", "wer") else 1
+            # loss_nats is in bits fairseq's "loss"
+            if name != "loss_nats" and not name.endswith("_at_end"):
+                scale = 1 if name in IN_NATS else 100
                 metrics.log_derived(name, _rounded(scale, self._total_rate, name))
         of_groups = "cer" if "cer" in self.rates else "loss_nats_per_character"
         scale = 100 if of_groups == "cer" else 1
@@ -99,22 +111,28 @@ class ValidationLog:
         self._log_to_tensorboard(record)
         if "cer" not in self.rates:
             return
+        self._say(record, "cer")
+        if "cer_at_end" in record:
+            self._say(record, "cer_at_end", ", on the utterances of the run's last validation")
+        if record.get("share_looping"):
+            logger.info(
+                "update %d, %s: %.1f %% of the texts repeat themselves",
+                record["update"], self._split, 100 * record["share_looping"],
+            )
+
+    def _say(self, record: dict[str, Any], rate: str, more: str = "") -> None:
+        """The mean and the worst groups, in the log."""
         by = GroupBy.parse(self.run["group_by"])
-        worst = sorted(
-            (
-                group
-                for group, row in record["languages"].items()
-                if np.isfinite(row.get("cer", np.nan))
-            ),
-            key=lambda group: -record["languages"][group]["cer"],
-        )
+        known = {
+            group: row[rate]
+            for group, row in record["languages"].items()
+            if np.isfinite(row.get(rate, np.nan))
+        }
+        worst = sorted(known, key=lambda group: -known[group])
         logger.info(
-            "update %d, %s: CER mean %.1f %%, worst %s",
-            record["update"], self._split, 100 * record["mean_cer"],
-            ", ".join(
-                f"{by.full_name(group)} {100 * record['languages'][group]['cer']:.1f} %"
-                for group in worst[:3]
-            ),
+            "update %d, %s%s: CER mean %.1f %%, worst %s",
+            record["update"], self._split, more, 100 * record[f"mean_{rate}"],
+            ", ".join(f"{by.full_name(group)} {100 * known[group]:.1f} %" for group in worst[:3]),
         )
 
     def _record(self, stats: dict[str, Any], epoch: int) -> dict[str, Any]:
@@ -123,8 +141,10 @@ class ValidationLog:
             "epoch": epoch,
             "subset": self._split,
             **self.run,
-            **{name: self._total_rate(name) for name in self.rates},
+            **{name: self._total_rate(name) for name in self._known_rates()},
         }
+        if "cer_at_end" in record:
+            record["mean_cer_at_end"] = self._over_groups(disparity.mean, "cer_at_end")
         if "cer" in self.rates:
             cer = self._rate("cer")
             for name, function in OVER_GROUPS.items():
@@ -137,7 +157,7 @@ class ValidationLog:
 
     def _rows(self) -> dict[str, dict[str, float]]:
         """By group; a group without utterances in the split has no rates."""
-        rates = {name: self._rate(name) for name in self.rates}
+        rates = {name: self._rate(name) for name in self._known_rates()}
         n_utterances = self._column("n_utterances") + self._column("n_not_finite")
         rows = {}
         for g, group in enumerate(self.state.groups):
@@ -150,6 +170,14 @@ class ValidationLog:
                 rows[group]["n_utterances"] = int(n_utterances[g])
                 rows[group] |= {name: float(values[g]) for name, values in rates.items()}
         return rows
+
+    def _known_rates(self) -> list[str]:
+        """Without those at the end of a run where this is not its end."""
+        return [
+            name
+            for name, (_, below) in self.rates.items()
+            if not name.endswith("_at_end") or self._column(below).any()
+        ]
 
     def _log_to_tensorboard(self, record: dict[str, Any]) -> None:
         if not self.tensorboard_logdir:
