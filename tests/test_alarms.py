@@ -170,3 +170,11 @@ def test_a_cer_no_lower_than_a_guess_is_said():
     found = alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.7}, guess)
     assert only(found).startswith("Georgian (kat): the CER is no lower")
     assert alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.5}, guess) == []
+
+
+def test_texts_without_end_are_named_by_run_and_language():
+    shares = {"deu": 0.01, "kat": 0.36, "ben": 0.05}
+    found = only(alarms.looping("erm", shares))
+    assert found.startswith("erm: hypotheses repeat themselves without end in Georgian (kat), Beng")
+    assert "up to 36 %" in found and "German" not in found
+    assert alarms.looping("erm", {"deu": 0.02}) == []

@@ -106,3 +106,19 @@ def test_the_other_commands_name_the_decoded_folders_that_there_are(tmp_path, ca
     said = capsys.readouterr().err
     assert "decode_test_loss, decode_test_worst_cer" in said and "--results" in said
     assert main([command, *runs, "--results", "decode_test_loss"]) == 0
+
+
+def test_texts_with_case_and_punctuation_have_their_rates_and_their_loops_on_the_page(
+    tmp_path, capsys
+):
+    run = plant(tmp_path / "dro", "decode_test")
+    records = run / "decode_test" / "utterances.jsonl"
+    lines = [json.loads(line) for line in records.open()]
+    for number, line in enumerate(lines):
+        line["reference_as_written"] = f"{line['reference'].capitalize()}."
+        line["hypothesis_as_written"] = line["hypothesis"]
+        line["stopped"] = "loop" if number < len(lines) // 10 else "end"
+    records.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    _, markdown = report(run)
+    assert "- **loops**: dro: hypotheses repeat themselves" in markdown
+    assert "| loop % |" in markdown and "As written, mean over languages: CER " in markdown

@@ -16,6 +16,7 @@ COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
 COLLAPSE_LENGTH = 0.1  # of the run's updates
 FEW_UTTERANCES = 20
 EMPTY_SHARE = 0.5
+LOOPING_SHARE = 0.02
 FEWEST_VALIDATIONS = 3  # of which one can be told to be better than a later one
 _MOST_NAMED = 8
 
@@ -356,6 +357,27 @@ def says_nothing(
             f"More than half of the hypotheses are empty for {who} ({empty:,} of {total:,} "
             "utterances in all): the model has not begun to write there, and a CER near 100 % is "
             "that of silence. Compare nothing before that has changed.",
+        )
+    ]
+
+
+def looping(run: str, shares: Mapping[str, float], by: GroupBy = BY_LANGUAGE) -> list[Alarm]:
+    """Languages whose hypotheses repeat themselves without end.
+
+    Args:
+        run: its name.
+        shares: by language, of its texts (``scoring.as_written.loops``).
+    """
+    found = sorted((c for c in shares if shares[c] > LOOPING_SHARE), key=lambda c: -shares[c])
+    if not found:
+        return []
+    return [
+        Alarm(
+            "loops",
+            f"{run}: hypotheses repeat themselves without end in {_listed(found, by)} (up to "
+            f"{100 * shares[found[0]]:.0f} % of the texts). Their CER says where decoding was "
+            "stopped more than what was heard: train longer, and read some of them before any "
+            "number.",
         )
     ]
 

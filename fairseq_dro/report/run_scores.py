@@ -12,6 +12,7 @@ from functools import cached_property
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.figures.forest import Estimate
+from fairseq_dro.scoring.as_written import WrittenSums
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS, N_REPLICATES, Blocks, make_blocks
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.disparity_intervals import (
@@ -84,6 +85,15 @@ class RunScores:
     def group_of(self, record: Record) -> str:
         """Name of the group; ``all`` for an utterance that has none."""
         return self.by.group_of(record) or "all"
+
+    @cached_property
+    def written(self) -> dict[str, WrittenSums]:
+        """By group, of texts with case and punctuation; empty where the model writes none."""
+        found: dict[str, WrittenSums] = {}
+        for record in self.records:
+            if record.as_written is not None:
+                found.setdefault(self.group_of(record), WrittenSums()).add(record)
+        return found
 
     @property
     def cer(self) -> dict[str, float]:

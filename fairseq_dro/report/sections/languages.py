@@ -20,6 +20,7 @@ from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.scores_table import drawn_over
 from fairseq_dro.report.verdicts import BETTER, SAME, WORSE
+from fairseq_dro.scoring.as_written import as_written_note, summarise_as_written
 from fairseq_dro.scoring.intervals import FEWEST_BLOCKS
 
 _ABOUT_BASELINES = (
@@ -59,6 +60,9 @@ def languages_section(data: ReportData) -> Section:
             small=True,
         )
     )
+    if data.scores.written:
+        summary = summarise_as_written(data.scores.written)
+        section.blocks.append(Paragraph(as_written_note(summary, data.noun), small=True))
     return section
 
 
@@ -84,6 +88,8 @@ def _table(data: ReportData) -> Table:
     if with_lid:
         columns.append(Column("LID %", "language tokens that are right"))
     columns.append(Column("empty", "hypotheses without any character"))
+    if scores.written:
+        columns.append(Column("loop %", "hypotheses that repeat themselves"))
     if q:
         columns.append(Column("q", "weight at the last update"))
     ranked = [
@@ -118,6 +124,9 @@ def _table(data: ReportData) -> Table:
         if with_lid:
             row.append(rate_cell(score.lid_accuracy))
         row.append(number_cell(score.n_empty))
+        if scores.written:
+            written = scores.written.get(code)
+            row.append(rate_cell(written and written.share_looping))
         if q:
             row.append(number_cell(q.get(code), ".4f"))
         for other_estimates, verdict, other_ranks in others:

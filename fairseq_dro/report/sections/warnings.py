@@ -66,6 +66,9 @@ def _of_scores(data: ReportData) -> list[Alarm]:
         records = scored.records if scored is not None else []
         n_without = sum(scores.by.group_of(record) is None for record in records)
         found += alarms.without_group(run.name, n_without, len(records), scores.by)
+        written = scored.written if scored is not None else {}
+        looping = {group: sums.share_looping for group, sums in written.items()}
+        found += alarms.looping(run.name, looping, scores.by)
     found += alarms.without_references(unrated, scores.by)
     found += alarms.says_nothing(empty, counts, scores.by)
     if data.constant_guess:
