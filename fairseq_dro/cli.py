@@ -25,7 +25,7 @@ SUB_COMMANDS = {
         "fairseq-dro prepare table data/mine --table my.tsv",
     ),
     "doctor": (
-        "fairseq_dro.doctor.command", "what would stop or spoil training on a data folder",
+        "fairseq_dro.commands.doctor", "what would stop or spoil training on a data folder",
         "fairseq-dro doctor data/mine --config-name finetune model.w2v_path=xlsr2_300m.pt",
     ),
     "train": (
@@ -41,23 +41,23 @@ SUB_COMMANDS = {
         "fairseq-dro transcribe runs/finetune/ctc_dro talk.mp3",
     ),
     "watch": (
-        "fairseq_dro.watch.command", "a run as it goes: CER, q, update n of N, time left",
+        "fairseq_dro.commands.watch", "a run as it goes: CER, q, update n of N, time left",
         "fairseq-dro watch runs/finetune/ctc_dro",
     ),
     "score": (
-        "fairseq_dro.report.score.command", "error rates of records or text files, with intervals",
+        "fairseq_dro.commands.score", "error rates of records or text files, with intervals",
         "fairseq-dro score --ref ref.trn --hyp hyp.trn",
     ),
     "report": (
-        "fairseq_dro.report.command", "one page about a run: who is left behind",
+        "fairseq_dro.commands.report", "one page about a run: who is left behind",
         "fairseq-dro report runs/finetune/ctc_dro --baseline runs/finetune/erm",
     ),
     "compare": (
-        "fairseq_dro.report.compare.command", "runs side by side: paired tests, levelling down",
+        "fairseq_dro.commands.compare", "runs side by side: paired tests, levelling down",
         "fairseq-dro compare runs/finetune/erm runs/finetune/ctc_dro --out comparison",
     ),
     "checkpoints": (
-        "fairseq_dro.report.checkpoints.command", "which checkpoint each criterion chooses",
+        "fairseq_dro.commands.checkpoints", "which checkpoint each criterion chooses",
         "fairseq-dro checkpoints runs/finetune/ctc_dro",
     ),
     "random-checkpoint": (

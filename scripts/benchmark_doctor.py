@@ -80,7 +80,7 @@ def examine(way: str, folder: Path) -> dict[str, float]:
             kinds += not known.issuperset(units)
             kinds += not unicodedata.is_normalized("NFC", "".join(units))
     else:
-        from fairseq_dro.doctor.command import as_text
+        from fairseq_dro.commands.doctor import as_text
         from fairseq_dro.doctor.examination import examine as examine_folder
         from fairseq_dro.doctor.run_settings import RunSettings
 

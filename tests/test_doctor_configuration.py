@@ -15,7 +15,7 @@ from fairseq_dro.cli import main
 from fairseq_dro.doctor import configuration, contradictions
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.wav2vec2 import LAYERS, frames_of, parse_layers, require_drawable_masks
-from fairseq_dro.tasks.options import IGNORED
+from fairseq_dro.tasks.grouped_audio_options import IGNORED
 from tests.conftest import TINY_SIZES
 from tests.doctor_folder import doctor, write_clean_folder
 from tests.in_process import make_model, make_task

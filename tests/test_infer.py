@@ -105,7 +105,7 @@ def infer() -> Callable[..., Path]:
     """Decode in this process: option=value words, as on the command line; the results folder."""
     from hydra.experimental import compose, initialize
 
-    from fairseq_dro import infer as module
+    from fairseq_dro.commands import scored_infer as module
 
     module.store_config(module.CONFIG_NAME)
 
@@ -214,7 +214,7 @@ def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_lit
         "one": [str(BIN / "fairseq-dro-infer")],
         "two": [
             str(BIN / "torchrun"), "--standalone", "--nproc_per_node=2",
-            "-m", "fairseq_dro.infer",
+            "-m", "fairseq_dro.commands.scored_infer",
         ],
     }
     for name, command in commands.items():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_dro.commands.compare import _from_data
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.report.compare.arms import Arm
-from fairseq_dro.report.compare.command import _from_data
 from fairseq_dro.report.report import make_report, read_report_data
 from fairseq_dro.runs.training_run import read_training_run
 from tests.planted_runs import plant_decoding, plant_training

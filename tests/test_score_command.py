@@ -412,7 +412,7 @@ def test_a_column_without_ids_is_refused_where_the_order_differs(tmp_path):
 
 def build_parser_and_run(arguments: list[str]) -> int:
     from fairseq_dro.cli import build_parser
-    from fairseq_dro.report.score import command as score
+    from fairseq_dro.commands import score
 
     return score.run(build_parser("score").parse_args(arguments[1:]))
 

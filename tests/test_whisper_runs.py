@@ -61,7 +61,7 @@ def infer() -> Callable[..., list[dict]]:
     """Decode in this process and give the records."""
     from hydra.experimental import compose, initialize
 
-    from fairseq_dro import infer as module
+    from fairseq_dro.commands import scored_infer as module
 
     module.store_config(module.CONFIG_NAME)
 

@@ -1,4 +1,5 @@
-"""``fairseq-dro train``, ``infer`` and ``transcribe``.
+"""The sub-commands of ``fairseq-dro``, a file each: their options, and what they print.
 
-They know that their arguments are right before they import torch and fairseq, which takes seconds.
+Those that train or decode know that their arguments are right before they import torch and
+fairseq, which takes seconds.
 """

@@ -104,15 +104,15 @@ def stock_main() -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    from fairseq_dro import infer
+    from fairseq_dro.commands import scored_infer
 
-    infer.main()
+    scored_infer.main()
     return 0
 
 
 def _decode(words: Sequence[str]) -> None:
     logging.root.handlers.clear()  # the program sets up its own
-    from fairseq_dro import infer
+    from fairseq_dro.commands import scored_infer
 
     hand_to_hydra(words)
-    infer.main()
+    scored_infer.main()

@@ -22,7 +22,7 @@ PARTS = {
 """Sections for which a part is chosen: what registers one, and in which folder of a package."""
 ROOT_CLASS = "FairseqDataclass"
 MAKER = "make_dataclass"
-"""By which criterions/options.py makes a class of the parameters of all rules."""
+"""By which criterions/group_dro_options.py makes a class of the parameters of all rules."""
 
 
 def sections() -> frozenset[str] | None:

@@ -3,7 +3,7 @@
 The wheel carries ``fairseq/examples``, but examples/speech_recognition/new/infer.py:20 imports it
 as the top-level ``examples``: ``ModuleNotFoundError: No module named 'examples'``. Putting
 site-packages/fairseq on PYTHONPATH instead would shadow the standard ``logging`` by
-``fairseq/logging``. Applied by ``fairseq_dro.infer`` alone, as nothing else imports examples.
+``fairseq/logging``. Applied by ``decoding/stock_infer.py`` alone, as nothing else imports examples.
 """
 
 from __future__ import annotations

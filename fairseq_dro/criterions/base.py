@@ -19,7 +19,7 @@ from fairseq.criterions import FairseqCriterion
 from fairseq.logging import metrics
 
 from fairseq_dro.criterions.baseline import read_baseline
-from fairseq_dro.criterions.options import GroupDroConfig, require_ranges, rule_options
+from fairseq_dro.criterions.group_dro_options import GroupDroConfig, require_ranges, rule_options
 from fairseq_dro.dro.engine import GroupDroEngine, ShareOf
 from fairseq_dro.dro.group_loss import GroupLoss, GroupLossUnit
 from fairseq_dro.dro.rules import Rule, make_rule, parameters, rule_named

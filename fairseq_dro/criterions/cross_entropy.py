@@ -8,7 +8,7 @@ import torch
 from fairseq.criterions import register_criterion
 
 from fairseq_dro.criterions.base import GroupDroCriterion, UtteranceLosses
-from fairseq_dro.criterions.options import GroupDroCrossEntropyConfig
+from fairseq_dro.criterions.group_dro_options import GroupDroCrossEntropyConfig
 from fairseq_dro.dro.group_loss import GroupLoss
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring import validation_counts

@@ -12,7 +12,7 @@ from fairseq.data.data_utils import post_process
 
 from fairseq_dro.criterions.base import GroupDroCriterion, UtteranceLosses
 from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
-from fairseq_dro.criterions.options import GroupDroCtcConfig
+from fairseq_dro.criterions.group_dro_options import GroupDroCtcConfig
 from fairseq_dro.scoring.utterances import count_text_errors
 
 # Shapes: B utterances, T frames, V units, L target units.

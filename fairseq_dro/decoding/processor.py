@@ -21,7 +21,7 @@ from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.decoding.decoded import Decoded
 from fairseq_dro.decoding.greedy import GreedyDecoder
-from fairseq_dro.decoding.options import checkpoint_paths
+from fairseq_dro.decoding.infer_options import checkpoint_paths
 from fairseq_dro.decoding.out_of_memory import is_out_of_memory
 from fairseq_dro.decoding.stock_infer import InferenceProcessor
 from fairseq_dro.decoding.text_generator import TextGenerator

@@ -26,8 +26,8 @@ from omegaconf import OmegaConf
 from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.decoding import published_whisper
 from fairseq_dro.decoding.greedy import GreedyDecoder
+from fairseq_dro.decoding.infer_options import configuration_of, post_process_of
 from fairseq_dro.decoding.long_audio import cut, read_audio
-from fairseq_dro.decoding.options import configuration_of, post_process_of
 from fairseq_dro.decoding.unlabelled import write_dictionary
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import family_of, least_samples

@@ -9,22 +9,26 @@ from pathlib import Path
 
 from fairseq_dro import languages
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
-from fairseq_dro.prepare import record
+from fairseq_dro.prepare import dataset_record
 from fairseq_dro.prepare.adjusted import describe_adjusted
 from fairseq_dro.prepare.data_folder import CONVERTED, DataFolder
+from fairseq_dro.prepare.descriptions import (
+    describe_coverage,
+    describe_folder,
+    describe_never_trained,
+)
 from fairseq_dro.prepare.losses import describe_losses
 from fairseq_dro.prepare.reader import Reader
 from fairseq_dro.prepare.recording import SPLITS, Rejection
 from fairseq_dro.prepare.rejected import count_rejected, describe_rejected, write_rejected
-from fairseq_dro.prepare.summary import describe_coverage, describe_folder, describe_never_trained
 from fairseq_dro.prepare.text_census import TextCensus, describe_text
 from fairseq_dro.prepare.units import Units
 
 
 def write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    units: dict[str, record.Units], reader: Reader, args: argparse.Namespace, census: TextCensus,
-    rejected: list[Rejection], adjusted: dict[str, dict[str, int]],
+    units: dict[str, dataset_record.Units], reader: Reader, args: argparse.Namespace,
+    census: TextCensus, rejected: list[Rejection], adjusted: dict[str, dict[str, int]],
 ) -> None:  # fmt: skip
     """Write all files, ``dataset.json`` last, and say what was made.
 
@@ -50,12 +54,12 @@ def write(
             "text_profile": census.profile,
             "text": census.as_record(),
             "units": args.units,
-            "versions": record.versions(),
-            "fingerprint": record.fingerprint(
+            "versions": dataset_record.versions(),
+            "fingerprint": dataset_record.fingerprint(
                 utterances, args.out / f"dict.{encoder.label_type}.txt"
             ),
             "splits": sizes,
-            "languages": record.counts(utterances),
+            "languages": dataset_record.counts(utterances),
             "coverage": {code: one.coverage for code, one in units.items()},
             "rejected": rejected_counts,
             "adjusted": adjusted,

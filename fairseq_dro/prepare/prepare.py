@@ -18,14 +18,15 @@ from fairseq_dro.prepare import (
     audio_pool,
     conversion,
     data_set,
+    dataset_record,
     labelling,
     losses,
-    options,
-    record,
     selection,
+    shared_options,
 )
 from fairseq_dro.prepare.audio_files import require_decoders
 from fairseq_dro.prepare.data_folder import DataFolder
+from fairseq_dro.prepare.descriptions import named_list
 from fairseq_dro.prepare.language_choice import (
     LanguageChoice,
     choose,
@@ -38,7 +39,6 @@ from fairseq_dro.prepare.readers.espeak import Espeak, list_spoken_languages
 from fairseq_dro.prepare.recording import SPLITS, Rejection
 from fairseq_dro.prepare.rejected import count_rejected, write_rejected
 from fairseq_dro.prepare.selection import Candidate
-from fairseq_dro.prepare.summary import named_list
 from fairseq_dro.prepare.text_census import TextCensus
 from fairseq_dro.progress import with_progress
 from fairseq_dro.text import RULES_VERSION
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("out", nargs="?" if is_espeak else None, type=Path,
                          help="data folder to make")  # fmt: skip
         reader.add_arguments(one)
-        options.add_options(one, chooses_languages=not is_espeak)
+        shared_options.add_options(one, chooses_languages=not is_espeak)
         one.set_defaults(reader=reader)
 
 
@@ -82,16 +82,16 @@ def _prepare(args: argparse.Namespace) -> int:
         return list_spoken_languages()
     if args.out is None:
         raise UserError(f"prepare {args.source}: name the data folder to make.")
-    options.check(args)
+    shared_options.check(args)
     is_espeak = args.reader is Espeak
     choice = LanguageChoice() if is_espeak else choose(args.languages, args.languages_set)
     missing = MissingParts(args.skip_missing)
     reader = args.reader(args, choice, missing)
     request = {
-        "reader": reader.name, "options": options.as_request(args), "source": reader.source()
+        "reader": reader.name, "options": shared_options.as_request(args), "source": reader.source()
     }  # fmt: skip
     profile = args.text_profile or reader.text_profile
-    options.check_text(args, profile)
+    shared_options.check_text(args, profile)
     if PROFILES[profile].has_version:
         request["text_rules"] = RULES_VERSION
     few_shot: list[str] = []
@@ -103,7 +103,7 @@ def _prepare(args: argparse.Namespace) -> int:
         asked = " ".join(filter(None, (args.languages_set, args.languages)))
         request["languages"] = describe_set(asked, choice.wanted)
     folder = DataFolder(args.out, request)
-    folder.refuse_inputs([*reader.input_files(), *options.input_files(args)])
+    folder.refuse_inputs([*reader.input_files(), *shared_options.input_files(args)])
     if folder.is_prepared(args.overwrite):
         sys.stdout.write(f"{args.out} is there already, made by the same command.\n")
         return 0
@@ -129,9 +129,9 @@ def _prepare(args: argparse.Namespace) -> int:
         left = {u.language for u in utterances}
         _require_languages(chosen, left, rejected, reader, folder)
         if symbols is None:
-            units = record.units_beyond_training(utterances)
+            units = dataset_record.units_beyond_training(utterances)
         else:  # of what was left out for it, too: of the rest it has everything
-            units = record.units_beyond(
+            units = dataset_record.units_beyond(
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
         census.add_numbers(labelled)
@@ -155,7 +155,7 @@ def _choose(
     items = with_progress(reader.recordings(), None, "utterances so far")
     candidates = selection.normalise(items, census.profile, args, census, rejected)
     if candidates:
-        options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
+        shared_options.refuse_idle_shares(args, all(candidate.split for candidate in candidates))
     require_decoders([c.recording.audio for c in candidates])
     jobs = [candidate.job() for candidate in candidates]
     candidates = selection.with_audio(candidates, audio_pool.probe(jobs, args.workers), rejected)

@@ -67,7 +67,7 @@ class Reader(ABC):
     @staticmethod
     @abstractmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
-        """Add what is special about this corpus; the shared options are in ``options.py``."""
+        """Add what is special about this corpus (``shared_options.py`` has the rest)."""
 
     def input_files(self) -> list[Path]:
         """The tables and transcripts that are read; audio is not among them."""

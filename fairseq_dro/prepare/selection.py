@@ -12,8 +12,8 @@ from fairseq_dro.prepare import splits
 from fairseq_dro.prepare.audio_files import AudioJob, AudioResult
 from fairseq_dro.prepare.cells import cell
 from fairseq_dro.prepare.numerals import spell_out
-from fairseq_dro.prepare.options import HELD_OUT_FRACTION
 from fairseq_dro.prepare.recording import Recording, Rejection
+from fairseq_dro.prepare.shared_options import HELD_OUT_FRACTION
 from fairseq_dro.prepare.text_census import TextCensus
 from fairseq_dro.prepare.units import WORD_BOUNDARY
 from fairseq_dro.text.profiles import PROFILES

@@ -29,7 +29,7 @@ from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.models.family import ModelFamily, family_of
-from fairseq_dro.tasks.options import (
+from fairseq_dro.tasks.grouped_audio_options import (
     LanguageGroupedAudioFinetuningConfig,
     ignored_options,
     require_ranges,

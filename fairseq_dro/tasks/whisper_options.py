@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 from omegaconf import II
 
-from fairseq_dro.tasks.options import LanguageGroupedAudioFinetuningConfig
+from fairseq_dro.tasks.grouped_audio_options import LanguageGroupedAudioFinetuningConfig
 
 
 @dataclass

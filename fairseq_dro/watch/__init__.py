@@ -1,1 +1,1 @@
-"""``fairseq-dro watch``: a run as it goes, from its own files."""
+"""A run as it goes, seen from its own files."""

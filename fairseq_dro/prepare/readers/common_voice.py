@@ -21,9 +21,9 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.cells import cell
-from fairseq_dro.prepare.options import add_keep
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.recording import BAD_LINE, Recording, Rejection
+from fairseq_dro.prepare.shared_options import add_keep
 from fairseq_dro.text_lines import lines_of
 
 COLUMNS = ("client_id", "path", "sentence")

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.prepare.options import add_keep
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.readers.common_voice import NO_ROW, clips_named_in, rows_of
 from fairseq_dro.prepare.recording import BAD_LINE, Recording, Rejection
+from fairseq_dro.prepare.shared_options import add_keep
 
 COLUMNS = ("client_id", "audio_file", "transcription", "split")
 SPLITS = {"train": "train", "dev": "valid", "test": "test", "unassigned": None, "": None}

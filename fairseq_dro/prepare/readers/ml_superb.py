@@ -24,9 +24,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.prepare.options import GivenOnce
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.recording import Recording, Rejection
+from fairseq_dro.prepare.shared_options import GivenOnce
 from fairseq_dro.text_lines import lines_of
 
 CORPORA = (

@@ -33,9 +33,9 @@ from typing import Any
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.cells import cell
-from fairseq_dro.prepare.options import add_keep
 from fairseq_dro.prepare.reader import Reader
 from fairseq_dro.prepare.recording import Recording, Rejection
+from fairseq_dro.prepare.shared_options import add_keep
 from fairseq_dro.prepare.table_file import Row, TableFile
 from fairseq_dro.prepare.table_mistakes import TableMistakes
 

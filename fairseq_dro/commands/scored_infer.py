@@ -37,7 +37,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro import own_runs  # noqa: E402
-from fairseq_dro.decoding import options, unlabelled  # noqa: E402
+from fairseq_dro.decoding import infer_options, unlabelled  # noqa: E402
 from fairseq_dro.decoding.decoded import Decoded  # noqa: E402
 from fairseq_dro.decoding.processor import CollectingProcessor  # noqa: E402
 from fairseq_dro.decoding.results import write_results  # noqa: E402
@@ -51,7 +51,7 @@ from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 from fairseq_dro.scoring.summary import summarise  # noqa: E402
 from fairseq_dro.training import one_writer  # noqa: E402
 
-logger = logging.getLogger("fairseq_dro.infer")  # also when run by python -m
+logger = logging.getLogger("fairseq_dro.commands.scored_infer")  # also when run by python -m
 
 CONFIG_NAME = "infer"
 DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a superset of all others
@@ -81,7 +81,7 @@ def store_config(name: str) -> None:
     node = OmegaConf.create(sections)
     node.common_eval.post_process = "letter"
     node.common_eval.quiet = True
-    node.dataset.max_tokens = options.DEFAULT_SAMPLES
+    node.dataset.max_tokens = infer_options.DEFAULT_SAMPLES
     node.dataset.gen_subset = "test"
     node.distributed_training.distributed_world_size = 1
     node.decoding.beam = 5
@@ -126,7 +126,7 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
 
 
 def _decode(cfg: DictConfig, typed: set[str], decoding_as_typed: str) -> None:
-    state = options.complete(cfg, typed)
+    state = infer_options.complete(cfg, typed)
     has_labels = not unlabelled.is_made_up(cfg)
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     OmegaConf.set_struct(cfg, True)
@@ -177,7 +177,7 @@ def _source(cfg: DictConfig, state: dict[str, Any] | None) -> dict[str, Any]:
     """
     history = (state or {}).get("optimizer_history") or [{}]
     return {
-        "checkpoint": [Path(path).name for path in options.checkpoint_paths(cfg)],
+        "checkpoint": [Path(path).name for path in infer_options.checkpoint_paths(cfg)],
         "update": history[-1].get("num_updates"),
         "split": cfg.dataset.gen_subset,
     }

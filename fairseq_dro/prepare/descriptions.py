@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
-from fairseq_dro.prepare.record import Units
+from fairseq_dro.prepare.dataset_record import Units
 from fairseq_dro.text.shown import shown_unit
 
 MOST_LANGUAGES_NAMED = 8
