@@ -7,6 +7,10 @@ a command that had the same arguments before starts from the configuration that 
 composed then (under one second instead of nearly three), which is right for absolute paths and
 ``hydra.run.dir=.``, as ``train_command`` gives them.
 
+A command that is given ``FAIRSEQ_DRO_COMPAT`` must import hydra and fairseq under that value. A
+second process, which has imported torch and the like but neither of them nor this package, runs
+those.
+
     def test_something(command_server, tmp_path):
         command = train_command(tiny_data, tiny_checkpoint)
         died = command_server.run(command, tmp_path, die=at("update_ends", 5))
@@ -97,14 +101,26 @@ def at(name: str, count: int = 1, **changes: Any) -> Moment:
     return dataclasses.replace(MOMENTS[name], count=count, **changes)
 
 
+SWITCH = "FAIRSEQ_DRO_COMPAT"
+PLUGIN, BARE = "plugin", "bare"
+"""What a process of the server has imported: fairseq with this package, or neither of them."""
+
+
 class CommandServer:
     """Runs console commands in forked children of one process; close it at the end."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.killed_commands"], cwd=REPOSITORY, text=True,
-            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._process_of(PLUGIN)  # it imports while the tests do something else
+
+    def _process_of(self, kind: str) -> subprocess.Popen[str]:
+        if kind not in self._processes:
+            self._processes[kind] = subprocess.Popen(
+                [sys.executable, "-m", "tests.killed_commands", kind], cwd=REPOSITORY, text=True,
+                env=environment(**({SWITCH: "0"} if kind == BARE else {})),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        return self._processes[kind]
 
     def run(
         self,
@@ -123,14 +139,15 @@ class CommandServer:
         """Run to its end or its death, as ``stock_commands.run`` does.
 
         Args:
-            command: a console script and its arguments; it runs in ``cwd``, which is made.
+            command: a console script, or ``[sys.executable, "-c", code]``, and its arguments; it
+                runs in ``cwd``, which is made.
             workers: so many processes, joined by gloo, as torchrun would start them.
             prepare: ``module:function`` names, called in each process before the command.
             kill_after_s: SIGKILL to all processes of the run after so many seconds.
             check: a status other than 0, without ``die`` and ``kill_after_s``, is an error that
                 shows the output.
             columns: run on a terminal of so many; hydra composes anew then.
-            variables: for the environment.
+            variables: for the environment; ``FAIRSEQ_DRO_COMPAT`` holds for all imports.
 
         Returns:
             ``returncode`` (minus the signal's number when killed) and ``stdout`` with stderr in it.
@@ -143,9 +160,10 @@ class CommandServer:
             "prepare": list(prepare), "kill_after_s": kill_after_s, "timeout_s": timeout_s,
             "variables": variables, "columns": columns,
         }
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        returncode = int(self._process.stdout.readline())
+        process = self._process_of(BARE if SWITCH in variables else PLUGIN)
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        returncode = int(process.stdout.readline())
         text = output.read_bytes().decode(errors="replace")  # as it is, "\r" too
         output.unlink()
         lethal = die is not None or kill_after_s is not None
@@ -154,14 +172,15 @@ class CommandServer:
         return subprocess.CompletedProcess(command, returncode, text)
 
     def close(self) -> None:
-        """End the server.
+        """End the processes.
 
-        By a word: a loader process that the tests forked may hold the other end of its input open.
+        By a word: a loader process that the tests forked may hold the other end of the input open.
         """
-        self._process.stdin.write(f"{_END}\n")
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        self._process.stdout.close()
+        for process in self._processes.values():
+            process.stdin.write(f"{_END}\n")
+            process.stdin.close()
+            process.wait(timeout=30)
+            process.stdout.close()
 
 
 # --- inside the server ---
@@ -173,12 +192,18 @@ _CONFIGURATIONS = "TESTS_COMPOSED_CONFIGURATIONS"
 """Variable with the folder of configurations that commands of this server have composed."""
 
 
-def _serve() -> None:
+_IMPORTED = {
+    # with the first fairseq, torch and the plugin; optimizers import torch._dynamo when they step
+    PLUGIN: ("fairseq_cli.hydra_train", "fairseq_dro.tasks", "torch._dynamo"),
+    BARE: ("torch", "torch._dynamo", "torch.utils.tensorboard", "sacrebleu", "soundfile"),
+}
+
+
+def _serve(kind: str) -> None:
     # a shell starts what it runs in the background with Ctrl-C ignored, and so would all commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    importlib.import_module("fairseq_cli.hydra_train")  # with it fairseq, torch and the plugin
-    importlib.import_module("fairseq_dro.tasks")
-    importlib.import_module("torch._dynamo")  # optimizers import it at their first step
+    for module in _IMPORTED[kind]:
+        importlib.import_module(module)
     gc.freeze()  # the children's collections need not look at what was imported
     with tempfile.TemporaryDirectory() as folder:
         os.environ[_CONFIGURATIONS] = folder
@@ -308,7 +333,8 @@ def _composed(command: list[str]) -> Path:
     """
     digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()
     path = Path(os.environ[_CONFIGURATIONS]) / digest
-    if path.exists() or Path(command[0]).name != "fairseq-hydra-train":
+    is_bare = "fairseq" not in sys.modules  # it composes with what it will have imported
+    if path.exists() or is_bare or Path(command[0]).name != "fairseq-hydra-train":
         return path
 
     def compose() -> int:
@@ -342,9 +368,16 @@ def _skip_hydra(configuration: bytes) -> None:
 
 
 def _run_script(command: list[str]) -> int:
-    sys.argv = list(command)
+    if "fairseq" not in sys.modules:  # as site-packages/fairseq_dro_startup.pth does
+        importlib.import_module("fairseq_dro_startup").install()
+    is_code = command[:2] == [sys.executable, "-c"]
+    sys.argv = ["-c", *command[3:]] if is_code else list(command)
+    sys.path[0] = "" if is_code else str(Path(command[0]).parent)
     try:
-        runpy.run_path(command[0], run_name="__main__")
+        if is_code:
+            exec(compile(command[2], "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(end.code + "\n")
@@ -393,4 +426,4 @@ def _act(action: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])

@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -25,7 +24,8 @@ from fairseq_dro.demo import random_checkpoint
 from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 from fairseq_dro.doctor import contradictions
 from fairseq_dro.errors import UserError
-from tests.stock_commands import BIN, REPOSITORY, run, stock_train_command, train_command
+from tests.killed_commands import CommandServer
+from tests.stock_commands import REPOSITORY, stock_train_command, train_command
 
 FIRST_FOREIGN_KEY = {
     "xlsr2_300m": "multiple_train_files",
@@ -56,22 +56,29 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def fine_tuned(
-    files: dict[str, Path], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    command_server: CommandServer,
 ) -> Path:
     """Run folder of three updates from an XLS-R-shaped file, by the command of a user."""
     folder = tmp_path_factory.mktemp("fine_tuned")
-    run(train_command(tiny_data, files["xlsr2_300m"], optimization__max_update="3"), folder)
+    command = train_command(tiny_data, files["xlsr2_300m"], optimization__max_update="3")
+    command_server.run(command, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def stock_run(
-    files: dict[str, Path], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    command_server: CommandServer,
 ) -> Path:
     """Run folder of three updates by fairseq alone: its own task and criterion, no plugin."""
     folder = tmp_path_factory.mktemp("stock_run")
     command = stock_train_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="3")
-    run(command, folder, FAIRSEQ_DRO_COMPAT="startup")
+    command_server.run(command, folder, FAIRSEQ_DRO_COMPAT="startup")
     return folder
 
 
@@ -139,21 +146,11 @@ def test_a_random_checkpoint_of_an_unknown_kind_is_refused(tmp_path: Path) -> No
 # --- foreign task keys ----------------------------------------------------------------------------
 
 
-def test_stock_fairseq_cannot_start_from_xlsr(
-    files: dict[str, Path], tiny_data: Path, tmp_path: Path
-) -> None:
-    command = stock_train_command(tiny_data, files["xlsr2_300m"])
-    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="startup")
-    assert done.returncode != 0
-    assert "Key 'multiple_train_files' not in 'AudioPretrainingConfig'" in done.stdout
-    assert "ConfigKeyError" in done.stdout
-
-
 def test_foreign_keys_of_every_origin_stop_loading_without_the_patch(
-    files: dict[str, Path], tmp_path: Path
+    files: dict[str, Path], tmp_path: Path, command_server: CommandServer
 ) -> None:
     command = [sys.executable, "-c", LOAD_THEM_ALL, *map(str, files.values())]
-    output = run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-foreign_task_keys").stdout
+    output = command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-foreign_task_keys").stdout
     for key in FIRST_FOREIGN_KEY.values():
         assert f"ConfigKeyError: Key '{key}' not in 'AudioPretrainingConfig'" in output
     assert f"loaded {files['fairseq_0.12.2']}" in output
@@ -228,11 +225,15 @@ def test_a_file_that_another_fairseq_fine_tuned_decodes(stock_run: Path, tmp_pat
 
 
 def test_fine_tuning_resumes_from_its_own_checkpoint(
-    fine_tuned: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    fine_tuned: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
     shutil.copytree(fine_tuned, tmp_path / "run")
     command = train_command(tiny_data, files["xlsr2_300m"], optimization__max_update="5")
-    output = run(command, tmp_path / "run").stdout
+    output = command_server.run(command, tmp_path / "run").stdout
     assert "Loaded checkpoint" in output and "@ 3 updates" in output
     state = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_last.pt")
     assert state["optimizer_history"][-1]["num_updates"] == 5
@@ -283,7 +284,7 @@ assert type(model).__module__ == "fairseq.models.wav2vec.wav2vec2_asr"
 
 
 def test_a_fine_tuned_checkpoint_loads_in_stock_fairseq_without_the_plugin(
-    fine_tuned: Path, tiny_data: Path, tmp_path: Path
+    fine_tuned: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     """Decoding names its task (``task=audio_finetuning``), as fairseq's infer does."""
     checkpoint = fine_tuned / "checkpoints" / "checkpoint_last.pt"
@@ -291,7 +292,7 @@ def test_a_fine_tuned_checkpoint_loads_in_stock_fairseq_without_the_plugin(
     torch.save(audio, tmp_path / "audio.pt")
     arguments = [checkpoint, tiny_data, tmp_path / "audio.pt", tmp_path / "logits.pt"]
     command = [sys.executable, "-c", READ_WITHOUT_THE_PLUGIN, *map(str, arguments)]
-    run(command, tmp_path, FAIRSEQ_DRO_COMPAT="0")
+    command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT="0")
     with torch.no_grad():
         expected = load(checkpoint).eval()(source=audio, padding_mask=None)["encoder_out"]
     assert torch.allclose(torch.load(tmp_path / "logits.pt"), expected, atol=1e-5)
@@ -341,33 +342,39 @@ def test_a_file_that_would_run_code_is_refused_by_name(
 
 
 def test_the_training_command_refuses_a_file_that_would_run_code(
-    files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    files: dict[str, Path], tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     bad, touched = tmp_path / "downloaded.pt", tmp_path / "touched"
     _write_malicious(bad, "zip", touched, files["xlsr2_300m"])
-    done = run(train_command(tiny_data, bad), tmp_path / "run", check=False)
+    done = command_server.run(train_command(tiny_data, bad), tmp_path / "run", check=False)
     assert done.returncode != 0 and not touched.exists()
     assert "error: model.w2v_path: " in done.stdout and "posix.system" in done.stdout
     assert "begin training" not in done.stdout
 
 
 def test_stock_fairseq_cannot_resume_because_of_its_dictionary(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    stock_run: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
     shutil.copytree(stock_run, tmp_path / "run")
     command = stock_train_command(tiny_data, files["fairseq_0.12.2"], optimization__max_update="4")
-    done = run(command, tmp_path / "run", check=False, FAIRSEQ_DRO_COMPAT="startup")
+    done = command_server.run(command, tmp_path / "run", check=False, FAIRSEQ_DRO_COMPAT="startup")
     assert done.returncode != 0
     assert "Unsupported global: GLOBAL fairseq.data.dictionary.Dictionary" in done.stdout
 
 
 def _resume_with_two_workers(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, folder: Path, compat: str
+    stock_run: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    folder: Path,
+    compat: str,
+    command_server: CommandServer,
 ) -> subprocess.CompletedProcess[str]:
     shutil.copytree(stock_run, folder)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
     distributed = {
         "distributed_training__distributed_world_size": "2",
         "distributed_training__distributed_backend": "gloo",
@@ -376,24 +383,33 @@ def _resume_with_two_workers(
         "checkpoint__reset_dataloader": "true",  # it stopped in mid-epoch with one worker
     }
     command = stock_train_command(tiny_data, files["fairseq_0.12.2"], **distributed)
-    launcher = [str(BIN / "torchrun"), "--nproc-per-node=2", f"--master-port={port}"]
-    return run([*launcher, *command], folder, check=False, FAIRSEQ_DRO_COMPAT=compat)
+    return command_server.run(command, folder, workers=2, check=False, FAIRSEQ_DRO_COMPAT=compat)
 
 
 def test_two_workers_cannot_resume_without_the_trusted_broadcast(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    stock_run: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
     done = _resume_with_two_workers(
-        stock_run, files, tiny_data, tmp_path / "run", "-trusted_broadcast"
+        stock_run, files, tiny_data, tmp_path / "run", "-trusted_broadcast", command_server
     )
     assert done.returncode != 0
     assert "Unsupported global: GLOBAL omegaconf.dictconfig.DictConfig" in done.stdout
 
 
 def test_two_workers_resume(
-    stock_run: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    stock_run: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
-    done = _resume_with_two_workers(stock_run, files, tiny_data, tmp_path / "run", "1")
+    done = _resume_with_two_workers(
+        stock_run, files, tiny_data, tmp_path / "run", "1", command_server
+    )
     assert done.returncode == 0, done.stdout[-6000:]
     state = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_last.pt")
     assert state["optimizer_history"][-1]["num_updates"] == 4
@@ -412,14 +428,17 @@ def test_only_the_broadcast_trusts_what_it_unpickles(tmp_path: Path) -> None:
     assert not (tmp_path / "touched").exists()
 
 
-def test_only_two_plain_containers_are_added_to_the_safe_list(tmp_path: Path) -> None:
+def test_only_two_plain_containers_are_added_to_the_safe_list(
+    tmp_path: Path, command_server: CommandServer
+) -> None:
     code = (
         "import torch; before = set(torch.serialization.get_safe_globals());"
         "import fairseq, fairseq_dro; fairseq_dro.register();"
         "added = set(torch.serialization.get_safe_globals()) - before;"
         "print(sorted(kind.__module__ + '.' + kind.__name__ for kind in added))"
     )
-    output = run([sys.executable, "-c", code], tmp_path).stdout
+    code = [sys.executable, "-c", code]
+    output = command_server.run(code, tmp_path, FAIRSEQ_DRO_COMPAT="1").stdout
     assert "['argparse.Namespace', 'fairseq.data.dictionary.Dictionary']" in output
 
 
@@ -467,18 +486,10 @@ def test_a_w2v_path_that_is_no_checkpoint_is_one_sentence(
     assert "\n" not in str(error.value)
 
 
-def test_a_w2v_path_that_does_not_exist_stops_the_command_before_training(
-    tiny_data: Path, tmp_path: Path
-) -> None:
-    done = run(train_command(tiny_data, tmp_path / "nowhere.pt"), tmp_path / "run", check=False)
-    assert done.returncode != 0
-    assert f"error: model.w2v_path={tmp_path / 'nowhere.pt'} does not exist: " in done.stdout
-    assert "begin training" not in done.stdout
-
-
 BUILD_THEM_ALL = """
 import sys
 from pathlib import Path
+sys.path.append(sys.argv.pop(1))
 from tests.test_checkpoints import build
 data, *paths = map(Path, sys.argv[1:])
 for path in paths:
@@ -490,16 +501,15 @@ for path in paths:
 
 
 def test_stock_fairseq_says_nothing_helpful_about_a_wrong_w2v_path(
-    fine_tuned: Path, tiny_data: Path, tmp_path: Path
+    fine_tuned: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     torch.save({"embed.weight": torch.zeros(2)}, tmp_path / "hugging_face.pt")
     (tmp_path / "empty.pt").touch()
     paths = [tmp_path / "hugging_face.pt", tmp_path / "empty.pt"]
     paths.append(fine_tuned / "checkpoints" / "checkpoint_last.pt")
-    output = run(
-        [sys.executable, "-c", BUILD_THEM_ALL, str(tiny_data), *map(str, paths)],
+    output = command_server.run(
+        [sys.executable, "-c", BUILD_THEM_ALL, *map(str, (REPOSITORY, tiny_data, *paths))],
         tmp_path,
-        PYTHONPATH=str(REPOSITORY),
         FAIRSEQ_DRO_COMPAT="-unreadable_files,-wrong_pretrained_files",
     ).stdout
     assert "hugging_face.pt KeyError('best_loss')" in output
@@ -648,25 +658,40 @@ def test_missing_unexpected_and_reshaped_weights_are_named(
 
 
 def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
-    fine_tuned: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    fine_tuned: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
-    error = _last_error_with_another_dictionary(fine_tuned, files, tiny_data, tmp_path, "1")
+    error = _last_error_with_another_dictionary(
+        fine_tuned, files, tiny_data, tmp_path, "1", command_server
+    )
     assert "error: checkpoints/checkpoint_last.pt does not fit the model of this run" in error
     assert "size mismatch for w2v_encoder.proj.weight" in error
 
 
 def test_stock_fairseq_ends_without_naming_the_weights_that_do_not_fit(
-    fine_tuned: Path, files: dict[str, Path], tiny_data: Path, tmp_path: Path
+    fine_tuned: Path,
+    files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path: Path,
+    command_server: CommandServer,
 ) -> None:
     error = _last_error_with_another_dictionary(
-        fine_tuned, files, tiny_data, tmp_path, "-unmatched_weights"
+        fine_tuned, files, tiny_data, tmp_path, "-unmatched_weights", command_server
     )
     assert "Exception: Cannot load model parameters from checkpoint" in error
     assert "proj.weight" not in error
 
 
 def _last_error_with_another_dictionary(
-    fine_tuned: Path, files: dict[str, Path], data: Path, folder: Path, compat: str
+    fine_tuned: Path,
+    files: dict[str, Path],
+    data: Path,
+    folder: Path,
+    compat: str,
+    command_server: CommandServer,
 ) -> str:
     """What the command ends with when a symbol is added to the dictionary before a resume."""
     shutil.copytree(fine_tuned, folder / "run")
@@ -674,7 +699,7 @@ def _last_error_with_another_dictionary(
     with open(folder / "data" / "dict.ltr.txt", "a", encoding="utf-8") as dictionary:
         dictionary.write("ß 1\n")
     command = train_command(folder / "data", files["xlsr2_300m"], optimization__max_update="9")
-    done = run(command, folder / "run", check=False, FAIRSEQ_DRO_COMPAT=compat)
+    done = command_server.run(command, folder / "run", check=False, FAIRSEQ_DRO_COMPAT=compat)
     assert done.returncode != 0
     return done.stdout.split("another exception occurred:")[-1].split("direct cause of")[-1]
 

@@ -75,11 +75,18 @@ MISTAKES = {
 }
 
 
-def test_a_mistake_is_one_sentence_at_once(tmp_path):
+def test_a_mistake_is_one_sentence_at_once(tmp_path, tiny_data):
     (tmp_path / "data").mkdir()
     (tmp_path / "a.pt").touch()
-    slow, answers = quick(tmp_path, *(typed.split() for typed in MISTAKES))
+    of_doctor = [
+        "doctor", str(tiny_data), "--audio-per-language", "0", "--config-name", "demo",
+        "task.batch_secnds=3", "datset.a=1",
+    ]  # fmt: skip
+    slow, answers = quick(tmp_path, *(typed.split() for typed in MISTAKES), of_doctor)
     assert slow == []
+    status, said = answers.pop()  # the doctor's findings are no error: all of them are listed
+    assert status == 1
+    assert "did you mean task.batch_seconds?" in said and "did you mean dataset?" in said
     for (typed, says), (status, said) in zip(MISTAKES.items(), answers):
         assert status == 2 and said.startswith("error: ") and says in said, typed
         assert said.count("\n") == 1 and "usage" not in said, typed

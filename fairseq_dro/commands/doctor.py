@@ -18,9 +18,15 @@ from pathlib import Path
 from fairseq_dro.doctor.examination import Examination, examine
 from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
+from fairseq_dro.doctor.option_names import (
+    in_source,
+    read_recipe,
+    require_one_data_folder,
+    unknown_keys,
+)
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
-from fairseq_dro.recipes import require_file, shipped_folder
+from fairseq_dro.recipes import shipped_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -176,7 +182,11 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     file = Path(name) if name.endswith(".yaml") and Path(name).is_file() else None
     config_dir = file.parent if file else args.config_dir
     name = file.stem if file else name.removesuffix(".yaml")  # as hydra
-    require_file(config_dir / f"{name}.yaml")
+    path = config_dir / f"{name}.yaml"
+    findings = unknown_keys(read_recipe(path), overrides, path.name, in_source())
+    if findings:
+        return dataclasses.replace(plain, plans_batches=False), findings
+    require_one_data_folder(folder, overrides)
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
     found, findings = configuration.examine_configuration(folder, config_dir, name, overrides)

@@ -4,7 +4,7 @@ fairseq says the first unknown key of a task or criterion only when training sta
 what it does not find. Here all keys of a recipe and of the command line are compared with the
 dataclasses of fairseq and of this package, then the configuration is composed as
 ``fairseq-hydra-train`` composes it. Importing fairseq and torch takes seconds, so this module is
-imported only where a configuration is named.
+imported only where a configuration is named in whose names the source finds no mistake.
 """
 
 from __future__ import annotations
@@ -19,22 +19,31 @@ import fairseq_dro
 
 fairseq_dro.register()
 
-import yaml  # noqa: E402
 from fairseq.dataclass.configs import FairseqConfig  # noqa: E402
 from fairseq.dataclass.initialize import add_defaults, hydra_init  # noqa: E402
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY  # noqa: E402
+from fairseq.registry import REGISTRIES  # noqa: E402
+from fairseq.tasks import TASK_REGISTRY  # noqa: E402
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro.batching.planner import GroupSampling  # noqa: E402
+from fairseq_dro.compat.plus_signs import dataclass_of  # noqa: E402
 from fairseq_dro.doctor import contradictions  # noqa: E402
 from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
-from fairseq_dro.doctor.option_names import OVERRIDE, leaves, unknown_keys  # noqa: E402
+from fairseq_dro.doctor.option_names import (  # noqa: E402
+    OVERRIDE,
+    Known,
+    leaves,
+    read_recipe,
+    require_one_data_folder,
+    unknown_keys,
+)
 from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.dro.rules import RULES  # noqa: E402
 from fairseq_dro.errors import UserError  # noqa: E402
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy  # noqa: E402
-from fairseq_dro.recipes import require_file  # noqa: E402
 
 
 def examine_configuration(
@@ -50,18 +59,12 @@ def examine_configuration(
             data folder.
     """
     path = config_dir / f"{config_name}.yaml"
-    recipe = _read_yaml(path)
-    findings = unknown_keys(recipe, overrides, path.name)
+    recipe = read_recipe(path)
+    findings = unknown_keys(recipe, overrides, path.name, registered())
     if findings:
         return None, findings
-    named = _data_of(overrides)
-    if named is None:
+    if not require_one_data_folder(folder, overrides):
         overrides = [*overrides, f"task.data={folder}"]
-    elif "${" not in named and Path(named).resolve() != folder.resolve():
-        raise UserError(
-            f"doctor: task.data={named} is typed and {folder} is examined: name one of them, or "
-            "leave task.data out."
-        )
     keys = [*leaves(recipe), *(match["key"] for match in map(OVERRIDE.match, overrides) if match)]
     try:
         cfg = compose_configuration(config_dir.resolve(), config_name, overrides)
@@ -77,6 +80,23 @@ def examine_configuration(
     return settings, findings
 
 
+def registered() -> Known:
+    """What fairseq and this package have registered."""
+
+    def options_of(section: str, name: str | None) -> list[str]:
+        known = dataclass_of(section, name)
+        return ["_name", *(field.name for field in dataclasses.fields(known))] if known else []
+
+    def parts_of(section: str) -> list[str]:
+        if section == "task":
+            return sorted(TASK_REGISTRY)
+        if section == "model":
+            return sorted({*MODEL_REGISTRY, *ARCH_MODEL_NAME_REGISTRY})
+        return sorted(REGISTRIES.get(section, {}).get("registry", ()))
+
+    return Known(FairseqConfig.__dataclass_fields__, options_of, parts_of)
+
+
 def compose_configuration(
     config_dir: Path, config_name: str, overrides: Sequence[str]
 ) -> DictConfig:
@@ -90,13 +110,6 @@ def compose_configuration(
         GlobalHydra.instance().clear()
     add_defaults(cfg)
     return cfg
-
-
-def _data_of(overrides: Sequence[str]) -> str | None:
-    """The value of the last ``task.data=...``, without quotes."""
-    typed = [match for match in map(OVERRIDE.match, overrides) if match]
-    values = [match["value"] for match in typed if match["key"] == "task.data" and match["value"]]
-    return values[-1].strip().strip("'\"") if values else None
 
 
 def _not_composed(file_name: str, error: Exception, keys: Sequence[str]) -> Finding:
@@ -191,25 +204,3 @@ def _compares_sums(objective: str, group_loss: str) -> bool:
     if rule is None or not rule.moves:
         return False
     return (rule.group_loss.value if group_loss == "auto" else group_loss) == "per_batch"
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    require_file(path)
-    try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise UserError(f"{where} is no YAML ({problem}): mend the line.") from None
-    if not isinstance(recipe, dict):
-        raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
-    for section in FairseqConfig.__dataclass_fields__:
-        if not isinstance(recipe.get(section, {}), dict):
-            raise UserError(
-                f"{path}: {section} holds no options: expected `{section}:` and under it, set in, "
-                "a line `NAME: VALUE` for each option."
-            )
-    return recipe

@@ -1,32 +1,52 @@
-"""Options that a recipe or a command line names and nothing knows.
-
-Names are those that are registered by then: ``configuration`` registers this package before.
-"""
+"""Options that a recipe or a command line names and nothing knows."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fairseq.dataclass.configs import FairseqConfig
-from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY
-from fairseq.registry import REGISTRIES
-from fairseq.tasks import TASK_REGISTRY
+import yaml
 
-from fairseq_dro.compat.plus_signs import dataclass_of
+from fairseq_dro.commands import source_options
 from fairseq_dro.doctor.finding import Finding, Severity, listed
+from fairseq_dro.errors import UserError
+from fairseq_dro.recipes import require_file
 
 NOT_OPTIONS = ("hydra", "defaults")
 OVERRIDE = re.compile(r"^(?P<sign>[+~]*)(?P<key>[^=@]+)(@[^=]*)?(=(?P<value>.*))?$", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Known:
+    """Names that exist.
+
+    Attributes:
+        sections: of a configuration.
+        options_of: of a section whose ``_name`` is given; empty where they cannot be known.
+        parts_of: what ``section._name`` may say; empty where that cannot be known.
+    """
+
+    sections: Collection[str]
+    options_of: Callable[[str, str | None], Collection[str]]
+    parts_of: Callable[[str], Sequence[str]] = lambda section: ()
+
+
+def in_source() -> Known:
+    """What the source of fairseq and of this package says, at once."""
+    return Known(
+        source_options.sections() or (),
+        lambda section, part: source_options.options_of(section, part) or (),
+    )
+
+
 def unknown_keys(
-    recipe: Mapping[str, Any], overrides: Sequence[str], file_name: str
+    recipe: Mapping[str, Any], overrides: Sequence[str], file_name: str, known: Known
 ) -> list[Finding]:
-    """Keys of a recipe and of the command line that no dataclass has."""
+    """Keys of a recipe and of the command line that do not exist."""
     typed = [match for match in map(OVERRIDE.match, overrides) if match]
     removed = {match["key"] for match in typed if match["sign"] == "~"}
     keys = [(key, file_name) for key in leaves(recipe) if key not in removed]
@@ -43,44 +63,71 @@ def unknown_keys(
     found: list[Finding] = []
     told: set[tuple[str, str]] = set()  # sections that do not exist
     for section, (name, where) in names.items():
-        registered = names_of(section)
-        if name is not None and registered and name not in registered:
+        parts = known.parts_of(section)
+        if name is not None and parts and name not in parts:
             key = f"{section}._name={name}"
-            found.append(_unknown(key, where, registered, f"{section}._name="))
+            found.append(_unknown(key, where, parts, f"{section}._name="))
     for key, where in keys:
         section, _, option = key.partition(".")
         if section.split("/")[0] in NOT_OPTIONS or "@" in key:  # hydra/launcher, too
             continue
-        known = options_of(section, names.get(section, (None, ""))[0])
-        if known is None and (section, where) not in told:
-            told.add((section, where))
-            found.append(_unknown(key, where, list(FairseqConfig.__dataclass_fields__), ""))
-        elif where == file_name and section in replaced:
+        if known.sections and section not in known.sections:
+            if (section, where) not in told:
+                told.add((section, where))
+                found.append(_unknown(key, where, known.sections, ""))
+            continue
+        if where == file_name and section in replaced:
             continue  # what another part does not know is dropped (compat/plus_signs.py)
-        elif known and option and option.split(".")[0] not in known:
-            found.append(_unknown(key, where, known, f"{section}."))
+        options = known.options_of(section, names.get(section, (None, ""))[0])
+        if options and option and option.split(".")[0] not in options:
+            found.append(_unknown(key, where, options, f"{section}."))
     return found
 
 
-def options_of(section: str, name: str | None) -> list[str] | None:
-    """Option names of a section; empty where they cannot be known, None where there is no such.
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The sections of a recipe, as they are written.
 
-    Args:
-        name: what ``section._name`` says: the task, the criterion, ...
+    Raises:
+        UserError: there is no such file, or it is no YAML of sections with options.
     """
-    if section not in FairseqConfig.__dataclass_fields__:
-        return None
-    known = dataclass_of(section, name)
-    return ["_name", *(field.name for field in dataclasses.fields(known))] if known else []
+    require_file(path)
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise UserError(f"{where} is no YAML ({problem}): mend the line.") from None
+    if not isinstance(recipe, dict):
+        raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
+    for section in source_options.sections() or ():
+        if not isinstance(recipe.get(section, {}), dict):
+            raise UserError(
+                f"{path}: {section} holds no options: expected `{section}:` and under it, set in, "
+                "a line `NAME: VALUE` for each option."
+            )
+    return recipe
 
 
-def names_of(section: str) -> list[str]:
-    """What ``section._name`` may say; empty where it is not to be chosen."""
-    if section == "task":
-        return sorted(TASK_REGISTRY)
-    if section == "model":
-        return sorted({*MODEL_REGISTRY, *ARCH_MODEL_NAME_REGISTRY})
-    return sorted(REGISTRIES.get(section, {}).get("registry", ()))
+def require_one_data_folder(folder: Path, overrides: Sequence[str]) -> bool:
+    """Whether ``overrides`` name the data folder, by the last ``task.data=...``.
+
+    Raises:
+        UserError: they name another one.
+    """
+    typed = [match for match in map(OVERRIDE.match, overrides) if match]
+    values = [match["value"] for match in typed if match["key"] == "task.data" and match["value"]]
+    if not values:
+        return False
+    named = values[-1].strip().strip("'\"")
+    if "${" not in named and Path(named).resolve() != folder.resolve():
+        raise UserError(
+            f"doctor: task.data={named} is typed and {folder} is examined: name one of them, or "
+            "leave task.data out."
+        )
+    return True
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -91,12 +138,12 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _unknown(key: str, where: str, known: list[str], prefix: str) -> Finding:
+def _unknown(key: str, where: str, known: Collection[str], prefix: str) -> Finding:
     option = key.removeprefix(prefix).split(".")[0]
-    near = difflib.get_close_matches(option, known, 3, 0.6)
+    near = difflib.get_close_matches(option, sorted(known), 3, 0.6)
     mend = "leave it out; `fairseq-dro train RECIPE --cfg job` lists all"
     if prefix.endswith("="):
-        mend = f"expected one of {listed(known, 12)}"
+        mend = f"expected one of {listed(sorted(known), 12)}"
     if near:
         mend = f"did you mean {' or '.join(prefix + name for name in near)}?"
     return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is no option", mend)
