@@ -13,6 +13,7 @@ import os
 from fairseq_dro import compat, own_runs
 
 AFTER_FAIRSEQ: tuple[str, ...] = (
+    "compat.config_copies",
     "compat.safe_globals",
     "compat.trusted_broadcast",
     "refusals.mistaken_options",
