@@ -1,0 +1,129 @@
+"""Make what is missing of the runs in ``plan``, then the page; see ``scripts/evidence.sh``.
+
+A run's records are copied to `plan.RECORDS` when its test split is decoded, and the run is never
+made again. A run that was killed resumes. Checkpoints are deleted after decoding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from plan import RECORDS, SETTINGS, Run, runs
+from write_up import write_up
+
+OUT = Path(os.environ.get("OUT", "runs/evidence"))
+KEPT = ("history.jsonl", "group_weights.jsonl", ".hydra/overrides.yaml")
+DECODED = ("utterances.jsonl", "scores.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("settings", nargs="*", choices=[*SETTINGS, []], metavar="SETTING")
+    parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--write-up", action="store_true", help="only rebuild docs/results.md")
+    parser.add_argument("--limit", type=int, help="make at most so many runs")
+    args = parser.parse_args()
+    planned = [run for setting in args.settings or SETTINGS for run in runs(setting)]
+    missing = [run for run in planned if not (RECORDS / run.name / "decode_test/scores.json").exists()]
+    if args.list:
+        for run in planned:
+            print(*(shlex.join(command) for command in commands(run)), sep="\n")
+        return
+    if not args.write_up:
+        for run in missing[: args.limit]:
+            make(run)
+    write_up()
+
+
+def commands(run: Run) -> list[list[str]]:
+    """Training, and decoding of the last checkpoint."""
+    folder = OUT / "runs" / run.name
+    words = {
+        "task.data": str(OUT / "data" / run.setting), "model.whisper_path": str(OUT / "whisper"),
+        **run.options(), "hydra.run.dir": str(folder),
+    }  # fmt: skip
+    train = ["fairseq-dro", "train", "whisper", *(f"{name}={words[name]}" for name in words)]
+    return [train, ["fairseq-dro", "infer", str(folder / "checkpoints/checkpoint_last.pt")]]
+
+
+def make(run: Run) -> None:
+    """Train, decode, keep the records, delete the checkpoints."""
+    prepare(run.setting)
+    folder, cpu_seconds = OUT / "runs" / run.name, {}
+    for what, command in zip(("training", "decoding"), commands(run), strict=True):
+        print("+", shlex.join(command), flush=True)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_seconds[what] = round(
+            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        )
+    kept = RECORDS / run.name
+    for name in KEPT:
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, kept / name)
+    (kept / "cpu_seconds.json").write_text(json.dumps(cpu_seconds) + "\n")
+    (kept / "decode_test").mkdir(exist_ok=True)
+    for name in DECODED:
+        shutil.copy(folder / "decode_test" / name, kept / "decode_test" / name)
+    shutil.rmtree(folder / "checkpoints")
+
+
+def prepare(setting: str) -> None:
+    """The data folder of a setting, from the rows of the corpus that it keeps."""
+    if (OUT / "data" / setting / "dataset.json").exists():
+        return
+    corpus = Path(_required("CORPUS", "the folder with corpus.tsv"))
+    weights = Path(_required("WHISPER", "the base model, see scripts/fetch_whisper_base.py"))
+    OUT.mkdir(parents=True, exist_ok=True)
+    if not (OUT / "whisper").exists():
+        (OUT / "whisper").symlink_to(weights.resolve())
+    table = OUT / f"{setting}.tsv"
+    with (corpus / "corpus.tsv").open(newline="") as source, table.open("w", newline="") as kept:
+        rows = list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
+        writer = csv.writer(kept, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows(row.values() for row in chosen(rows, setting))
+    subprocess.run(
+        ["fairseq-dro", "prepare", "table", str(OUT / "data" / setting), "--table", str(table),
+         "--audio-root", str(corpus), "--text-column", "text", "--text-profile", "whisper"],
+        check=True,
+    )  # fmt: skip
+
+
+def chosen(rows: list[dict[str, str]], setting: str) -> list[dict[str, str]]:
+    """Rows of the setting's languages; of scarce ones a tenth of the training seconds.
+
+    Which tenth: by the SHA-256 of the file's name, so it does not depend on the order of the table.
+    """
+    plan, kept = SETTINGS[setting], []
+    for language in plan.languages:
+        own = [row for row in rows if row["language"] == language]
+        train = [row for row in own if row["split"] == "train"]
+        if language in plan.scarce:
+            train.sort(key=lambda row: hashlib.sha256(row["file"].encode()).hexdigest())
+            left = sum(float(row["seconds"]) for row in train) / 10
+            while train and left < sum(float(row["seconds"]) for row in train):
+                train.pop()
+        kept += train + [row for row in own if row["split"] != "train"]
+    return kept
+
+
+def _required(variable: str, what: str) -> str:
+    if not os.environ.get(variable):
+        sys.exit(f"error: {variable} is not set: type {variable}=FOLDER in front, {what}.")
+    return os.environ[variable]
+
+
+if __name__ == "__main__":
+    main()

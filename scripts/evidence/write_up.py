@@ -1,0 +1,113 @@
+"""docs/results.md from ``docs/evidence/page.md`` and the records beside it.
+
+A line ``{{SETTING}}`` of the page becomes what was found in that setting: the tries on dev, the
+comparison of the chosen arms with the first, CPU time, and pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+from plan import APART, ARMS, RECORDS, SETTINGS, Run
+
+PAGE = Path("docs/results.md")
+SEEDS = (1, 2, 3, 4)
+_MEASURES = ("mean", "worst", "worst_3", "cvar_10")
+
+
+def write_up(page: Path = PAGE) -> None:
+    """Write the page and, into ``docs/evidence/SETTING/``, its pictures."""
+    lines = []
+    for line in (RECORDS / "page.md").read_text().splitlines():
+        if line.startswith("{{") and line.endswith("}}"):
+            lines += found(line[2:-2])
+        else:
+            lines.append(line)
+    page.write_text("\n".join(lines) + "\n")
+
+
+def found(setting: str) -> list[str]:
+    """The lines of one setting; a sentence where it has no run yet."""
+    chosen = {arm: choose(setting, arm) for arm in ARMS}
+    arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
+    if len(arms) < 2:
+        return ["*Not run yet.*"]
+    return [*tries_table(setting, chosen), "", *comparison(setting, arms)]
+
+
+def choose(setting: str, arm: str) -> int | None:
+    """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
+    rates = {
+        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(ARMS[arm]) + 1)
+    }
+    made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
+    return min(made, key=made.__getitem__) if made else None
+
+
+def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
+    """The runs of an arm that are made."""
+    planned = [Run(setting, arm, attempt, seed) for seed in SEEDS]
+    return [run for run in planned if (RECORDS / run.name / "decode_test").is_dir()]
+
+
+def validations(run: Run) -> list[dict]:
+    """Records of the run's validations, oldest first."""
+    history = RECORDS / run.name / "history.jsonl"
+    if not history.exists():
+        return []
+    records = [json.loads(line) for line in history.read_text().splitlines()]
+    return [record for record in records if "languages" in record]
+
+
+def dev_cer(run: Run) -> float | None:
+    """Mean CER over languages that count, of the run's last validation."""
+    records = validations(run)
+    if not records:
+        return None
+    languages = records[-1]["languages"]
+    return fmean(values["cer"] for code, values in languages.items() if code not in APART)
+
+
+def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
+    """What each try gave on dev speech, and what it cost."""
+    lines = [
+        "| arm | options | dev CER, mean, % | CPU-minutes of training | chosen |",
+        "|---|---|--:|--:|---|",
+    ]
+    for arm, tries in ARMS.items():
+        for attempt, options in enumerate(tries, 1):
+            run = Run(setting, arm, attempt, 1)
+            rate, cpu = dev_cer(run), RECORDS / run.name / "cpu_seconds.json"
+            words = " ".join(f"`{name}={value}`" for name, value in options.items())
+            if rate is None:
+                lines.append(f"| {arm} | {words} | not run yet | | |")
+                continue
+            minutes = json.loads(cpu.read_text())["training"] / 60
+            mark = "yes" if chosen[arm] == attempt and len(tries) > 1 else ""
+            lines.append(f"| {arm} | {words} | {100 * rate:.1f} | {minutes:.0f} | {mark} |")
+    return lines
+
+
+def comparison(setting: str, arms: dict[str, list[Run]]) -> list[str]:
+    """``fairseq-dro compare`` of the chosen arms, its headings one level down, with pictures."""
+    words = [
+        f"{arm}=" + ",".join(str(RECORDS / run.name) for run in runs) for arm, runs in arms.items()
+    ]
+    apart = [code for code in APART if code in SETTINGS[setting].languages]
+    command = ["fairseq-dro", "compare", *words, *(["--apart", ",".join(apart)] if apart else [])]
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run([*command, "--out", out], check=True, stdout=subprocess.DEVNULL)
+        for name in ("comparison.svg", "pareto.svg"):
+            shutil.copy(Path(out) / name, RECORDS / setting / name)
+        text = (Path(out) / "comparison.md").read_text().splitlines()
+    kept = [line for line in text if not line.startswith(("![", "# "))]
+    pictures = [
+        f"![{alt}](evidence/{setting}/{name}.svg)"
+        for name, alt in (("pareto", "mean and worst CER"), ("comparison", "CER and q by update"))
+    ]
+    return ["    " + " ".join(command), "", *kept, *pictures]
