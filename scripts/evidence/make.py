@@ -18,10 +18,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plan import RECORDS, SETTINGS, Run, runs
-from write_up import write_up
+from plan import RECORDS, SETTINGS, Run, first_tries, further_seeds
+from write_up import choose, write_up
 
 OUT = Path(os.environ.get("OUT", "runs/evidence"))
+FEATURES = OUT / "data/all/features/whisper"  # hidden layers of the encoder, of all languages
 KEPT = ("history.jsonl", "group_weights.jsonl", ".hydra/overrides.yaml")
 DECODED = ("utterances.jsonl", "scores.json")
 
@@ -31,32 +32,41 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", choices=[*SETTINGS, []], metavar="SETTING")
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--write-up", action="store_true", help="only rebuild docs/results.md")
-    parser.add_argument("--limit", type=int, help="make at most so many runs")
+    parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     args = parser.parse_args()
-    planned = [run for setting in args.settings or SETTINGS for run in runs(setting)]
-    missing = [run for run in planned if not (RECORDS / run.name / "decode_test/scores.json").exists()]
-    if args.list:
-        for run in planned:
+    for setting in [] if args.write_up else args.settings or SETTINGS:
+        make(list(first_tries(setting)), args.list)
+        chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
+        if all(chosen.values()):
+            make(list(further_seeds(setting, chosen, args.seeds)), args.list)
+    if not args.list:
+        write_up()
+
+
+def make(planned: list[Run], only_list: bool) -> None:
+    """Make the runs that have no records yet."""
+    for run in planned:
+        if only_list:
             print(*(shlex.join(command) for command in commands(run)), sep="\n")
-        return
-    if not args.write_up:
-        for run in missing[: args.limit]:
-            make(run)
-    write_up()
+        elif not (RECORDS / run.name / "decode_test/scores.json").exists():
+            make_run(run)
 
 
 def commands(run: Run) -> list[list[str]]:
     """Training, and decoding of the last checkpoint."""
-    folder = OUT / "runs" / run.name
+    folder, system = OUT / "runs" / run.name, SETTINGS[run.setting].system
     words = {
         "task.data": str(OUT / "data" / run.setting), "model.whisper_path": str(OUT / "whisper"),
-        **run.options(), "hydra.run.dir": str(folder),
+        **run.options, "hydra.run.dir": str(folder),
     }  # fmt: skip
-    train = ["fairseq-dro", "train", "whisper", *(f"{name}={words[name]}" for name in words)]
-    return [train, ["fairseq-dro", "infer", str(folder / "checkpoints/checkpoint_last.pt")]]
+    features = [f"task.features={FEATURES}"] if system.from_features else []
+    options = [f"{name}={value}" for name, value in words.items()]
+    train = ["fairseq-dro", "train", system.recipe, *options, *features]
+    last = str(folder / "checkpoints/checkpoint_last.pt")
+    return [train, ["fairseq-dro", "infer", last, *features]]
 
 
-def make(run: Run) -> None:
+def make_run(run: Run) -> None:
     """Train, decode, keep the records, delete the checkpoints."""
     prepare(run.setting)
     folder, cpu_seconds = OUT / "runs" / run.name, {}
@@ -80,22 +90,33 @@ def make(run: Run) -> None:
 
 
 def prepare(setting: str) -> None:
-    """The data folder of a setting, from the rows of the corpus that it keeps."""
-    if (OUT / "data" / setting / "dataset.json").exists():
-        return
+    """The data folder of a setting, and the hidden layers where its system reads them."""
     corpus = Path(_required("CORPUS", "the folder with corpus.tsv"))
     weights = Path(_required("WHISPER", "the base model, see scripts/fetch_whisper_base.py"))
     OUT.mkdir(parents=True, exist_ok=True)
     if not (OUT / "whisper").exists():
         (OUT / "whisper").symlink_to(weights.resolve())
-    table = OUT / f"{setting}.tsv"
+    plan = SETTINGS[setting]
+    _prepare_table(corpus, setting, plan.system.text_profile)
+    if plan.system.from_features:
+        _prepare_table(corpus, "all", plan.system.text_profile)
+        model = ["--model", str(OUT / "whisper")]
+        subprocess.run(["fairseq-dro", "features", str(OUT / "data/all"), *model], check=True)
+
+
+def _prepare_table(corpus: Path, name: str, text_profile: str) -> None:
+    """A data folder of the rows that a setting keeps, or of all rows of the corpus."""
+    if (OUT / "data" / name / "dataset.json").exists():
+        return
+    table = OUT / f"{name}.tsv"
     with (corpus / "corpus.tsv").open(newline="") as source, table.open("w", newline="") as kept:
         rows = list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
-        lines = [rows[0], *(row.values() for row in chosen(rows, setting))]
+        wanted = chosen(rows, name) if name in SETTINGS else rows
+        lines = [rows[0], *(row.values() for row in wanted)]
         kept.writelines("\t".join(line) + "\n" for line in lines)  # the corpus quotes nothing
     subprocess.run(
-        ["fairseq-dro", "prepare", "table", str(OUT / "data" / setting), "--table", str(table),
-         "--audio-root", str(corpus), "--text-column", "text", "--text-profile", "whisper"],
+        ["fairseq-dro", "prepare", "table", str(OUT / "data" / name), "--table", str(table),
+         "--audio-root", str(corpus), "--text-column", "text", "--text-profile", text_profile],
         check=True,
     )  # fmt: skip
 

@@ -18,74 +18,102 @@ APART = ("blk", "chr", "isl", "tok")
 """Languages with under 60 s of test speech or 20 test utterances, which do not decide "worst"."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What all arms are trained on.
-
-    Attributes:
-        scarce: languages of which a tenth of the training audio is kept.
-        tokens: ``task.new_language_tokens``, of languages without a token of Whisper's.
-        updates: of each run.
-        validate_every: updates between two validations.
-    """
-
-    languages: tuple[str, ...]
-    updates: int
-    scarce: tuple[str, ...] = ()
-    tokens: str | None = None
-    validate_every: int = 60
-
-
-FIRST, SECOND = ("cmn", "gla", "ell", "deu", "nld", "fra"), ("ben", "arb", "pol", "spa", "rus", "ita")
+FIRST = ("cmn", "gla", "ell", "deu", "nld", "fra")
+SECOND = ("ben", "arb", "pol", "spa", "rus", "ita")
 """Two sets of six. Languages that count, by the loss a character of the published whisper-base on
 dev speech, padded to 30 s: cmn 6.12, ben 4.95, gla 3.27, arb 1.39, ell 0.89, pol 0.85, eng 0.54,
 ita 0.33, fra 0.32, rus 0.28, nld 0.24, spa 0.23, deu 0.20 nats. The first set has the first, third
 and fifth from either end, the second set the second, fourth and sixth."""
 
-SETTINGS = {
-    "whisper_scarce": Setting(FIRST, updates=180, scarce=FIRST[:3], tokens="gla:cy"),
-}
+Options = dict[str, str]
 
-COMMON = {
+_CPU = {
     "common.cpu": "true", "common.fp16": "false", "common.tensorboard_logdir": "null",
-    "task.batch_seconds": "8", "optimization.update_freq": "[4]",  # four languages an update
-    "dataset.max_tokens": "480000", "dataset.num_workers": "0",
-    "optimization.lr": "[0.000025]", "lr_scheduler.warmup_updates": "18",
-}  # fmt: skip
-"""Options of every run, beside those of the recipe ``whisper``."""
-
-_ROUNDS = {"task.group_sampling": "uniform"}  # q weights languages, so sampling does not
-_CTC_DRO = {**_ROUNDS, "criterion.objective": "ctc_dro", "criterion.smoothing": "0.5"}
-_GROUP_DRO = {**_ROUNDS, "criterion.objective": "group_dro"}
-_TEMPERATURE = {"criterion.objective": "erm", "task.group_sampling": "temperature"}
-_CHI_SQUARE = {
-    "criterion.objective": "chi_square_dro", "task.group_sampling": "q",
-    "criterion.update_when": "every_update",
+    "dataset.num_workers": "0", "task.batch_seconds": "8",
+    "optimization.update_freq": "[4]",  # four languages an update, so that clipping leaves q
 }  # fmt: skip
 
-ARMS: dict[str, tuple[dict[str, str], ...]] = {
-    "erm": (
-        {"criterion.objective": "erm"},
-        {"criterion.objective": "erm", "optimization.lr": "[0.00005]"},
-    ),
-    "erm_temperature": (
-        {**_TEMPERATURE, "task.sampling_temperature": "5"},
-        {**_TEMPERATURE, "task.sampling_temperature": "2"},
-    ),
-    "ctc_dro": (
-        {**_CTC_DRO, "criterion.step_size": "0.001"},
-        {**_CTC_DRO, "criterion.step_size": "0.0003"},
-    ),
-    "group_dro": (
-        {**_GROUP_DRO, "criterion.step_size": "0.0001"},
-        {**_GROUP_DRO, "criterion.step_size": "0.00003"},
-    ),
-    "chi_square_dro": (
-        {**_CHI_SQUARE, "criterion.radius": "0.1"},
-        {**_CHI_SQUARE, "criterion.radius": "0.5"},
-    ),
+
+def _arms(tries: dict[str, tuple[Options, Options]]) -> dict[str, tuple[Options, ...]]:
+    """Tries of each arm, with what all tries of the arm have."""
+    rounds = {"task.group_sampling": "uniform"}  # where q weights losses, sampling does not
+    shared: dict[str, Options] = {
+        "erm": {"criterion.objective": "erm"},
+        "erm_temperature": {"criterion.objective": "erm", "task.group_sampling": "temperature"},
+        "group_dro": {"criterion.objective": "group_dro", **rounds},
+        "ctc_dro": {"criterion.objective": "ctc_dro", "criterion.smoothing": "0.5", **rounds},
+        "chi_square_dro": {
+            "criterion.objective": "chi_square_dro", "task.group_sampling": "q",
+            "criterion.update_when": "every_update",
+        },
+    }  # fmt: skip
+    return {arm: tuple({**shared[arm], **one} for one in tries[arm]) for arm in shared}
+
+
+def _one(name: str, *values: str) -> tuple[Options, ...]:
+    return tuple({name: value} for value in values)
+
+
+@dataclass(frozen=True)
+class System:
+    """A recipe, the options of every run with it, and the tries of each arm."""
+
+    recipe: str
+    text_profile: str
+    from_features: bool
+    common: Options
+    arms: dict[str, tuple[Options, ...]]
+
+
+WHISPER = System(
+    "whisper", "whisper", False,
+    {**_CPU, "dataset.max_tokens": "480000", "optimization.lr": "[0.000025]",
+     "lr_scheduler.warmup_updates": "18"},
+    _arms({
+        "erm": _one("optimization.lr", "[0.000025]", "[0.00005]"),
+        "erm_temperature": _one("task.sampling_temperature", "5", "2"),
+        "group_dro": _one("criterion.step_size", "0.0001", "0.00003"),
+        "ctc_dro": _one("criterion.step_size", "0.001", "0.0003"),
+        "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
+    }),
+)  # fmt: skip
+FROZEN = System(
+    "frozen_transformer", "lower", True, {**_CPU, "task.normalize": "false"},
+    _arms({
+        "erm": _one("optimization.lr", "[0.001]", "[0.002]"),
+        "erm_temperature": _one("task.sampling_temperature", "5", "2"),
+        "group_dro": _one("criterion.step_size", "0.0003", "0.0001"),
+        "ctc_dro": _one("criterion.step_size", "0.001", "0.0003"),
+        "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
+    }),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all arms are trained on.
+
+    Attributes:
+        updates: of each run, of 32 s of audio.
+        validate_every: updates between two validations.
+        scarce: languages of which a tenth of the training audio is kept.
+        tokens: ``task.new_language_tokens``, of languages without a token of Whisper's.
+    """
+
+    system: System
+    languages: tuple[str, ...]
+    updates: int
+    validate_every: int
+    scarce: tuple[str, ...] = ()
+    tokens: str | None = None
+
+
+SETTINGS = {
+    "frozen_first": Setting(FROZEN, FIRST, 450, 75),
+    "frozen_first_scarce": Setting(FROZEN, FIRST, 450, 75, scarce=FIRST[:3]),
+    "frozen_second": Setting(FROZEN, SECOND, 450, 75),
+    "whisper_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
 }
-"""Arm: its tries, the options that differ from `COMMON`."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +130,29 @@ class Run:
         """Path under `RECORDS` and under OUT/runs."""
         return f"{self.setting}/{self.arm}_{self.attempt}/seed_{self.seed}"
 
-    def options(self) -> dict[str, str]:
-        """hydra options of ``fairseq-dro train whisper``, without data, weights and run folder."""
+    @property
+    def options(self) -> Options:
+        """hydra options of ``fairseq-dro train``, without data, weights and run folder."""
         setting = SETTINGS[self.setting]
-        updates = {
+        own = {
             "common.seed": str(self.seed),
             "optimization.max_update": str(setting.updates),
             "checkpoint.save_interval_updates": str(setting.validate_every),
         }
-        tokens = {"task.new_language_tokens": setting.tokens} if setting.tokens else {}
-        return {**COMMON, **updates, **tokens, **ARMS[self.arm][self.attempt - 1]}
+        if setting.tokens:
+            own["task.new_language_tokens"] = setting.tokens
+        return {**setting.system.common, **own, **setting.system.arms[self.arm][self.attempt - 1]}
 
 
-def runs(setting: str) -> Iterator[Run]:
-    """In the order in which they are made: every arm once before a second try or seed."""
-    for attempt, seed in ((1, 1), (2, 1), (1, 2)):
-        for arm in ARMS:
+def first_tries(setting: str) -> Iterator[Run]:
+    """Every try of every arm at seed 1, every arm once before the second tries."""
+    for attempt in (1, 2):
+        for arm in SETTINGS[setting].system.arms:
+            yield Run(setting, arm, attempt, 1)
+
+
+def further_seeds(setting: str, chosen: dict[str, int], seeds: int) -> Iterator[Run]:
+    """The chosen try of each arm at the other seeds."""
+    for seed in range(2, seeds + 1):
+        for arm, attempt in chosen.items():
             yield Run(setting, arm, attempt, seed)

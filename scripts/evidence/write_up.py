@@ -13,11 +13,10 @@ import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from plan import APART, ARMS, RECORDS, SETTINGS, Run
+from plan import APART, RECORDS, SETTINGS, Run
 
 PAGE = Path("docs/results.md")
 SEEDS = (1, 2, 3, 4)
-_MEASURES = ("mean", "worst", "worst_3", "cvar_10")
 
 
 def write_up(page: Path = PAGE) -> None:
@@ -33,7 +32,7 @@ def write_up(page: Path = PAGE) -> None:
 
 def found(setting: str) -> list[str]:
     """The lines of one setting; a sentence where it has no run yet."""
-    chosen = {arm: choose(setting, arm) for arm in ARMS}
+    chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
     arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
     if len(arms) < 2:
         return ["*Not run yet.*"]
@@ -42,8 +41,9 @@ def found(setting: str) -> list[str]:
 
 def choose(setting: str, arm: str) -> int | None:
     """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
+    tries = SETTINGS[setting].system.arms[arm]
     rates = {
-        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(ARMS[arm]) + 1)
+        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(tries) + 1)
     }
     made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
     return min(made, key=made.__getitem__) if made else None
@@ -79,7 +79,7 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
         "| arm | options | dev CER, mean, % | CPU-minutes of training | chosen |",
         "|---|---|--:|--:|---|",
     ]
-    for arm, tries in ARMS.items():
+    for arm, tries in SETTINGS[setting].system.arms.items():
         for attempt, options in enumerate(tries, 1):
             run = Run(setting, arm, attempt, 1)
             rate, cpu = dev_cer(run), RECORDS / run.name / "cpu_seconds.json"
