@@ -29,6 +29,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.primitive_cache",
     "survival.finished_run",
     "refusals.no_decay",
+    "refusals.half_precision",
     "survival.crash_checkpoint",
     "survival.atomic_saving",
     "survival.damaged_checkpoints",

@@ -79,6 +79,17 @@ def test_another_criterion_in_the_folder_of_a_run_is_refused_by_name(
     )  # fmt: skip
 
 
+def test_half_precision_without_a_gpu_says_what_to_type(
+    tiny_data, tiny_checkpoint, command_server, tmp_path
+):
+    """Stock fairseq asks CUDA for its device there: a traceback."""
+    command = train_command(tiny_data, tiny_checkpoint, common__fp16="true")
+    done = command_server.run(command, tmp_path, check=False)
+    *_, sentence = done.stdout.rstrip().splitlines()
+    assert done.returncode == 2 and "Traceback" not in done.stdout
+    assert "type common.cpu=true common.fp16=false" in sentence
+
+
 def test_a_schedule_by_steps_needs_one_to_decay():
     require_decay(2, None, 1)
     with pytest.raises(UserError, match="decay_steps=1 or more"):

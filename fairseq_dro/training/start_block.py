@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,26 +127,28 @@ def _training(cfg: Any, task: Any, epoch_itr: Any) -> str:
         length = f"{epochs:,} epochs of {per_epoch:,} updates, each of {each}"
     else:
         length = f"updates of {each} without an end"
-    validates = _every(
-        cfg.dataset.validate_interval_updates, cfg.dataset.validate_interval, "validates"
-    )
+    n_epochs = min(updates / per_epoch if updates else math.inf, epochs or math.inf)
     by_updates, saved = cfg.dataset.validate_interval_updates, cfg.checkpoint.save_interval_updates
+    times = []
+    if by_updates > 0 or cfg.dataset.validate_interval <= n_epochs:
+        times.append(_every(by_updates, cfg.dataset.validate_interval))
     if saved > 0 and (by_updates <= 0 or saved % by_updates):
-        validates += " and with each save"  # fairseq_cli/train.py:404
+        times.append("with each save")  # fairseq_cli/train.py:404
+    validates = f"validates {' and '.join(times) or 'at its end'}"
     if cfg.dataset.disable_validation:
         validates = "no validation"
     elif cfg.dataset.validate_after_updates:
         validates += f" from update {cfg.dataset.validate_after_updates:,} on"
-    saves = _every(cfg.checkpoint.save_interval_updates, cfg.checkpoint.save_interval, "saves")
+    saves = f"saves {_every(saved, cfg.checkpoint.save_interval)}"
     if cfg.checkpoint.no_save:
         saves = "saves nothing"
     return f"{objective}; {length}; {validates}, {saves}"
 
 
-def _every(updates: int, epochs: int, verb: str) -> str:
+def _every(updates: int, epochs: int) -> str:
     if updates > 0:
-        return f"{verb} every {updates:,}"
-    return f"{verb} each epoch" if epochs == 1 else f"{verb} every {epochs:,} epochs"
+        return f"every {updates:,}"
+    return "each epoch" if epochs == 1 else f"every {epochs:,} epochs"
 
 
 def _device(trainer: Any) -> str:
