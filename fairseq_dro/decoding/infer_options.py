@@ -221,6 +221,8 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
         )
     if "allow_unseen" in options and "task.allow_unseen" not in typed:
         merged["allow_unseen"] = True
+    if "features" in options and "task.features" not in typed:
+        merged["features"] = None  # those of training say nothing of another split
     if merged.get("data") is None:
         raise UserError("task.data is missing: type task.data=FOLDER, the data folder to decode.")
     with open_dict(cfg):

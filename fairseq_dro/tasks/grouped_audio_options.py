@@ -69,6 +69,13 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
             "their frames, instead of stopping"
         },
     )
+    features: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "folder of hidden layers that `fairseq-dro features` wrote: they are read in "
+            "the place of audio (model=layer_weighted_ctc); decoding reads audio unless it is typed"
+        },
+    )
     output_rows_by_name: bool = field(
         default=False,
         metadata={

@@ -15,6 +15,8 @@ from omegaconf import open_dict
 
 from fairseq_dro.data import checks
 from fairseq_dro.data.dictionary_file import require_dictionary
+from fairseq_dro.data.feature_dataset import ManifestFeatureDataset
+from fairseq_dro.data.feature_file import open_features
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
@@ -226,8 +228,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
                 "task.binarized_dataset=true is not supported by this task: leave it out; a "
                 "manifest takes no more memory than its files here."
             )
-        return ManifestAudioDataset(
-            manifest, rows,
+        options = dict(
             sample_rate=saved.get("sample_rate", self.cfg.sample_rate),
             max_sample_size=self.cfg.max_sample_size,
             min_sample_size=self.cfg.min_sample_size,
@@ -237,3 +238,13 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             compute_mask_indices=self.cfg.precompute_mask_indices or self.cfg.tpu,
             **self._get_mask_precompute_kwargs(saved),
         )
+        if self.cfg.features is None:
+            return ManifestAudioDataset(manifest, rows, **options)
+        spec = getattr(self.family, "feature_spec", None)
+        if spec is None:
+            raise UserError(
+                f"task.features={self.cfg.features} is for a model that trains on the hidden "
+                "layers of a frozen encoder: set model=layer_weighted_ctc, or leave it out."
+            )
+        features, line_of = open_features(self.cfg.features, manifest, spec)
+        return ManifestFeatureDataset(manifest, rows, features, line_of, **options)

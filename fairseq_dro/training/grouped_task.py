@@ -212,7 +212,7 @@ class GroupedTask:
     def _describe(self, sample) -> str:
         dataset = self.dataset(self.cfg.train_subset)
         first = dataset.manifest.where(int(dataset.rows[sample["seed_id"]]))
-        longest = sample["net_input"]["source"].size(1) / self.cfg.sample_rate
+        longest = int(sample["n_samples"].max()) / self.cfg.sample_rate
         return f"{len(sample['id'])} utterances of up to {longest:.1f} s, the first {first}"
 
     def optimizer_step(self, optimizer, model, update_num):

@@ -6,15 +6,13 @@ import math
 from typing import Any
 
 import torch
-from fairseq import utils
 from fairseq.models import BaseFairseqModel, register_model
 from torch import nn
 
-from fairseq_dro.convert.whisper import read_whisper
-from fairseq_dro.errors import UserError
-from fairseq_dro.models.checkpoint_checks import require_finite_weights, require_same_weights
+from fairseq_dro.models.ctc_output import CtcOutput
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.encoder import WhisperEncoder
+from fairseq_dro.models.whisper.encoder_file import load_encoder, read_encoder
 from fairseq_dro.models.whisper.family import WhisperFamily
 from fairseq_dro.models.whisper.options import (
     WhisperCtcConfig,
@@ -27,7 +25,7 @@ from fairseq_dro.models.whisper.options import (
 
 
 @register_model("whisper_ctc", dataclass=WhisperCtcConfig)
-class WhisperCtc(WhisperFamily, BaseFairseqModel):
+class WhisperCtc(WhisperFamily, CtcOutput, BaseFairseqModel):
     """Units of the data folder's dictionary, 50 positions a second, as wav2vec 2.0 has.
 
     Adam's steps do not depend on the size of gradients, so the output layer learns
@@ -62,21 +60,9 @@ class WhisperCtc(WhisperFamily, BaseFairseqModel):
         n_units = len(task.target_dictionary)
         if cfg.dims is not None:
             return cls(cfg, WhisperDims.of(cfg.dims), n_units)
-        if not cfg.whisper_path:
-            raise UserError(
-                "model.whisper_path is missing: type model.whisper_path=FOLDER, a folder or file "
-                "with Whisper's weights."
-            )
-        pretrained = read_whisper(cfg.whisper_path, needs_tokenizer=False)
-        of_encoder = {
-            name.removeprefix("encoder."): weight
-            for name, weight in pretrained.weights.items()
-            if name.startswith("encoder.")
-        }
+        pretrained = read_encoder(cfg.whisper_path)
         model = cls(cfg, WhisperDims.of(pretrained.dims), n_units)
-        require_same_weights(of_encoder, model.encoder.state_dict(), pretrained.path)
-        require_finite_weights(of_encoder, pretrained.path)
-        model.encoder.load_state_dict(of_encoder)
+        load_encoder(model.encoder, pretrained)
         return model
 
     @property
@@ -95,14 +81,3 @@ class WhisperCtc(WhisperFamily, BaseFairseqModel):
             "encoder_out": scores.transpose(0, 1),
             "padding_mask": encoded["encoder_padding_mask"],
         }
-
-    def get_logits(self, net_output: dict[str, torch.Tensor]) -> torch.Tensor:
-        """[T, B, V]."""
-        return net_output["encoder_out"]
-
-    def get_normalized_probs(
-        self, net_output: dict[str, torch.Tensor], log_probs: bool, sample: Any = None
-    ) -> torch.Tensor:
-        """[T, B, V] in float32."""
-        function = utils.log_softmax if log_probs else utils.softmax
-        return function(self.get_logits(net_output).float(), dim=-1)

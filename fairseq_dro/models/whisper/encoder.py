@@ -60,13 +60,18 @@ class WhisperEncoder(FairseqEncoder):
         self.ln_post = nn.LayerNorm(width)
 
     def forward(
-        self, source: torch.Tensor, padding_mask: torch.Tensor | None = None, **_unused: Any
+        self,
+        source: torch.Tensor,
+        padding_mask: torch.Tensor | None = None,
+        hidden: list[torch.Tensor] | None = None,
+        **_unused: Any,
     ) -> dict[str, torch.Tensor | None]:
         """Encode a batch.
 
         Args:
             source: [B, S] samples, float in -1 to 1 or int16, zeros behind each end.
             padding_mask: [B, S] True behind the end of an utterance.
+            hidden: to it the input of each block and the output are appended, [B, T, C] each.
 
         Returns:
             ``encoder_out`` [B, T, C] and ``encoder_padding_mask`` [B, T], True behind the end; None
@@ -97,13 +102,18 @@ class WhisperEncoder(FairseqEncoder):
         x = x + sinusoids(self.n_positions, x.size(2), x.device)[: x.size(1)].to(x.dtype)
         x = F.dropout(x, self.dropout.residual, self.training)
         for block in self.blocks:
+            if hidden is not None:
+                hidden.append(x)
             if self.training and self.layerdrop and torch.rand(()).item() < self.layerdrop:
                 continue
             if self.checkpoint_activations and torch.is_grad_enabled():
                 x = checkpoint(block.encode, x, mask, use_reentrant=False)
             else:
                 x = block.encode(x, mask)
-        return {"encoder_out": self.ln_post(x), "encoder_padding_mask": outside}
+        x = self.ln_post(x)
+        if hidden is not None:
+            hidden.append(x)
+        return {"encoder_out": x, "encoder_padding_mask": outside}
 
     def reorder_encoder_out(
         self, encoder_out: dict[str, torch.Tensor | None], new_order: torch.Tensor

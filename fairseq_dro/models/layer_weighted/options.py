@@ -1,0 +1,118 @@
+"""The options of the model ``layer_weighted_ctc``, as ``model.NAME=value``."""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import II
+
+from fairseq_dro.errors import UserError
+
+
+@dataclass
+class LayerWeightedCtcConfig(FairseqDataclass):
+    w2v_path: Optional[str] = field(
+        default=None,
+        metadata={"help": "the encoder that stays frozen: a file of wav2vec 2.0, XLS-R or MMS"},
+    )
+    whisper_path: Optional[str] = field(
+        default=None,
+        metadata={"help": "in its place: a folder or file of Whisper, whose encoder is taken"},
+    )
+    pad_to_seconds: int = field(
+        default=0,
+        metadata={
+            "help": "of Whisper: 0: audio at its true length; 30: padded with silence to 30 s, as "
+            "openai's models were trained, at many times the cost"
+        },
+    )
+    layers: str = field(
+        default="all",
+        metadata={
+            "help": "hidden layers whose weighted sum is taken: all, or numbers such as 0,4-6; 0 "
+            "is what the first block sees, the last is the encoder's output"
+        },
+    )
+    normalize_layers: bool = field(
+        default=False,
+        metadata={"help": "mean 0 and variance 1 for each frame of each layer before the sum"},
+    )
+    pre_encoder: int = field(
+        default=0, metadata={"help": "width of a linear layer after the sum (80); 0: none"}
+    )
+    transformer_layers: int = field(
+        default=0, metadata={"help": "blocks of a transformer before the output layer (2); 0: none"}
+    )
+    transformer_width: int = field(
+        default=256, metadata={"help": "its width; its feed-forward parts are 4 times as wide"}
+    )
+    transformer_heads: int = field(default=8, metadata={"help": "its attention heads"})
+    subsampling: int = field(
+        default=2,
+        metadata={
+            "help": "frames of the encoder for one of the transformer, 1 or 2: of 2, CTC needs 40 "
+            "ms of audio for a unit"
+        },
+    )
+    dropout: float = field(
+        default=0.1, metadata={"help": "of the transformer; the encoder never has any"}
+    )
+    normalize: bool = II("task.normalize")
+    data: str = II("task.data")
+    dims: Any = field(
+        default=None, metadata={"help": "Whisper's sizes, filled in from whisper_path; leave it out"}
+    )
+    w2v_args: Any = field(
+        default=None, metadata={"help": "the encoder's options, filled in from w2v_path; leave out"}
+    )
+    encoder_checksum: Optional[str] = field(
+        default=None, metadata={"help": "of the encoder's weights, filled in; leave it out"}
+    )
+
+
+def require_ranges(cfg: LayerWeightedCtcConfig) -> None:
+    """Refuse option values that mean nothing, by name.
+
+    Raises:
+        UserError: the first such.
+    """
+    for name, is_right, expected in (
+        ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
+        ("pre_encoder", cfg.pre_encoder >= 0, "a width, or 0 for none"),
+        ("transformer_layers", cfg.transformer_layers >= 0, "a number of blocks, or 0 for none"),
+        ("transformer_width", cfg.transformer_width > 0, "above 0"),
+        ("subsampling", cfg.subsampling in (1, 2), "1 or 2"),
+        ("dropout", 0 <= cfg.dropout < 1, "at least 0 and below 1"),
+        (
+            "transformer_heads",
+            cfg.transformer_heads > 0 and cfg.transformer_width % (2 * cfg.transformer_heads) == 0,
+            f"such that model.transformer_width={cfg.transformer_width} is a multiple of twice it",
+        ),
+    ):
+        if not is_right:
+            raise UserError(
+                f"model.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
+            )
+
+
+def chosen_layers(text: str, n_layers: int) -> tuple[int, ...]:
+    """``all``, or ``0,4-6``: numbers of hidden layers, ascending.
+
+    Raises:
+        UserError: it is neither, or a number is not below ``n_layers``.
+    """
+    if text == "all":
+        return tuple(range(n_layers))
+    chosen: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            chosen.update(range(int(first), int(last or first) + 1))
+    except ValueError:
+        chosen = set()
+    if not chosen or min(chosen) < 0 or max(chosen) >= n_layers:
+        raise UserError(
+            f"model.layers={text} names no hidden layers of this encoder, which has the numbers 0 "
+            f"to {n_layers - 1}: type all, or numbers such as {n_layers // 2}-{n_layers - 1}."
+        )
+    return tuple(sorted(chosen))
