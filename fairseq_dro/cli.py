@@ -28,6 +28,10 @@ SUB_COMMANDS = {
         "fairseq_dro.commands.doctor", "what would stop or spoil training on a data folder",
         "fairseq-dro doctor data/mine --config-name finetune model.w2v_path=xlsr2_300m.pt",
     ),
+    "features": (
+        "fairseq_dro.features.command", "hidden layers of a frozen encoder, computed once",
+        "fairseq-dro features data/mine --model xlsr2_300m.pt",
+    ),
     "train": (
         "fairseq_dro.commands.train", "train by a recipe, or resume",
         "fairseq-dro train finetune task.data=data/mine model.w2v_path=xlsr2_300m.pt",

@@ -21,6 +21,7 @@ from fairseq_dro import own_runs
 PATH_OPTIONS = (
     ("task", "data"),
     ("model", "data"),  # fairseq copies task.data there (wav2vec2_asr.py:161)
+    ("task", "features"),
     ("model", "w2v_path"),
     ("model", "whisper_path"),
     ("model", "tokenizer_path"),

@@ -101,16 +101,22 @@ def require_same_normalization(state: Mapping[str, Any], path: str, normalize: b
     Raises:
         UserError: naming the file and the value that ``task.normalize`` must have.
     """
+    expected = was_normalized(state)
+    if state.get("cfg") is not None and expected != bool(normalize):
+        raise UserError(
+            f"{path} was pre-trained with normalize={str(expected).lower()}, but this run "
+            f"has task.normalize={str(bool(normalize)).lower()}; set "
+            f"task.normalize={str(expected).lower()}."
+        )
+
+
+def was_normalized(state: Mapping[str, Any]) -> bool:
+    """Whether audio was scaled to mean 0 and variance 1 in pre-training."""
     cfg = state.get("cfg")
     expected = _value(_value(cfg, "task"), "normalize")
     if expected is None:
-        expected = _value(_value(cfg, "model"), "normalize")
-    if cfg is not None and bool(expected) != bool(normalize):
-        raise UserError(
-            f"{path} was pre-trained with normalize={str(bool(expected)).lower()}, but this run "
-            f"has task.normalize={str(bool(normalize)).lower()}; set "
-            f"task.normalize={str(bool(expected)).lower()}."
-        )
+        expected = _value(_value(cfg, "model") or state.get("args"), "normalize")
+    return bool(expected)
 
 
 def pretrained_option(state: Mapping[str, Any], name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Hidden layers of a frozen encoder, computed once for a data folder."""

@@ -1,0 +1,187 @@
+"""``fairseq-dro features``: compute the hidden layers of a frozen encoder once, for many trainings.
+
+For each split of DATA it writes them as float16 to a folder, which training takes with
+task.features=FOLDER in the place of audio. The size is said first. Killed, the same command goes
+on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from fairseq_dro.data.feature_file import free_bytes
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.errors import UserError
+from fairseq_dro.runs.durations import of_audio
+
+EPILOG = """\
+examples:
+  fairseq-dro features data/mine --model xlsr2_300m.pt
+  fairseq-dro features data/mine --model whisper-base --layers 3-6 --splits train,valid
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("data", metavar="DATA", type=Path, help="data folder")
+    parser.add_argument(
+        "--model", required=True, metavar="PATH",
+        help="the encoder: a file of wav2vec 2.0, XLS-R or MMS, or a folder or file of Whisper",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layers", default="all", metavar="LIST",
+        help="hidden layers, as model.layers (default: all): 0,4-6; 0 is what the first block sees",
+    )  # fmt: skip
+    parser.add_argument(
+        "--splits", metavar="LIST", help="such as train,valid (default: all of the folder)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="default: DATA/features/NAME_OF_THE_MODEL"
+    )
+    parser.add_argument(
+        "--pad-to-seconds", type=int, default=0, choices=(0, 30),
+        help="of Whisper, as model.pad_to_seconds (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that read audio (default: 0)"
+    )
+    parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say the size, then write split after split.
+
+    Raises:
+        UserError: an input is missing, the folder holds features of something else, or the disk
+            has no room.
+    """
+    if not Path(args.model).exists():
+        raise UserError(f"--model {args.model} does not exist: name the encoder's file or folder.")
+    splits = args.splits.split(",") if args.splits else _splits_of(args.data)
+    manifests = [
+        read_manifest(args.data, split, _label_type(args.data, split)) for split in splits
+    ]
+    out = args.out or args.data / "features" / Path(args.model).name.removesuffix(".pt")
+    model = _model(args)
+    from fairseq_dro.features.extraction import SplitFeatures
+    from fairseq_dro.survival import folder_lock
+
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    lock = folder_lock.take(
+        out, named=str(out), instead="name another folder with --out",
+        say=lambda text: sys.stderr.write(f"{text}\n"),
+    )  # fmt: skip
+    try:
+        parts = [SplitFeatures(out, one, model, workers=args.workers) for one in manifests]
+        _say_size(parts, out)
+        for part in parts:
+            part.write()
+    finally:
+        lock.release()
+        if made:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # where nothing was written
+    sys.stdout.write(f"{out}: train with task.features={out}\n")
+    return 0
+
+
+def _say_size(parts: list[Any], out: Path) -> None:
+    """One line before anything is written.
+
+    Raises:
+        UserError: the disk has no room for what is missing.
+    """
+    spec = parts[0].spec
+    seconds = sum(float(one.manifest.n_samples.sum()) / one.sample_rate for one in parts)
+    total = sum(one.n_bytes for one in parts)
+    missing = sum(one.n_bytes - int(one.starts[one.n_written]) * 2 for one in parts)
+    free = free_bytes(out)
+    done = sum(one.n_written for one in parts)
+    n = sum(len(one.manifest) for one in parts)
+    sys.stderr.write(
+        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, {of_audio(seconds)}; "
+        f"{len(spec.layers)} layers of {spec.width} in float16: {in_gigabytes(total)} in {out} "
+        f"({in_gigabytes(free)} free)" + (f"; {done:,} utterances are there" if done else "") + "\n"
+    )
+    if missing > free:
+        raise UserError(
+            f"{out} has {in_gigabytes(free)} free, and {in_gigabytes(missing)} are to be written: "
+            "name a folder on another disk with --out, or fewer layers with --layers."
+        )
+
+
+def in_gigabytes(n_bytes: int) -> str:
+    """``3.4 GB``, ``12.0 MB``: powers of 1000."""
+    unit, size = ("GB", 1e9) if n_bytes >= 1e9 else ("MB", 1e6)
+    return f"{n_bytes / size:.1f} {unit}"
+
+
+def _splits_of(data: Path) -> list[str]:
+    if not data.is_dir():
+        raise UserError(f"the data folder {data} does not exist: name one that `fairseq-dro "
+                        "prepare` has made.")  # fmt: skip
+    found = sorted(path.stem for path in data.glob("*.tsv") if path.with_suffix(".lang").exists())
+    if not found:
+        raise UserError(f"{data} holds no split (no .tsv with a .lang beside it): name a data "
+                        "folder.")  # fmt: skip
+    return found
+
+
+def _label_type(data: Path, split: str) -> str:
+    """The labels are not read, but belong to a manifest."""
+    return next((kind for kind in ("ltr", "spm", "wrd") if (data / f"{split}.{kind}").exists()),
+                "ltr")  # fmt: skip
+
+
+def _model(args: argparse.Namespace) -> Any:
+    """A model of the encoder, with an output layer that is not used."""
+    import torch
+
+    import fairseq_dro
+
+    fairseq_dro.register()
+    from fairseq_dro.models.layer_weighted.ctc import LayerWeightedCtc
+    from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig
+
+    logging.getLogger("fairseq").setLevel(logging.WARNING)
+    is_whisper = _is_whisper(Path(args.model))
+    cfg = LayerWeightedCtcConfig(
+        w2v_path=None if is_whisper else args.model,
+        whisper_path=args.model if is_whisper else None,
+        pad_to_seconds=args.pad_to_seconds, layers=args.layers, data=str(args.data),
+        normalize=False if is_whisper else _was_normalized(args.model),
+    )  # fmt: skip
+    task = SimpleNamespace(target_dictionary=range(1))
+    model = LayerWeightedCtc.build_model(cfg, task).eval()
+    return model.to("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
+
+
+def _is_whisper(path: Path) -> bool:
+    import torch
+
+    if path.is_dir():
+        config = path / "config.json"
+        kind = json.loads(config.read_text()).get("model_type") if config.exists() else None
+        return kind in (None, "whisper")  # CTranslate2's says none
+    try:
+        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception:  # what is wrong with it is said by whoever reads it
+        return False
+    return isinstance(state, dict) and "model_state_dict" in state
+
+
+def _was_normalized(path: str) -> bool:
+    """``task.normalize`` of its pre-training, which the audio must have, too."""
+    from fairseq import checkpoint_utils
+
+    from fairseq_dro.models import checkpoint_checks
+
+    return checkpoint_checks.was_normalized(checkpoint_utils.load_checkpoint_to_cpu(path))

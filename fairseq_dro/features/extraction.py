@@ -1,0 +1,175 @@
+"""Compute the hidden layers of a split and write them; see ``data.feature_file`` for the files.
+
+Shapes: N utterances, B utterances of a batch, L hidden layers, T frames, C channels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fairseq_dro.data.feature_file import (
+    ITEM_BYTES,
+    FeatureSpec,
+    lines_of,
+    read_header,
+    starts_of,
+    write_header,
+)
+from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
+from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.data.manifest_dataset import ManifestAudioDataset
+from fairseq_dro.durable_file import write_durably
+from fairseq_dro.errors import UserError
+from fairseq_dro.models.layer_weighted.ctc import LayerWeightedCtc
+from fairseq_dro.progress import with_progress
+
+STRETCH = 200
+"""Utterances between two points from which a killed command goes on."""
+BATCH_SECONDS = {"cpu": 40.0, "cuda": 400.0}
+"""Padded seconds of audio that are encoded together."""
+
+
+class SplitFeatures:
+    """The features of one split, to be written.
+
+    Args:
+        folder: that exists.
+        workers: processes that read audio.
+
+    Attributes:
+        n_written: utterances that are on the disk.
+        n_bytes: of all of them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        model: LayerWeightedCtc,
+        *,
+        sample_rate: int = 16_000,
+        workers: int = 0,
+    ) -> None:
+        self.folder, self.manifest, self.model = folder, manifest, model
+        self.spec: FeatureSpec = model.feature_spec
+        self.workers = workers
+        self.sample_rate = sample_rate
+        self.n_frames = model.encoder.frames_of(manifest.n_samples)
+        self._require_frames()
+        self.starts = starts_of(self.n_frames, self.spec)
+        self.n_bytes = int(self.starts[-1]) * ITEM_BYTES
+        everything = np.arange(len(manifest))
+        self._audio = ManifestAudioDataset(
+            manifest, everything, sample_rate=sample_rate, pad=True, min_sample_size=0,
+            normalize=bool(model.settings["task.normalize"]),
+        )  # fmt: skip
+        self._items = GroupedAudioDataset(  # whose errors name the utterance
+            self._audio, manifest, everything, everything, everything
+        )
+        self.n_written = self._find_written()
+
+    def _require_frames(self) -> None:
+        short = np.flatnonzero(self.n_frames < 1)
+        if len(short):
+            raise UserError(
+                f"{self.manifest.where(int(short[0]))}: {self.manifest.n_samples[short[0]]} "
+                f"samples are too few for a frame of this encoder ({len(short)} such utterances): "
+                "remove them from all files of the split."
+            )
+
+    def _find_written(self) -> int:
+        """How many utterances an earlier command has written.
+
+        Raises:
+            UserError: of another encoder, or of other utterances.
+        """
+        split = self.manifest.split
+        header = read_header(self.folder, split)
+        if header is None:
+            return 0
+        changes = self.spec.changes_since(FeatureSpec.from_record(header))
+        lines = (self.folder / f"{split}.tsv").read_bytes()
+        if lines != lines_of(self.manifest, self.n_frames):
+            changes.append(f"{self.manifest.folder / split}.tsv holds other utterances since")
+        if changes:
+            raise UserError(
+                f"{self.folder} holds features of {split} already, and {'; '.join(changes)}: name "
+                "another folder with --out, or remove that one."
+            )
+        return int(header["n_written"])
+
+    def write(self) -> None:
+        """Compute what is missing; a kill at any moment costs a stretch."""
+        split = self.manifest.split
+        if self.n_written == len(self.manifest):
+            return
+        path = self.folder / f"{split}.f16"
+        lines = lines_of(self.manifest, self.n_frames)
+        write_durably(str(self.folder / f"{split}.tsv"), lambda file: file.write(lines))
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            file.truncate(self.n_bytes)
+            values = np.memmap(file, dtype=np.float16, mode="r+")
+            stretches = list(range(self.n_written, len(self.manifest), STRETCH))
+            batches = [self._batches(first) for first in stretches]
+            flat = [batch for some in batches for batch in some]
+            ends = np.cumsum([len(some) for some in batches])
+            encoded = with_progress(
+                self._encoded(flat), len(flat), "batches", f"features of {split}"
+            )
+            for number, (items, hidden) in enumerate(encoded, start=1):
+                for row, block in zip(items, hidden):
+                    values[self.starts[row] : self.starts[row + 1]] = block.reshape(-1)
+                if number in ends:
+                    values.flush()
+                    os.fsync(file.fileno())
+                    first = stretches[int(np.searchsorted(ends, number))]
+                    self.n_written = min(first + STRETCH, len(self.manifest))
+                    write_header(self.folder, split, self.spec, self.n_written)
+
+    def _batches(self, first: int) -> list[list[int]]:
+        """Utterances of a stretch, of about the same length in a batch."""
+        rows = np.arange(first, min(first + STRETCH, len(self.manifest)))
+        n_samples = self.manifest.n_samples
+        most = BATCH_SECONDS[self._device.type] * self.sample_rate
+        batches: list[list[int]] = [[]]
+        for row in rows[np.argsort(n_samples[rows], kind="stable")].tolist():
+            if batches[-1] and (len(batches[-1]) + 1) * n_samples[row] > most:
+                batches.append([])
+            batches[-1].append(row)
+        return batches
+
+    def _encoded(self, batches: list[list[int]]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+        """Rows and, of each, [L, T, C] float16."""
+        loader = torch.utils.data.DataLoader(
+            self._items, batch_sampler=batches, num_workers=self.workers,
+            collate_fn=self._audio.collater,
+        )  # fmt: skip
+        for sample in loader:
+            rows = sample["id"].tolist()
+            inputs: dict[str, Any] = {
+                name: value.to(self._device) for name, value in sample["net_input"].items()
+            }
+            hidden, _ = self.model.hidden_layers(**inputs)
+            blocks = hidden.half().cpu().numpy()
+            yield rows, [self._finite(row, block) for row, block in zip(rows, blocks)]
+
+    def _finite(self, row: int, block: np.ndarray) -> np.ndarray:
+        block = block[:, : self.n_frames[row]]
+        bad = ~np.isfinite(block).all((1, 2))
+        if bad.any():
+            layer = self.spec.layers[int(np.flatnonzero(bad)[0])]
+            raise UserError(
+                f"{self.manifest.where(row)}: the hidden layer {layer} has values beyond those of "
+                "float16: choose others with --layers, or train from audio."
+            )
+        return block
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
