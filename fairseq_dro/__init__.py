@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # fairseq imports only tasks/ and models/ of a user dir by itself (fairseq/utils.py:492-502)
-REGISTERED_PARTS = ("tasks", "criterions", "models.whisper")
+REGISTERED_PARTS = ("tasks", "criterions", "models.whisper", "models.layer_weighted")
 
 _registered = False
 

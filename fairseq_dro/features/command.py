@@ -19,7 +19,7 @@ from typing import Any
 from fairseq_dro.data.feature_file import free_bytes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
-from fairseq_dro.runs.durations import of_audio
+from fairseq_dro.runs.durations import in_one_unit
 
 EPILOG = """\
 examples:
@@ -107,7 +107,7 @@ def _say_size(parts: list[Any], out: Path) -> None:
     done = sum(one.n_written for one in parts)
     n = sum(len(one.manifest) for one in parts)
     sys.stderr.write(
-        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, {of_audio(seconds)}; "
+        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, {in_one_unit(seconds)}; "
         f"{len(spec.layers)} layers of {spec.width} in float16: {in_gigabytes(total)} in {out} "
         f"({in_gigabytes(free)} free)" + (f"; {done:,} utterances are there" if done else "") + "\n"
     )

@@ -241,4 +241,6 @@ class GroupedTask:
     def post_validate(self, model, stats: dict[str, Any], agg) -> None:
         """Called by ``fairseq_cli/train.py:512`` after each validation split."""
         if self.update_log is not None:
-            self.update_log.validation.end(stats, self.update_log.epoch)
+            self.update_log.validation.end(
+                stats, self.update_log.epoch, getattr(model, "layer_weights", None)
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,19 @@ class ValidationLog:
                 f"{name}_{of_groups}", _rounded(scale, self._over_groups, function, of_groups)
             )
 
-    def end(self, stats: dict[str, Any], epoch: int) -> None:
-        """Write the history line, the TensorBoard scalars and a readable line in the log."""
+    def end(
+        self, stats: dict[str, Any], epoch: int, layer_weights: Mapping[str, float] | None = None
+    ) -> None:
+        """Write the history line, the TensorBoard scalars and a readable line in the log.
+
+        Args:
+            layer_weights: of a model that learns how much each layer of an encoder counts.
+        """
         if not self._sums.any() or distributed_utils.get_global_rank() != 0:
             return
         record = self._record(stats, epoch)
+        if layer_weights:
+            record["layer_weights"] = dict(layer_weights)
         self.last = record
         append_record(self.folder / HISTORY_FILE, record)
         self._log_to_tensorboard(record)
@@ -191,6 +199,8 @@ class ValidationLog:
         # fairseq's own writer, told apart from the bar: 143 languages would flood the log line
         bar = TensorboardProgressBarWrapper(_SilentBar([]), self.tensorboard_logdir)
         bar.log(scalars, tag=f"{self._split}_languages", step=record["update"])
+        if "layer_weights" in record:
+            bar.log(record["layer_weights"], tag="layer_weights", step=record["update"])
 
     def _column(self, name: str) -> np.ndarray:
         return column(self._sums, name, self.further_columns)

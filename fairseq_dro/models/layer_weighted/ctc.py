@@ -78,6 +78,12 @@ class LayerWeightedCtc(CtcOutput, BaseFairseqModel):
         return {**self.encoder.found_options, "encoder_checksum": self.checksum}
 
     @property
+    def layer_weights(self) -> dict[str, float]:
+        """What each hidden layer counts, by its number; logged at each validation."""
+        weights = self.layer_sum.weights.tolist()
+        return {str(layer): weight for layer, weight in zip(self.layers, weights)}
+
+    @property
     def feature_spec(self) -> FeatureSpec:
         """What features must be of, to be taken in the place of audio."""
         return FeatureSpec(self.checksum, self.settings, self.layers, self.encoder.width)
