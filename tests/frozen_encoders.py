@@ -13,7 +13,7 @@ from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
 from fairseq_dro.models.layer_weighted.ctc import LayerWeightedCtc
 from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig
 from tests.conftest import TINY_SIZES
-from tests.stock_commands import BIN, TINY_RUN
+from tests.stock_commands import BIN, REPOSITORY
 from tests.whisper_files import random_weights, write_openai
 from tests.whisper_runs import MINI
 
@@ -29,12 +29,23 @@ HEADS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-FROZEN_RUN = {
-    **{name: value for name, value in TINY_RUN.items() if not name.startswith("model.")},
-    "model._name": "layer_weighted_ctc",
-    "model.normalize_layers": "true",
-    "dataset.disable_validation": "false",
+SMALL_RUN = {
+    "common.cpu": "true",
+    "common.fp16": "false",
+    "common.no_progress_bar": "true",
+    "common.log_interval": "1",
+    "task.batch_seconds": "10",
+    "dataset.num_workers": "0",
+    "checkpoint.save_interval_updates": "2",
+    "optimization.max_update": "6",
+    "model.pre_encoder": "8",
+    "model.transformer_layers": "1",
+    "model.transformer_width": "16",
+    "model.transformer_heads": "2",
+    "hydra.run.dir": ".",
+    "hydra.output_subdir": "null",
 }
+"""Of the recipe ``frozen_transformer``."""
 
 
 def write_encoder(folder: Path, kind: str) -> dict[str, Any]:
@@ -77,12 +88,14 @@ def alone(batch: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def frozen_command(data: Path, encoder: dict[str, Any], **overrides: Any) -> list[str]:
-    """``fairseq-hydra-train``; overrides name options with ``__`` for ``.``."""
+    """The recipe with a small head; overrides name options with ``__`` for ``.``."""
     options = {
-        **FROZEN_RUN, "task.data": str(data),
+        **SMALL_RUN, "task.data": str(data),
         "task.normalize": str(encoder["normalize"]).lower(),
         **{f"model.{name}": value for name, value in encoder.items() if name != "normalize"},
         **{name.replace("__", "."): str(value) for name, value in overrides.items()},
     }  # fmt: skip
-    arguments = [f"{key.removesuffix('._name')}={value}" for key, value in options.items()]
-    return [str(BIN / "fairseq-hydra-train"), *arguments]
+    recipe = ["--config-dir", str(REPOSITORY / "examples" / "xlsr_dro" / "config")]
+    words = [f"{key}={value}" for key, value in options.items()]
+    program = str(BIN / "fairseq-hydra-train")
+    return [program, *recipe, "--config-name", "frozen_transformer", *words]

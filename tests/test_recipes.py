@@ -25,7 +25,7 @@ from fairseq_dro.recipes import FORMER, find_recipe
 from tests.stock_commands import BIN, REPOSITORY, run
 
 CONFIG = REPOSITORY / "examples" / "xlsr_dro" / "config"
-RECIPES = ("finetune", "mms", "paper", "demo")
+RECIPES = ("finetune", "mms", "paper", "demo", "frozen_linear", "frozen_transformer")
 ALL = (*RECIPES, "whisper", "whisper_ctc")
 # What a tiny model on a CPU needs otherwise.
 TINY = (

@@ -189,6 +189,11 @@ def _settings(cfg: DictConfig) -> RunSettings:
         workers=max(int(workers), 1),
         micro_batches=int(micro_batches),
         is_whisper=option(task, "_name", "") == "language_grouped_whisper_finetuning",
+        subsampling=(
+            int(option(cfg.model, "subsampling", 1))
+            if option(cfg.model, "transformer_layers", 0)
+            else 1
+        ),
         whisper_path=option(cfg.model, "whisper_path", None),
         tokenizer_path=option(cfg.model, "tokenizer_path", None),
         compares_sums=_compares_sums(

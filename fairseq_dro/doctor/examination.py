@@ -29,7 +29,6 @@ from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.models import wav2vec2
 from fairseq_dro.models.family import least_samples
 
 MOST_FILES = 2000  # audio files of a split that are read without --all
@@ -205,14 +204,14 @@ def _check_split(
     findings += text_checks.references(one, stops_training=stops_training)
     findings += text_checks.language_tokens(one, adds_token=run.language_token)
     if not run.is_whisper:
-        frames = wav2vec2.frames_of(manifest.n_samples, run.layers)
+        frames = run.frames_of(manifest.n_samples)
         findings += length_checks.infeasible(
             one, frames, adds_token=run.language_token,
             stops_training=is_training and not run.skip_infeasible,
         )
         findings += length_checks.without_frame(
             manifest, frames, run.min_samples,
-            least_samples(lambda n_samples: wav2vec2.frames_of(n_samples, run.layers)),
+            least_samples(run.frames_of),
             stops_training=stops_training and not (is_training and run.skip_infeasible),
         )
     seconds = manifest.n_samples / run.sample_rate

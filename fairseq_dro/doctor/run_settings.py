@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from fairseq_dro.models import wav2vec2
 from fairseq_dro.models.wav2vec2 import LAYERS, Layers
 
 
@@ -21,6 +24,7 @@ class RunSettings:
         micro_batches: ``optimization.update_freq`` of the first epoch.
         compares_sums: q moves by the sums of batches, whatever they hold.
         is_whisper: the units are those of a Whisper's tokenizer, which comes with the weights.
+        subsampling: frames of the encoder for one that CTC sees.
         plans_batches: False where a configuration was named and there is none to plan by.
     """
 
@@ -50,11 +54,22 @@ class RunSettings:
     tokenizer_path: str | None = None
     plans_batches: bool = True
     layers: Layers = LAYERS
+    subsampling: int = 1
 
     @property
     def multiple_of(self) -> int:
         """Batches of an update."""
         return self.workers * self.micro_batches
+
+    def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
+        """[N] frames that CTC sees of [N] samples."""
+        if self.whisper_path is not None:
+            from fairseq_dro.models.whisper.log_mel import n_positions  # imports torch
+
+            frames = n_positions(n_samples)
+        else:
+            frames = wav2vec2.frames_of(n_samples, self.layers)
+        return -(-frames // self.subsampling)
 
     def planner(self) -> BatchPlanner:
         """The one that training would use."""

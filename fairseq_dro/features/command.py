@@ -107,8 +107,8 @@ def _say_size(parts: list[Any], out: Path) -> None:
     done = sum(one.n_written for one in parts)
     n = sum(len(one.manifest) for one in parts)
     sys.stderr.write(
-        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, {in_one_unit(seconds)}; "
-        f"{len(spec.layers)} layers of {spec.width} in float16: {in_gigabytes(total)} in {out} "
+        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, "
+        f"{in_one_unit(seconds)}; {len(spec.layers)} layers of {spec.width} in float16: {in_gigabytes(total)} in {out} "
         f"({in_gigabytes(free)} free)" + (f"; {done:,} utterances are there" if done else "") + "\n"
     )
     if missing > free:

@@ -60,7 +60,7 @@ class LayerWeightedCtcConfig(FairseqDataclass):
     normalize: bool = II("task.normalize")
     data: str = II("task.data")
     dims: Any = field(
-        default=None, metadata={"help": "Whisper's sizes, filled in from whisper_path; leave it out"}
+        default=None, metadata={"help": "Whisper's sizes, filled in from whisper_path; leave out"}
     )
     w2v_args: Any = field(
         default=None, metadata={"help": "the encoder's options, filled in from w2v_path; leave out"}
