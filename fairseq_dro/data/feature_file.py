@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.durable_file import write_durably
 from fairseq_dro.errors import UserError
+from fairseq_dro.survival.durable_file import write_durably
 
 ITEM_BYTES = 2
 

@@ -106,10 +106,12 @@ def _say_size(parts: list[Any], out: Path) -> None:
     free = free_bytes(out)
     done = sum(one.n_written for one in parts)
     n = sum(len(one.manifest) for one in parts)
+    splits = ", ".join(one.manifest.split for one in parts)
+    there = f"; {done:,} utterances are there" if done else ""
     sys.stderr.write(
-        f"{', '.join(one.manifest.split for one in parts)}: {n:,} utterances, "
-        f"{in_one_unit(seconds)}; {len(spec.layers)} layers of {spec.width} in float16: {in_gigabytes(total)} in {out} "
-        f"({in_gigabytes(free)} free)" + (f"; {done:,} utterances are there" if done else "") + "\n"
+        f"{splits}: {n:,} utterances, {in_one_unit(seconds)}; {len(spec.layers)} layers of "
+        f"{spec.width} in float16: {in_gigabytes(total)} in {out} ({in_gigabytes(free)} free)"
+        f"{there}\n"
     )
     if missing > free:
         raise UserError(

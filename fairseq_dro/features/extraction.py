@@ -24,10 +24,10 @@ from fairseq_dro.data.feature_file import (
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.manifest_dataset import ManifestAudioDataset
-from fairseq_dro.durable_file import write_durably
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.layer_weighted.ctc import LayerWeightedCtc
 from fairseq_dro.progress import with_progress
+from fairseq_dro.survival.durable_file import write_durably
 
 STRETCH = 200
 """Utterances between two points from which a killed command goes on."""
