@@ -5,7 +5,7 @@ Those of the rules (``step_size``, ``smoothing``, ...) are declared by the rules
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import Field, dataclass, field, make_dataclass
 from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -19,10 +19,15 @@ from fairseq_dro.errors import UserError
 OF_RULES = {option.name: option for rule in RULES.values() for option in parameters(rule)}
 """Parameters of this package's rules, by name; rules that share a name share the option."""
 
+
+def _help_of(option: Field) -> str:
+    return f"{option.metadata['help']}; {option.metadata['expected']}"
+
+
 RuleOptions = make_dataclass(
     "RuleOptions",
     [
-        (name, float, field(default=option.default, metadata={"help": option.metadata["help"]}))
+        (name, float, field(default=option.default, metadata={"help": _help_of(option)}))
         for name, option in OF_RULES.items()
     ],
     bases=(FairseqDataclass,),
@@ -60,9 +65,9 @@ class GroupDroConfig(RuleOptions):
     baseline: Optional[str] = field(
         default=None,
         metadata={
-            "help": "a loss of each group that it has anyway, which is subtracted before q moves: "
-            "a run folder (group losses of its last validations), or a table of two columns, group "
-            "and loss, headed by `group` and the unit of the losses"
+            "help": "a loss of each group that is subtracted before q moves, so that q sees the "
+            "excess: a run folder (group losses of its last validations), or a table of two "
+            "columns, group and loss, headed by `group` and the unit of the losses"
         },
     )
     group_adjustment: float = field(
@@ -84,26 +89,26 @@ class GroupDroConfig(RuleOptions):
     newest_share: float = field(
         default=0.1,
         metadata={
-            "help": "of every_update and every_epoch: share of the newest loss in a group's "
-            "decayed mean, above 0 and at most 1 (gamma; 0.1 in Sagawa's code); 1: the last loss "
-            "alone"
+            "help": "of update_when=every_update and every_epoch: share of the newest loss in a "
+            "group's decayed mean, above 0 and at most 1 (gamma; 0.1 in Sagawa's code); 1: the "
+            "last loss alone"
         },
     )
     dro_start_update: int = field(
         default=0,
         metadata={
-            "help": "q stays uniform, and sees no loss, up to this update; >= 0; give it the value "
-            "of model.freeze_finetune_updates, so that q does not adapt while only the output "
-            "layer is trained"
+            "help": "q stays uniform, and sees no loss, up to this update; at least 0; give it the "
+            "value of model.freeze_finetune_updates, so that q does not adapt while only the "
+            "output layer is trained"
         },
     )
     divide_by_sampling_probability: bool = field(
         default=False,
         metadata={
-            "help": "weight a group's loss by q / (its share of what an epoch draws) instead of "
-            "q x (number of groups): then the sum of q_g L_g is what is minimised however unevenly "
-            "groups are drawn; the same where all are drawn alike; always so with cvar_dro and "
-            "chi_square_dro; not with task.group_sampling=q"
+            "help": "weight a group's loss by q / (its share of what an epoch draws), so that the "
+            "sum of q_g L_g is minimised however unevenly groups are drawn; false: q x (number of "
+            "groups), as in the paper, where each group's share multiplies its q; cvar_dro and "
+            "chi_square_dro always divide; not with task.group_sampling=q"
         },
     )
     loss_reduction: ChoiceEnum(["utterance_mean", "batch_mean", "batch_sum"]) = field(
@@ -137,8 +142,8 @@ class GroupDroCrossEntropyConfig(GroupDroConfig):
     label_smoothing: float = field(
         default=0.0,
         metadata={
-            "help": "epsilon, at least 0 and below 1: in the gradient alone; q and the log see the "
-            "unsmoothed loss"
+            "help": "epsilon, at least 0 and below 1; only the gradient is smoothed: q and the log "
+            "see the loss without it"
         },
     )
 

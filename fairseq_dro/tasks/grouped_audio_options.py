@@ -20,8 +20,8 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     batch_seconds: float = field(
         default=50.0,
         metadata={
-            "help": "aimed seconds of audio in a batch (d; the paper uses 46 to 55), > 0; "
-            "dataset.max_tokens stays the bound on memory"
+            "help": "d, seconds of audio in a batch of one group, above 0; the paper uses 46 to "
+            "55; dataset.max_tokens bounds the memory"
         },
     )
     group_by: str = field(
@@ -36,19 +36,22 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
         default="proportional",
         metadata={
             "help": "proportional: each utterance once an epoch; uniform: rounds of one batch a "
-            "group; temperature: by seconds ** (1 / sampling_temperature)"
+            "group; temperature: by seconds ** (1 / sampling_temperature); q: by the weights q, "
+            "and no loss is weighted"
         },
     )
     sampling_temperature: float = field(
         default=2.0,
-        metadata={"help": "of group_sampling=temperature, >= 1; 1 draws in proportion to seconds"},
+        metadata={
+            "help": "T of group_sampling=temperature, at least 1; 1: in proportion to seconds"
+        },
     )
     length_noise: float = field(
         default=0.02,
         metadata={
-            "help": "how far utterances trade places before batches are cut, relative to their "
-            "lengths, 0 to 1: 0 gives the same batches in every epoch; 0.02 costs half a point of "
-            "padding"
+            "help": "random share of its length by which an utterance may move before batches are "
+            "cut, at least 0 and below 1; 0: the same batches in every epoch; 0.02 costs half a "
+            "point of padding"
         },
     )
     language_token: bool = field(
@@ -58,8 +61,8 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     allow_unseen: bool = field(
         default=False,
         metadata={
-            "help": "accept groups, languages and characters that training does not know; for "
-            "decoding, where the infer command sets it"
+            "help": "accept groups, languages and characters that training does not know; the "
+            "infer command sets it"
         },
     )
     skip_infeasible: bool = field(
@@ -79,25 +82,26 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     output_rows_by_name: bool = field(
         default=False,
         metadata={
-            "help": "of a checkpoint.finetune_from_model that was trained with other units: keep "
-            "the output rows of the units it knows, and start those of new ones afresh"
+            "help": "where checkpoint.finetune_from_model has other units: copy the output rows of "
+            "the units it knows, and initialise those of new units"
         },
     )
     accept_changed_data: bool = field(
         default=False,
         metadata={
-            "help": "go on from a checkpoint although groups, their order, the training "
-            "manifest or the number of workers changed; set it for the one start that means it"
+            "help": "resume although groups, their order, the training manifest or the number of "
+            "workers changed: a new group starts at the mean weight, and an epoch whose batches "
+            "changed starts again; set it for one start only"
         },
     )
     audio_checks_per_language: int = field(
         default=20,
-        metadata={"help": "audio headers to check at the start, per language; -1: all, 0: none"},
+        metadata={"help": "audio headers of each language to check at the start; -1: all, 0: none"},
     )
     history_dir: str = field(
         default=".",
         metadata={
-            "help": "where history.jsonl and group_weights.jsonl go; .: the current folder, which "
+            "help": "folder of history.jsonl and group_weights.jsonl; .: the current folder, which "
             "is the run folder under hydra"
         },
     )

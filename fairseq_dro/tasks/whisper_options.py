@@ -16,8 +16,8 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
     new_language_tokens: Any = field(
         default=None,
         metadata={
-            "help": "what languages without a token of Whisper's get: new (a new row of the "
-            "embedding), or for each of them new or a near language: gla:cy+chr:new"
+            "help": "tokens of the languages that Whisper has none for: new (a new row of the "
+            "embedding for each), or for each new or a near language: gla:cy+chr:new"
         },
     )
     detect_language: bool = field(
@@ -36,15 +36,16 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
     valid_utterances_per_language: int = field(
         default=10,
         metadata={
-            "help": "utterances of each language that validation decodes for CER and WER, spread "
-            "over the split; 0: none, -1: all; losses are of all utterances"
+            "help": "number of utterances of each language that a validation decodes for CER and "
+            "WER, spread over the split; 0: none, -1: all; losses are of all utterances"
         },
     )
     valid_utterances_at_end: int = field(
         default=40,
         metadata={
-            "help": "likewise in the last validation of a run, where it is more; history.jsonl has "
-            "their rates apart (cer_at_end), so that checkpoints are compared on the same ones"
+            "help": "the same number for the last validation of a run, where it is larger; "
+            "history.jsonl has those rates as cer_at_end, because checkpoints are compared on the "
+            "smaller number"
         },
     )
     max_update: int = II("optimization.max_update")

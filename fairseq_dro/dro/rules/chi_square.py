@@ -38,8 +38,8 @@ class ChiSquareDro(RuleOfShares):
     group_loss: ClassVar[GroupLoss] = GroupLoss.PER_UNIT
     radius: float = parameter(
         0.1,
-        "rho of chi_square_dro: how far q may go from the groups' shares of the training "
-        "utterances, in chi-square divergence, at least 0; 0 is erm; 0.1 in the authors' code",
+        "rho: how far q may be from the groups' shares of the training utterances, in chi-square "
+        "divergence; 0 is erm; the authors' code has 0.1",
         at_least=0,
     )
 

@@ -26,8 +26,7 @@ class CvarDro(RuleOfShares):
 
     cvar_fraction: float = parameter(
         0.2,
-        "of cvar_dro: the share of the training utterances, in the groups of highest loss, that "
-        "is trained on, above 0 and at most 1",
+        "share of the training utterances, in the groups of highest loss, that is trained on",
         above=0,
         at_most=1,
     )

@@ -33,8 +33,8 @@ class Exponentiated(Rule):
 
     step_size: float = parameter(
         1e-3,
-        "eta, step of q, > 0; the paper of ctc_dro uses 1e-3 or 1e-4, and 1e-5 to 1e-2 for "
-        "group_dro",
+        "eta, how fast q moves; the paper of ctc_dro uses 1e-3 or 1e-4, and 1e-5 to 1e-2 for "
+        "group_dro; recipes with CTC set 1e-4",
         above=0,
     )
 
@@ -73,8 +73,8 @@ class CtcDro(Exponentiated):
 
     smoothing: float = parameter(
         0.5,
-        "alpha of ctc_dro, > 0; the paper uses 0.1, 0.5 or 1; larger values slow q down, and at "
-        "the fixed point they give less weight to easy groups",
+        "alpha; the paper uses 0.1, 0.5 or 1; larger values slow q down; at the fixed point they "
+        "give less weight to easy groups",
         above=0,
     )
 

@@ -34,25 +34,45 @@ class WhisperConfig(FairseqDataclass):
             "short utterances; 30: padded with silence to 30 s, as openai's models were trained"
         },
     )
-    dropout: float = field(default=0.0, metadata={"help": "of what each block adds"})
-    attention_dropout: float = field(default=0.0, metadata={"help": "of attention weights"})
+    dropout: float = field(
+        default=0.0,
+        metadata={"help": "dropout probability on what each block adds, at least 0 and below 1"},
+    )
+    attention_dropout: float = field(
+        default=0.0,
+        metadata={"help": "dropout probability on attention weights, at least 0 and below 1"},
+    )
     activation_dropout: float = field(
-        default=0.0, metadata={"help": "between the two layers of a feed-forward part"}
+        default=0.0,
+        metadata={
+            "help": "dropout probability inside the feed-forward parts, at least 0 and below 1"
+        },
     )
     layerdrop: float = field(
-        default=0.0, metadata={"help": "probability to leave out a block in a training step"}
+        default=0.0,
+        metadata={"help": "probability to skip a block in a training step, at least 0 and below 1"},
     )
-    time_masks: int = field(default=0, metadata={"help": "SpecAugment: masks along time"})
+    time_masks: int = field(
+        default=0, metadata={"help": "SpecAugment: number of masks along time; 0: none"}
+    )
     time_mask_frames: int = field(
-        default=40, metadata={"help": "greatest width of one, in frames of 10 ms"}
+        default=40, metadata={"help": "greatest width of a mask along time, in frames of 10 ms"}
     )
-    frequency_masks: int = field(default=0, metadata={"help": "SpecAugment: masks of mel bins"})
-    frequency_mask_bins: int = field(default=15, metadata={"help": "greatest width of one"})
+    frequency_masks: int = field(
+        default=0, metadata={"help": "SpecAugment: number of masks over mel bins; 0: none"}
+    )
+    frequency_mask_bins: int = field(
+        default=15,
+        metadata={
+            "help": "greatest width of a mask over mel bins, in bins (a model has 80 or 128)"
+        },
+    )
     freeze_encoder_updates: int = field(
-        default=0, metadata={"help": "the encoder stays as it is up to this update; -1: always"}
+        default=0,
+        metadata={"help": "the encoder is frozen up to this update; 0: never, -1: always"},
     )
     freeze_decoder: bool = field(
-        default=False, metadata={"help": "train the encoder alone; the decoder stays as it is"}
+        default=False, metadata={"help": "freeze the decoder, and train the encoder alone"}
     )
     checkpoint_activations: bool = field(
         default=False,
@@ -69,7 +89,8 @@ class WhisperCtcConfig(WhisperConfig):
     output_learning_rate_scale: float = field(
         default=8.0,
         metadata={
-            "help": "how many times as fast as the encoder the output layer learns under Adam; > 0"
+            "help": "how many times as fast as the encoder the output layer learns under Adam, "
+            "above 0"
         },
     )
 
