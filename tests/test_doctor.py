@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from fairseq.data import Dictionary
 
+from fairseq_dro.checks.letter_encodings import PAIRS, TATWEEL
+from fairseq_dro.checks.manifests import check_audio
 from fairseq_dro.cli import main
-from fairseq_dro.data.checks import check_audio
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.doctor import copies
-from fairseq_dro.doctor.letter_encodings import PAIRS, TATWEEL
 from fairseq_dro.errors import UserError
 from fairseq_dro.languages import COLUMNS
 from tests.doctor_folder import (

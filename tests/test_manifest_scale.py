@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from fairseq_dro.data import checks
+from fairseq_dro.checks import manifests as checks
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.units import UnitNumbers

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fairseq.data import Dictionary
 
+from fairseq_dro.checks.manifests import check_language_codes
 from fairseq_dro.cli import main
-from fairseq_dro.data.checks import check_language_codes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError

@@ -15,8 +15,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
+from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.doctor.examination import Examination, examine
-from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.doctor.language_table import table_text
 from fairseq_dro.doctor.option_names import (
     in_source,

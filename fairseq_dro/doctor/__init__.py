@@ -1,5 +1,4 @@
-"""What would stop or spoil a training run, found before a GPU is touched.
+"""Reads a data folder and a configuration, and lists what would stop or spoil training.
 
-Each check is a pure function from what was read to findings; only ``audio_files`` and
-``configuration`` touch files.
+What is wrong with data is found by ``checks/``, whose first finding training raises.
 """

@@ -16,9 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fairseq_dro.data.lines import split_zip_slice
-from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import (
+from fairseq_dro.checks.finding import (
     MOST_PLACES,
     SPOILS_FROM,
     Finding,
@@ -27,6 +25,8 @@ from fairseq_dro.doctor.finding import (
     in_languages,
     places,
 )
+from fairseq_dro.data.lines import split_zip_slice
+from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.prepare.data_folder import CONVERTED, RECORD
 
 SILENT_DBFS = -60.0

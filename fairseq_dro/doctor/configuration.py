@@ -29,9 +29,9 @@ from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro.batching.planner import GroupSampling  # noqa: E402
+from fairseq_dro.checks.finding import Finding, Severity  # noqa: E402
 from fairseq_dro.compat.plus_signs import dataclass_of  # noqa: E402
 from fairseq_dro.doctor import contradictions  # noqa: E402
-from fairseq_dro.doctor.finding import Finding, Severity  # noqa: E402
 from fairseq_dro.doctor.option_names import (  # noqa: E402
     OVERRIDE,
     Known,

@@ -10,9 +10,9 @@ from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig, OmegaConf
 
 from fairseq_dro import own_runs
+from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.learning_rate import require_decay
 from fairseq_dro.criterions import group_dro_options as criterion_options
-from fairseq_dro.doctor.finding import Finding, Severity
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks, wav2vec2
 from fairseq_dro.tasks import grouped_audio_options as task_options

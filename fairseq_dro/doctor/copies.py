@@ -8,10 +8,10 @@ from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 
+from fairseq_dro.checks.finding import Finding, Severity
+from fairseq_dro.checks.split_survey import SplitSurvey
+from fairseq_dro.checks.splits import in_two_splits
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import Finding, Severity
-from fairseq_dro.doctor.split_checks import in_two_splits
-from fairseq_dro.doctor.split_survey import SplitSurvey
 
 MOST_PAIRS = 1000  # likely copies whose files are compared without --all
 

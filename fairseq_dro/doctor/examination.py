@@ -10,23 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro import languages
-from fairseq_dro.data.checks import sample_per_language
+from fairseq_dro.checks import dictionary, lengths, references, spelling, splits
+from fairseq_dro.checks.finding import Finding, Severity, place
+from fairseq_dro.checks.manifests import sample_per_language
+from fairseq_dro.checks.split_survey import SplitSurvey, survey
 from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
-from fairseq_dro.doctor import (
-    audio_checks,
-    copies,
-    dictionary_checks,
-    length_checks,
-    prepared_text,
-    spelling_checks,
-    split_checks,
-    text_checks,
-)
-from fairseq_dro.doctor.finding import Finding, Severity, place
+from fairseq_dro.doctor import audio_checks, copies, prepared_text
 from fairseq_dro.doctor.language_table import LanguageRow
 from fairseq_dro.doctor.planned_batches import planned_batches
 from fairseq_dro.doctor.run_settings import RunSettings
-from fairseq_dro.doctor.split_survey import SplitSurvey, survey
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.models.family import least_samples
@@ -79,11 +71,11 @@ def examine(
     manifests = _manifests(folder, run, result)
     symbols = tokenizer = None
     if run.is_whisper:
-        from fairseq_dro.doctor import whisper_checks  # needs fairseq, which takes seconds
+        from fairseq_dro.checks import whisper_limits  # needs fairseq, which takes seconds
 
-        tokenizer = whisper_checks.tokenizer_of(run)
+        tokenizer = whisper_limits.tokenizer_of(run)
     else:
-        symbols, findings = dictionary_checks.read_symbols(folder / f"dict.{run.label_type}.txt")
+        symbols, findings = dictionary.read_symbols(folder / f"dict.{run.label_type}.txt")
         result.findings += findings
     surveys = {split: survey(manifest, symbols) for split, manifest in manifests.items()}
     training = surveys.get(run.train_subset)
@@ -92,39 +84,39 @@ def examine(
         stops = split == run.train_subset or split in valid
         _check_split(one, run, symbols, result, stops_training=stops)
         if run.is_whisper:
-            result.findings += whisper_checks.whisper_findings(
+            result.findings += whisper_limits.whisper_findings(
                 one.manifest, run, tokenizer, stops_training=stops
             )
     if run.language_token and symbols is not None:
-        result.findings += dictionary_checks.tokens_lacking(
+        result.findings += dictionary.tokens_lacking(
             manifests.values(), symbols, run.label_type
         )
     result.findings += prepared_text.what_prepare_did(folder)
-    result.findings += split_checks.shared_audio(list(manifests.values()))
+    result.findings += splits.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
     result.other_splits = [one.manifest.split for one in others]
     digests: dict[str, bytes] = {}
     for first, other in itertools.combinations(surveys.values(), 2):  # training comes first
-        result.findings += split_checks.shared_text(first, other, is_trained=first is training)
+        result.findings += splits.shared_text(first, other, is_trained=first is training)
         result.findings += copies.copies(first, other, all_audio, digests)
     if training is not None:
-        result.findings += split_checks.shared_speakers(
+        result.findings += splits.shared_speakers(
             training.manifest, [one.manifest for one in others]
         )
         if symbols is not None and others:
-            result.findings += dictionary_checks.never_learnt(training, others, symbols)
+            result.findings += dictionary.never_learnt(training, others, symbols)
         tested = [
             one.manifest
             for one in others
             if one.manifest.split not in valid and len(one.manifest.languages)
         ]
         if len(training.manifest.languages):
-            result.findings += split_checks.languages_of_splits(
+            result.findings += splits.languages_of_splits(
                 training.manifest, [manifests[split] for split in valid], tested,
                 makes_groups=run.group_by == BY_LANGUAGE,
             )
             validated = [manifests[split] for split in valid]
-            result.findings += split_checks.little_validation(
+            result.findings += splits.little_validation(
                 training.manifest, validated, run.sample_rate
             )
             if run.plans_batches:
@@ -195,33 +187,33 @@ def _check_split(
     is_training = manifest.split == run.train_subset
     findings += _language_codes(manifest)
     if symbols is not None:
-        findings += dictionary_checks.outside_dictionary(
+        findings += dictionary.outside_dictionary(
             one, symbols, stops_training=stops_training
         )
-    findings += spelling_checks.normal_forms(one)
-    findings += spelling_checks.look_alikes(one)
-    findings += spelling_checks.two_encodings(one)
-    findings += text_checks.references(one, stops_training=stops_training)
-    findings += text_checks.language_tokens(one, adds_token=run.language_token)
+    findings += spelling.normal_forms(one)
+    findings += spelling.look_alikes(one)
+    findings += spelling.two_encodings(one)
+    findings += references.references(one, stops_training=stops_training)
+    findings += references.language_tokens(one, adds_token=run.language_token)
     if not run.is_whisper:
         frames = run.frames_of(manifest.n_samples)
-        findings += length_checks.infeasible(
+        findings += lengths.infeasible(
             one, frames, adds_token=run.language_token,
             stops_training=is_training and not run.skip_infeasible,
         )
-        findings += length_checks.without_frame(
+        findings += lengths.without_frame(
             manifest, frames, run.min_samples,
             least_samples(run.frames_of),
             stops_training=stops_training and not (is_training and run.skip_infeasible),
         )
     seconds = manifest.n_samples / run.sample_rate
-    findings += length_checks.duration_outliers(manifest, seconds)
-    findings += length_checks.rate_outliers(one, seconds)
-    findings += split_checks.ids_twice(manifest)
-    findings += length_checks.shorter_than_least(manifest, run.min_samples)
+    findings += lengths.duration_outliers(manifest, seconds)
+    findings += lengths.rate_outliers(one, seconds)
+    findings += splits.ids_twice(manifest)
+    findings += lengths.shorter_than_least(manifest, run.min_samples)
     bound = run.max_samples if is_training else run.max_samples_valid
     if bound is not None and stops_training:
-        findings += length_checks.longer_than_memory(
+        findings += lengths.longer_than_memory(
             manifest, bound, is_training=is_training, skips=run.skips_too_long
         )
 

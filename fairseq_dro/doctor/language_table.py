@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.lines import Categories
-from fairseq_dro.doctor.split_survey import SplitSurvey
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 
 SHOWN_WHOLE = 40

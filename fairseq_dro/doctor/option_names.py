@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from fairseq_dro.checks.finding import Finding, Severity, listed
 from fairseq_dro.commands import source_options
-from fairseq_dro.doctor.finding import Finding, Severity, listed
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import require_file
 

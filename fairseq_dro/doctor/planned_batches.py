@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseq_dro import languages
+from fairseq_dro.checks import lengths
+from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor import length_checks
-from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
-from fairseq_dro.doctor.split_survey import SplitSurvey
 from fairseq_dro.doctor.unfilled_batches import unfilled
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, suffix_of
@@ -63,7 +63,7 @@ def planned_batches(
         *unfilled(
             manifest.split, float(seconds.sum()), fills, lambda *tried: planned(*tried)[1], run
         ),
-        *length_checks.longer_than_batch(manifest, seconds, run.batch_seconds),
+        *lengths.longer_than_batch(manifest, seconds, run.batch_seconds),
     ]
     rows = language_rows(
         training, groups, seconds, dict(zip(groups.names, n_batches.tolist())), counts,
@@ -101,7 +101,7 @@ def _groups_not_trained(
     by_split: Mapping[str, Categories],
     manifests: Sequence[Manifest],
 ) -> list[Finding]:
-    """As ``split_checks.languages_of_splits``, where groups are no languages."""
+    """As ``splits.languages_of_splits``, where groups are no languages."""
     findings = []
     for manifest in manifests:
         groups = by_split.get(manifest.split)

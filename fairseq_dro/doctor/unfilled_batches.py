@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fairseq_dro.batching.planner import EVEN_FILL
-from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of
+from fairseq_dro.checks.finding import Finding, Severity, listed, number_of
 from fairseq_dro.doctor.run_settings import RunSettings
 
 Fills = dict[str, float]

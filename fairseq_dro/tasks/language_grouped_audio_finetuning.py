@@ -13,7 +13,8 @@ from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 from omegaconf import open_dict
 
-from fairseq_dro.data import checks
+from fairseq_dro.checks import manifests as checks
+from fairseq_dro.checks.start_up import start_up_warnings
 from fairseq_dro.data.dictionary_file import require_dictionary
 from fairseq_dro.data.feature_dataset import ManifestFeatureDataset
 from fairseq_dro.data.feature_file import open_features
@@ -27,7 +28,6 @@ from fairseq_dro.data.manifest_dataset import (
     add_targets,
     rows_long_enough,
 )
-from fairseq_dro.doctor.start_up import start_up_warnings
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.models.family import ModelFamily, family_of
@@ -138,7 +138,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         """Load a split and check it.
 
         Raises:
-            UserError: see ``data.manifest`` and ``data.checks``; each with file and line.
+            UserError: see ``data.manifest`` and ``checks``; each with file and line.
         """
         is_training = split == self.cfg.train_subset and not self.cfg.allow_unseen
         manifest = self._training if is_training else self._read(split)

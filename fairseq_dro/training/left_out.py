@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from fairseq_dro.data import checks
+from fairseq_dro.checks import manifests as checks
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError

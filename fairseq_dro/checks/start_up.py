@@ -1,6 +1,6 @@
 """The part of the doctor that training runs at its start: one pass over text that is in memory.
 
-What would stop training is refused by ``data.checks``; this is about what would spoil it. Three
+What would stop training is refused by ``checks``; this is about what would spoil it. Three
 seconds for a million utterances.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shlex
 
+from fairseq_dro.checks import references, spelling, splits
+from fairseq_dro.checks.finding import Severity
+from fairseq_dro.checks.split_survey import survey
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor import spelling_checks, split_checks, text_checks
-from fairseq_dro.doctor.finding import Severity
-from fairseq_dro.doctor.split_survey import survey
 
 
 def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
@@ -22,11 +22,11 @@ def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
     """
     looked_at = survey(manifest, symbols=None)
     findings = [
-        *text_checks.language_tokens(looked_at, adds_token=language_token),
-        *spelling_checks.normal_forms(looked_at),
-        *spelling_checks.look_alikes(looked_at),
-        *spelling_checks.two_encodings(looked_at),
-        *split_checks.languages_of_splits(manifest, [], []),
+        *references.language_tokens(looked_at, adds_token=language_token),
+        *spelling.normal_forms(looked_at),
+        *spelling.look_alikes(looked_at),
+        *spelling.two_encodings(looked_at),
+        *splits.languages_of_splits(manifest, [], []),
     ]
     return [
         f"{finding.what}{f', first {finding.places[0]}' if finding.places else ''}: {finding.mend} "

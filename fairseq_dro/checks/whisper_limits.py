@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.token_lines import TokenLines
-from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS, WhisperTokenizer

@@ -6,14 +6,14 @@ from collections.abc import Collection
 
 import numpy as np
 
-from fairseq_dro.doctor.finding import (
+from fairseq_dro.checks.finding import (
     EXAMPLES,
     Finding,
     Severity,
     number_of,
     places,
 )
-from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.languages import is_code, known_languages, own_table_of
 from fairseq_dro.text.tags import LANGUAGE_TOKEN
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_dro.checks.letter_encodings import N_KINDS, kind_of, kinds_of_code_points
+from fairseq_dro.checks.scripts import AlphabetBits, alphabet_bits, has_several
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
-from fairseq_dro.doctor.letter_encodings import N_KINDS, kind_of, kinds_of_code_points
-from fairseq_dro.doctor.scripts import AlphabetBits, alphabet_bits, has_several
 from fairseq_dro.text.tags import LANGUAGE_TOKEN, is_tag
 
 WORD_END = "|"

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.data.dictionary_file import read_dictionary
-from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import (
+from fairseq_dro.checks.finding import (
     EXAMPLES,
     MOST_PLACES,
     Finding,
@@ -18,7 +16,9 @@ from fairseq_dro.doctor.finding import (
     number_of,
     places,
 )
-from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.checks.split_survey import SplitSurvey
+from fairseq_dro.data.dictionary_file import read_dictionary
+from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.text.shown import shown_unit
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import (
+from fairseq_dro.checks.finding import (
     MOST_PLACES,
     Finding,
     Severity,
@@ -18,7 +17,8 @@ from fairseq_dro.doctor.finding import (
     places,
     totals_by_language,
 )
-from fairseq_dro.doctor.split_survey import SplitSurvey
+from fairseq_dro.checks.split_survey import SplitSurvey
+from fairseq_dro.data.manifest import Manifest
 
 MUCH_TEXT = 0.5
 """Share of a language's references that training has too, from which its error rate mostly tells

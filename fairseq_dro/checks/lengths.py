@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fairseq_dro.batching.planner import EVEN_FILL
+from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.doctor.finding import Finding, Severity, listed, number_of, places
-from fairseq_dro.doctor.split_survey import SplitSurvey
 
 MADS = 8.0
 """Median absolute deviations of the logarithm from which a value is an outlier, if it also is

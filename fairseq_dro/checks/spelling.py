@@ -6,8 +6,8 @@ import unicodedata
 
 import numpy as np
 
-from fairseq_dro.doctor import letter_encodings
-from fairseq_dro.doctor.finding import (
+from fairseq_dro.checks import letter_encodings
+from fairseq_dro.checks.finding import (
     EXAMPLES,
     SPOILS_FROM,
     Finding,
@@ -18,8 +18,8 @@ from fairseq_dro.doctor.finding import (
     places,
     totals_by_language,
 )
-from fairseq_dro.doctor.scripts import alphabet_bits, strangers
-from fairseq_dro.doctor.split_survey import WORD_END, SplitSurvey
+from fairseq_dro.checks.scripts import alphabet_bits, strangers
+from fairseq_dro.checks.split_survey import WORD_END, SplitSurvey
 
 
 def normal_forms(survey: SplitSurvey) -> list[Finding]:
