@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from fairseq_dro.cli import SUB_COMMANDS
-from fairseq_dro.commands import source_options
 from fairseq_dro.compat.plus_signs import dataclass_of
+from fairseq_dro.doctor import source_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import find_recipe, recipes_in, shipped_folder
 from fairseq_dro.refusals.missing_inputs import require_inputs

@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.data.token_lines import TokenLines
-from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
-from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS, WhisperTokenizer
+from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS
 
 
-def tokenizer_of(run: RunSettings) -> WhisperTokenizer | None:
-    """That beside the weights of the run; None where there is none to be read."""
-    path = Path(run.tokenizer_path or Path(run.whisper_path or "") / "tokenizer.json")
-    if not path.is_file() and run.whisper_path:
-        path = Path(run.whisper_path).parent / "tokenizer.json"
-    return WhisperTokenizer(path.read_text(encoding="utf-8")) if path.is_file() else None
+def beyond_whisper(
+    manifest: Manifest, seconds: np.ndarray, n_tokens: np.ndarray
+) -> np.ndarray:
+    """Rows of the manifest whose audio or text Whisper cannot take.
+
+    Args:
+        n_tokens: [N] of the text, without prompt and end.
+    """
+    return np.flatnonzero((seconds > MAX_SECONDS) | (n_tokens > MAX_TEXT_TOKENS))
 
 
-def whisper_findings(
-    manifest: Manifest, run: RunSettings, tokenizer: WhisperTokenizer | None, *,
-    stops_training: bool,
-) -> list[Finding]:  # fmt: skip
-    """Utterances beyond 30 s or 444 tokens; of the training split, tokens by language as well."""
-    seconds = manifest.n_samples / run.sample_rate
-    n_tokens = np.zeros(len(manifest), dtype=np.int64)
-    if tokenizer is not None:
-        n_tokens = TokenLines(manifest.labels, tokenizer.encode_all).lengths
-    rows = np.flatnonzero((seconds > MAX_SECONDS) | (n_tokens > MAX_TEXT_TOKENS))
-    findings = []
-    if len(rows):
-        details = [f"{seconds[row]:.1f} s, {n_tokens[row]} tokens" for row in rows]
-        stops = stops_training and not run.skip_infeasible
-        findings.append(
-            Finding(
-                "beyond_whisper",
-                Severity.ERROR if stops else Severity.WARNING,
-                f"longer than Whisper takes, {MAX_SECONDS} s or {MAX_TEXT_TOKENS} tokens: "
-                f"{number_of(len(rows), 'utterance')} of {manifest.split}",
-                "cut or remove them, or leave them out with task.skip_infeasible=true",
-                len(rows),
-                places(manifest, rows, "tsv", details),
-            )
+def beyond_whisper_finding(
+    manifest: Manifest, rows: np.ndarray, seconds: np.ndarray, n_tokens: np.ndarray, *, stops: bool
+) -> list[Finding]:
+    """What is wrong with such rows; none without rows.
+
+    Args:
+        stops: they stop training; else they are left out.
+    """
+    if not len(rows):
+        return []
+    details = [f"{seconds[row]:.1f} s, {n_tokens[row]} tokens" for row in rows]
+    return [
+        Finding(
+            "beyond_whisper",
+            Severity.ERROR if stops else Severity.WARNING,
+            f"longer than Whisper takes, {MAX_SECONDS} s or {MAX_TEXT_TOKENS} tokens: "
+            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            "cut or remove them, or leave them out with task.skip_infeasible=true",
+            len(rows),
+            places(manifest, rows, "tsv", details),
         )
-    if tokenizer is not None and manifest.split == run.train_subset:
-        findings.append(_rates(manifest, seconds, n_tokens))
-    return findings
+    ]
 
 
-def _rates(manifest: Manifest, seconds: np.ndarray, n_tokens: np.ndarray) -> Finding:
+def token_rates(manifest: Manifest, seconds: np.ndarray, n_tokens: np.ndarray) -> Finding:
+    """Tokens a second and a character, by language."""
     lengths = np.array([len(text) for text in manifest.labels])
     by_language = []
     for code, language in enumerate(manifest.languages.names):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fairseq_dro.commands import source_options
+from fairseq_dro.doctor import source_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
 

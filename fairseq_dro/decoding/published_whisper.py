@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import OmegaConf
 
 from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.models.whisper.options import WhisperConfig
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
-from fairseq_dro.tasks.whisper_options import LanguageGroupedWhisperFinetuningConfig
 
 logger = logging.getLogger(__name__)
+TASK = "language_grouped_whisper_finetuning"
 
 
 def as_checkpoint(path: str) -> dict[str, Any]:
@@ -38,8 +39,8 @@ def as_checkpoint(path: str) -> dict[str, Any]:
         "_name": "whisper", "normalize": False, "pad_to_seconds": 30, "dims": dict(whisper.dims)
     }
     task = {
-        "_name": "language_grouped_whisper_finetuning",
-        "labels": LanguageGroupedWhisperFinetuningConfig.labels,
+        "_name": TASK,
+        "labels": TASK_DATACLASS_REGISTRY[TASK].labels,
         "normalize": False,
     }
     return {

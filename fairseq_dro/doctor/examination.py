@@ -71,9 +71,9 @@ def examine(
     manifests = _manifests(folder, run, result)
     symbols = tokenizer = None
     if run.is_whisper:
-        from fairseq_dro.checks import whisper_limits  # needs fairseq, which takes seconds
+        from fairseq_dro.doctor import whisper_folder  # needs fairseq, which takes seconds
 
-        tokenizer = whisper_limits.tokenizer_of(run)
+        tokenizer = whisper_folder.tokenizer_of(run)
     else:
         symbols, findings = dictionary.read_symbols(folder / f"dict.{run.label_type}.txt")
         result.findings += findings
@@ -84,7 +84,7 @@ def examine(
         stops = split == run.train_subset or split in valid
         _check_split(one, run, symbols, result, stops_training=stops)
         if run.is_whisper:
-            result.findings += whisper_limits.whisper_findings(
+            result.findings += whisper_folder.whisper_findings(
                 one.manifest, run, tokenizer, stops_training=stops
             )
     if run.language_token and symbols is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from fairseq_dro.checks.finding import Finding, Severity, listed
-from fairseq_dro.commands import source_options
+from fairseq_dro.doctor import source_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import require_file
 

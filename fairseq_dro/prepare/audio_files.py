@@ -29,6 +29,7 @@ from fairseq_dro.prepare.audio_container import (
 )
 from fairseq_dro.prepare.flac import flac_goes_on
 from fairseq_dro.prepare.mp3 import Mp3, frames_of
+from fairseq_dro.prepare.parquet_file import open_parquet
 from fairseq_dro.prepare.recording import ParquetAudio
 
 MISSING = "audio file missing"
@@ -163,8 +164,6 @@ def _mp3(audio: Path | ParquetAudio) -> Mp3:
 @lru_cache(maxsize=1)
 def _row_group(path: Path, group: int) -> list[bytes]:
     """The encoded audio of one row group; one is kept, so jobs come in the order of the file."""
-    from fairseq_dro.prepare.readers.ml_superb_parquet import open_parquet
-
     table = open_parquet(path).read_row_group(group, columns=["audio"])
     return [(audio or {}).get("bytes") or b"" for audio in table.column("audio").to_pylist()]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fairseq_dro.data.manifest_writer import Utterance
 from fairseq_dro.prepare import audio_pool
+from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.data_folder import CONVERTED
 from fairseq_dro.prepare.recording import Rejection
 from fairseq_dro.prepare.rejected import count_by_language
-from fairseq_dro.prepare.selection import Candidate
 
 _MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes among them
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare import units
+from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.recording import Rejection
-from fairseq_dro.prepare.selection import Candidate
 from fairseq_dro.prepare.shared_options import VOCABULARY_SIZE
 from fairseq_dro.text.tags import is_tag
 from fairseq_dro.text_lines import lines_of

@@ -25,6 +25,7 @@ from fairseq_dro.prepare import (
     shared_options,
 )
 from fairseq_dro.prepare.audio_files import require_decoders
+from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.data_folder import DataFolder
 from fairseq_dro.prepare.descriptions import named_list
 from fairseq_dro.prepare.language_choice import (
@@ -38,7 +39,6 @@ from fairseq_dro.prepare.readers import READERS
 from fairseq_dro.prepare.readers.espeak import Espeak, list_spoken_languages
 from fairseq_dro.prepare.recording import SPLITS, Rejection
 from fairseq_dro.prepare.rejected import count_rejected, write_rejected
-from fairseq_dro.prepare.selection import Candidate
 from fairseq_dro.prepare.text_census import TextCensus
 from fairseq_dro.progress import with_progress
 from fairseq_dro.text import RULES_VERSION

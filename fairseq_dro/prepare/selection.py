@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_dro.prepare import splits
-from fairseq_dro.prepare.audio_files import AudioJob, AudioResult
+from fairseq_dro.prepare.audio_files import AudioResult
+from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.cells import cell
 from fairseq_dro.prepare.numerals import spell_out
 from fairseq_dro.prepare.recording import Recording, Rejection
@@ -31,36 +31,6 @@ TOO_MANY = "over --max-seconds-per-language"
 NOT_FEW_SHOT = "not drawn for --few-shot"
 CHOSEN = (HOLDS_NUMBER, TOO_SHORT, TOO_MANY, NOT_FEW_SHOT)
 """Reasons that an option of the command asked for."""
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A recording on its way into the folder.
-
-    Attributes:
-        has_number: the text as published holds a number.
-        n_samples: of audio that is used in place; 0 where it is to be converted.
-        adjusted: what was put right, phrases of ``adjusted.py``.
-    """
-
-    recording: Recording
-    text: str
-    split: str = ""
-    seconds: float = 0.0
-    n_samples: int = 0
-    label: str = ""
-    adjusted: tuple[str, ...] = ()
-    has_number: bool = False
-
-    def reject(self, reason: str, detail: str = "") -> Rejection:
-        one = self.recording
-        return Rejection(
-            one.utterance_id, one.language, self.split, reason, one.where, detail
-        )  # fmt: skip
-
-    def job(self, target: Path | None = None) -> AudioJob:
-        one = self.recording
-        return AudioJob(one.audio, one.start_seconds, one.duration_seconds, target)
 
 
 def normalise(

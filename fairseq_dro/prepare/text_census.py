@@ -8,14 +8,12 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.recording import Recording
 from fairseq_dro.text import RULES_VERSION
 from fairseq_dro.text.profiles import PROFILES, Spelled
-
-if TYPE_CHECKING:
-    from fairseq_dro.prepare.selection import Candidate
 
 KINDS = {
     "cut": "cut: one became several",

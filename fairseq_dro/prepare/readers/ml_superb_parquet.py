@@ -21,6 +21,7 @@ from typing import Any
 
 from fairseq_dro import languages
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.parquet_file import open_parquet
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.recording import BAD_LINE, ParquetAudio, Recording, Rejection
 from fairseq_dro.scoring.text import split_language_token
@@ -133,25 +134,4 @@ def _texts(parquet, path: Path, group: int) -> list[dict[str, Any]]:
         raise UserError(
             f"{path}: row group {group} cannot be read ({' '.join(str(error).split())}): download "
             "the file again."
-        ) from None
-
-
-def open_parquet(path: Path):
-    """A ``pyarrow.parquet.ParquetFile``.
-
-    Raises:
-        UserError: pyarrow is not installed, or the file is not Parquet.
-    """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError(
-            f"{path} cannot be read because pyarrow is not installed: type `pip install pyarrow`."
-        ) from None
-    try:
-        return parquet.ParquetFile(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path} cannot be read as Parquet ({error}): download it again."
         ) from None
