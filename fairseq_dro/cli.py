@@ -29,7 +29,7 @@ SUB_COMMANDS = {
         "fairseq-dro doctor data/mine --config-name finetune model.w2v_path=xlsr2_300m.pt",
     ),
     "features": (
-        "fairseq_dro.features.command", "hidden layers of a frozen encoder, computed once",
+        "fairseq_dro.commands.features", "hidden layers of a frozen encoder, computed once",
         "fairseq-dro features data/mine --model xlsr2_300m.pt",
     ),
     "train": (

@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.cli import main
+from fairseq_dro.commands import features as features_command
 from fairseq_dro.data.feature_file import open_features
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
-from fairseq_dro.features import command as features_command
-from fairseq_dro.features import extraction
 from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig
 from fairseq_dro.runs.history import read_records
+from fairseq_dro.training import feature_writing
 from tests.checkpoints import assert_same_training_state, load
 from tests.frozen_encoders import HEADS, KINDS, frozen_command, write_encoder
 from tests.in_process import batch_of, group_dro_ctc, make_task
@@ -176,7 +176,7 @@ def test_a_killed_command_goes_on_where_it_was(whisper, tiny_data, tmp_path, com
     command = [BIN / "fairseq-dro", "features", tiny_data, "--model", encoder["whisper_path"],
                "--out", tmp_path / "features"]  # fmt: skip
     small = ["tests.test_features:in_small_stretches"]
-    moment = Moment("fairseq_dro.features.extraction", "write_header", "after", count=4)
+    moment = Moment("fairseq_dro.training.feature_writing", "write_header", "after", count=4)
     died = command_server.run(command, tmp_path / "run", die=moment, prepare=small)
     assert died.returncode == -signal.SIGKILL
     assert json.loads((tmp_path / "features/train.json").read_text())["n_written"] == 40
@@ -197,7 +197,7 @@ def test_a_killed_command_goes_on_where_it_was(whisper, tiny_data, tmp_path, com
 
 
 def in_small_stretches() -> None:
-    extraction.STRETCH = 20
+    feature_writing.STRETCH = 20
 
 
 def test_the_command_refuses_to_mix_two_encoders(whisper, tiny_data, tmp_path, capsys):

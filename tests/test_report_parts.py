@@ -28,6 +28,7 @@ from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.rank_correlation import spearman
 from fairseq_dro.report.report import make_report, read_report_data
 from fairseq_dro.report.sections.headline import _band
+from fairseq_dro.report.sections.layers import layers_section
 from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.verdicts import SAME, verdicts
 from fairseq_dro.runs import provenance
@@ -37,7 +38,7 @@ from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 from fairseq_dro.scoring.disparity_intervals import Disparity
 from fairseq_dro.scoring.paired import difference_by_language
 from tests.compared_runs import plant_history
-from tests.planted_runs import many_languages, plant_decoding, write_log
+from tests.planted_runs import many_languages, plant_decoding, plant_training, write_log
 
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
 
@@ -304,3 +305,17 @@ def test_numbers_are_written_without_a_minus_before_a_nought():
 
 def test_markdown_is_escaped():
     assert escaped("a|b_*<c>`\n") == "a\\|b\\_\\*\\<c\\>\\` "
+
+
+def test_the_weights_of_layers_are_told_and_drawn_where_a_run_has_some(tmp_path):
+    run = plant_training(tmp_path / "run", ["deu", "fra"])
+    assert layers_section(read_report_data(run)) is None
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    for number, record in enumerate(records, start=1):
+        record["layer_weights"] = {"0": 0.2, "5": 0.7, "6": 0.1} if number == len(records) else {}
+    (run / "history.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    told, drawn = layers_section(read_report_data(run)).blocks
+    assert "hidden layer 5 of the frozen encoder counts most, 0.70" in told.text
+    assert "2.2 of 3 layers" in told.text  # exp of the entropy, 0.802 nats
+    assert drawn.svgs[0].startswith("<svg") and "layer 5" in drawn.svgs[0]

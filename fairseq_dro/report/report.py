@@ -20,6 +20,7 @@ from fairseq_dro.report.sections.forest import forest_section
 from fairseq_dro.report.sections.headline import headline_section
 from fairseq_dro.report.sections.identification import identification_section
 from fairseq_dro.report.sections.languages import languages_section
+from fairseq_dro.report.sections.layers import layers_section
 from fairseq_dro.report.sections.learning import learning_section
 from fairseq_dro.report.sections.proxy import proxy_section
 from fairseq_dro.report.sections.reproduction import reproduction_section
@@ -90,6 +91,7 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
         forest_section(data),
         learning_section(data),
         weights_section(data),
+        layers_section(data),
         proxy_section(data),
         confounds_section(data),
         utterances_section(data),

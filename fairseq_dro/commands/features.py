@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     out = args.out or args.data / "features" / Path(args.model).name.removesuffix(".pt")
     model = _model(args)
-    from fairseq_dro.features.extraction import SplitFeatures
     from fairseq_dro.survival import folder_lock
+    from fairseq_dro.training.feature_writing import SplitFeatures
 
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)

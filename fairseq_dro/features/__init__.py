@@ -1,1 +1,0 @@
-"""Hidden layers of a frozen encoder, computed once for a data folder."""

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""What an epoch on a frozen encoder costs from audio, and from features computed once.
+
+    .venv/bin/python scripts/benchmark_frozen.py                      # whisper-base's shape
+    .venv/bin/python scripts/benchmark_frozen.py --encoder xlsr_300m --batches 1
+
+fairseq's own trainer makes the same updates from audio files and from the features that
+`fairseq-dro features` would write, with both heads of the recipes. Reading and collating a batch,
+the encoder, the head, Adam and metrics are inside. Weights are random and the audio is noise, of
+utterances of 3 to 9 s. Times are CPU seconds of one thread, which other processes disturb less than
+wall time; features come from the page cache, as they do from the second epoch on where they fit
+into memory.
+
+Prints a table: CPU seconds for an hour of speech from each, their ratio, which is that of an epoch,
+and what computing the features costs once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from fairseq import options, tasks
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.logging import metrics
+from fairseq.trainer import Trainer
+
+from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
+from fairseq_dro.models.whisper.dims import SIZES
+from fairseq_dro.models.whisper.model import WhisperModel
+from fairseq_dro.models.whisper.options import WhisperConfig
+from fairseq_dro.training.feature_writing import SplitFeatures
+
+ENCODERS = {"whisper_base": "base", "xlsr_300m": "xlsr_300m"}
+HEADS = {
+    "frozen_linear": [],
+    "frozen_transformer": ["--pre-encoder", "80", "--transformer-layers", "2"],
+}
+BATCH_SECONDS = 24
+LANGUAGES = ("deu", "fra")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", choices=ENCODERS, default="whisper_base")
+    parser.add_argument("--batches", type=int, default=3, help="of 24 s, a language (default: 3)")
+    parser.add_argument("--folder", help="where to put the temporary files (default: system's)")
+    args = parser.parse_args()
+    logging.disable(logging.INFO)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        os.chdir(folder)
+        write_noise(Path("data"), args.batches)
+        encoder = write_encoder(args.encoder)
+        rows, once = measure(encoder)
+    sys.stdout.write(
+        f"{args.encoder}, CPU seconds of one thread for an hour of speech; computing the features "
+        f"once: {once:,.0f} s\n\n| recipe | from audio | from features | ratio of an epoch |\n"
+        "|---|---:|---:|---:|\n"
+    )
+    for recipe, (audio, features) in rows.items():
+        ratio = audio / features
+        sys.stdout.write(f"| `{recipe}` | {audio:,.0f} | {features:,.0f} | {ratio:.1f} |\n")
+    return 0
+
+
+def measure(encoder: list[str]) -> tuple[dict[str, tuple[float, float]], float]:
+    """(from audio, from features) by recipe, and the features once: seconds for 3,600 s."""
+    os.mkdir("features")
+    rows, once = {}, 0.0
+    for recipe, head in HEADS.items():
+        from_audio = make_trainer([*encoder, *head])
+        if not once:
+            writer = SplitFeatures(
+                Path("features"), read_manifest("data", "train"), from_audio.get_model()
+            )
+            begin = time.process_time()
+            writer.write()
+            once = (time.process_time() - begin) / seconds_of(from_audio) * 3600
+        from_features = make_trainer([*encoder, *head, "--features", os.path.abspath("features")])
+        rows[recipe] = (time_of_epoch(from_audio), time_of_epoch(from_features))
+    return rows, once
+
+
+def time_of_epoch(trainer: Trainer) -> float:
+    """CPU seconds for 3,600 s of audio, the first update aside."""
+    dataset = trainer.task.dataset("train")
+    batches = trainer.task.get_batch_iterator(dataset, max_tokens=10**7, seed=1).frozen_batches
+    for number, batch in enumerate([batches[0], *batches]):
+        if number == 1:
+            begin = time.process_time()
+        sample = dataset.collater([dataset[item] for item in batch])
+        with metrics.aggregate(new_root=True), metrics.aggregate("train_inner"):
+            trainer.train_step([sample])
+    return (time.process_time() - begin) / seconds_of(trainer) * 3600
+
+
+def seconds_of(trainer: Trainer) -> float:
+    return float(np.sum(trainer.task.dataset("train").sizes)) / 16_000
+
+
+def make_trainer(words: list[str]) -> Trainer:
+    """As `fairseq-train` makes it."""
+    parser = options.get_training_parser(default_task="language_grouped_audio_finetuning")
+    parsed = options.parse_args_and_arch(
+        parser,
+        [
+            "data", "--task", "language_grouped_audio_finetuning", "--criterion", "group_dro_ctc",
+            "--objective", "ctc_dro", "--arch", "layer_weighted_ctc", "--normalize-layers",
+            "--labels", "ltr", "--post-process", "letter", "--zero-infinity", "--sentence-avg",
+            "--optimizer", "adam", "--lr", "1e-3", "--lr-scheduler", "fixed", "--cpu",
+            "--clip-norm", "5", "--max-update", "100000", "--batch-seconds", str(BATCH_SECONDS),
+            *words,
+        ],
+    )  # fmt: skip
+    cfg = convert_namespace_to_omegaconf(parsed)
+    task: Any = tasks.setup_task(cfg.task)
+    torch.manual_seed(1)
+    model = task.build_model(cfg.model)
+    task.load_dataset("train")
+    trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
+    trainer.lr_step_begin_epoch(1)
+    return trainer
+
+
+def write_encoder(name: str) -> list[str]:
+    """A file of random weights, and the options that name it."""
+    path = os.path.abspath("encoder.pt")
+    if name == "xlsr_300m":
+        write_random_checkpoint(Path(path), shape="xlsr_300m")
+        return ["--w2v-path", path, "--normalize"]
+    dims = SIZES[ENCODERS[name]]
+    weights = WhisperModel(WhisperConfig(normalize=False), dims).state_dict()
+    torch.save({"dims": dims.as_dict(), "model_state_dict": weights}, path)
+    return ["--whisper-path", path]
+
+
+def write_noise(folder: Path, n_batches: int) -> None:
+    """Random audio and letters, about so many batches a language."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    rows, labels, languages = [str(folder.resolve())], [], []
+    for language in LANGUAGES:
+        left = n_batches * BATCH_SECONDS
+        while left >= 3:
+            seconds = min(rng.uniform(3, 9), left)
+            left -= seconds
+            name = f"{language}{len(labels)}.wav"
+            audio = 0.1 * rng.standard_normal(int(16_000 * seconds))
+            soundfile.write(folder / name, audio, 16_000)
+            rows.append(f"{name}\t{len(audio)}")
+            units = rng.choice(list("abcdefghijklmnopqrstuvwxyzäöüß"), int(10 * seconds))
+            labels.append(" ".join(units) + " |")
+            languages.append(language)
+    for suffix, lines in (("tsv", rows), ("ltr", labels), ("lang", languages)):
+        (folder / f"train.{suffix}").write_text("".join(f"{line}\n" for line in lines))
+    letters = "|abcdefghijklmnopqrstuvwxyzäöüß"
+    (folder / "dict.ltr.txt").write_text("".join(f"{letter} 10\n" for letter in letters))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
