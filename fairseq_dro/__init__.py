@@ -49,7 +49,7 @@ def load(run: str | os.PathLike[str], device: str | None = None) -> SpeechModel:
 
     Args:
         run: a run folder (its best checkpoint, or the last), a checkpoint, or the folder of a
-            published Whisper.
+            published Whisper or CTC model (``docs/models.md``).
         device: of torch; None: the GPU where there is one.
 
     Raises:

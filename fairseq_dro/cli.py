@@ -44,6 +44,10 @@ SUB_COMMANDS = {
         "fairseq_dro.commands.transcribe", "write down what is said in audio files",
         "fairseq-dro transcribe runs/finetune/ctc_dro talk.mp3",
     ),
+    "convert": (
+        "fairseq_dro.commands.convert", "models from Hugging Face to fairseq, and back",
+        "fairseq-dro convert runs/finetune/ctc_dro my-model --license cc-by-4.0",
+    ),
     "watch": (
         "fairseq_dro.commands.watch", "a run as it goes: CER, q, update n of N, time left",
         "fairseq-dro watch runs/finetune/ctc_dro",

@@ -3,7 +3,7 @@
 Each wraps what the ones before it have wrapped: of those around ``load_checkpoint``, preemption is
 the outermost, since training begins when it returns. ``compat/`` has what exists because fairseq
 0.12.2 and hydra 1.0.7 are old, ``survival/`` what keeps a run whole, ``refusals/`` what says in a
-sentence what fairseq would stumble over.
+sentence what fairseq would stumble over, ``convert/`` what reads models of other libraries.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.safe_globals",
     "compat.trusted_broadcast",
     "refusals.mistaken_options",
+    "convert.pretrained_folders",
     "refusals.unreadable_files",
     "compat.foreign_task_keys",
     "refusals.wrong_pretrained_files",

@@ -12,9 +12,10 @@ from fairseq.data.data_utils import compute_mask_indices
 from omegaconf import OmegaConf
 
 from fairseq_dro.cli import main
+from fairseq_dro.conv_layers import parse_layers
 from fairseq_dro.doctor import configuration, contradictions
 from fairseq_dro.errors import UserError
-from fairseq_dro.models.wav2vec2 import LAYERS, frames_of, parse_layers, require_drawable_masks
+from fairseq_dro.models.wav2vec2 import LAYERS, frames_of, require_drawable_masks
 from fairseq_dro.tasks.grouped_audio_options import IGNORED
 from tests.conftest import TINY_SIZES
 from tests.doctor_folder import doctor, write_clean_folder

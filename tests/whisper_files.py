@@ -148,8 +148,7 @@ def transformers_model(dims: WhisperDims, weights: Mapping[str, torch.Tensor]) -
             max_source_positions=dims.n_audio_ctx, max_target_positions=dims.n_text_ctx,
         )
     ).eval()  # fmt: skip
-    theirs = whisper_huggingface.names(dims.as_dict())
-    state = {theirs[name]: weight for name, weight in weights.items()}
+    state, _ = whisper_huggingface.NAMES.to_theirs(weights)
     state["proj_out.weight"] = weights["decoder.token_embedding.weight"]
     state["model.encoder.embed_positions.weight"] = sinusoids(
         dims.n_audio_ctx, dims.n_audio_state, torch.device("cpu")

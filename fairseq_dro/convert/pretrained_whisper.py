@@ -1,11 +1,15 @@
-"""A Whisper as its files hold it, whichever they are."""
+"""A Whisper as its files hold it, whichever they are, and as a checkpoint of fairseq."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+
+from fairseq_dro.convert.fairseq_checkpoint import fairseq_checkpoint
+from fairseq_dro.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,50 @@ class PretrainedWhisper:
     tokenizer: str | None
     suppress: tuple[int, ...] | None = None
     begin_suppress: tuple[int, ...] | None = None
+    kind = "Whisper"
+    notes: tuple[str, ...] = ()
+
+    def require_tokenizer(self, named: str | None = None) -> None:
+        """Refuse weights without their tokenizer.
+
+        Args:
+            named: the file that was named for it.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.tokenizer is None:
+            raise UserError(
+                f"{named or 'tokenizer.json'} cannot be read, and the weights in {self.path} need "
+                "their tokenizer: put the tokenizer.json of the same model there (any Hugging Face "
+                "or faster-whisper folder of it holds one), or set model.tokenizer_path=FILE."
+            )
+
+    def as_checkpoint(self) -> dict[str, Any]:
+        """What ``checkpoint_utils.load_checkpoint_to_cpu`` gives of a fine-tuned model.
+
+        Audio is padded to 30 s: weights that were never fine-tuned at true length miss the end of
+        the text there, and loop.
+
+        Raises:
+            UserError: it has no tokenizer.
+        """
+        self.require_tokenizer()
+        model = {
+            "_name": "whisper", "normalize": False, "pad_to_seconds": 30, "dims": dict(self.dims)
+        }  # fmt: skip
+        task = {
+            "_name": "language_grouped_whisper_finetuning", "data": "", "labels": "wrd",
+            "normalize": False,
+        }  # fmt: skip
+        vocabulary = {
+            "tokenizer": self.tokenizer, "n_vocab": self.dims["n_vocab"],
+            "suppress": self.suppress, "begin_suppress": self.begin_suppress,
+        }  # fmt: skip
+        return fairseq_checkpoint(
+            {"model": model, "task": task, "criterion": {"_name": "none"}},
+            dict(self.weights), {"whisper": vocabulary},
+        )  # fmt: skip
 
     def with_vocabulary(
         self, weights: Mapping[str, torch.Tensor], n_vocab: int

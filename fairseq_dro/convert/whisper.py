@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairseq_dro.convert import whisper_ctranslate2, whisper_huggingface, whisper_openai
 from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
+from fairseq_dro.convert.source import Source, read_tokenizer
 from fairseq_dro.errors import UserError
 
 
@@ -30,28 +31,20 @@ def read_whisper(
             f"model.whisper_path={path} does not exist: name a folder or file with Whisper's "
             "weights (a Hugging Face folder, openai's .pt or a CTranslate2 folder)."
         )
+    source = Source(place, "model.whisper_path=")
     if place.is_file():
-        whisper = whisper_openai.read(place)
-    elif (place / "model.bin").exists():
-        whisper = whisper_ctranslate2.read(place)
+        whisper = whisper_openai.read(source)
+    elif whisper_ctranslate2.recognises(source):
+        whisper = whisper_ctranslate2.read(source)
+    elif whisper_huggingface.recognises(source):
+        whisper = whisper_huggingface.read(source)
     else:
-        whisper = whisper_huggingface.read(place)
-    if not needs_tokenizer:
-        return whisper
-    file = Path(tokenizer_path) if tokenizer_path else None
-    if file is None and whisper.tokenizer is None:
-        file = (place.parent if place.is_file() else place) / "tokenizer.json"
-    if file is not None:
-        whisper = replace(whisper, tokenizer=_read_tokenizer(file, path))
-    return whisper
-
-
-def _read_tokenizer(file: Path, path: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
         raise UserError(
-            f"{file} cannot be read, and the weights in {path} need their tokenizer: put the "
-            "tokenizer.json of the same model there (any Hugging Face or faster-whisper folder of "
-            "it holds one), or set model.tokenizer_path=FILE."
-        ) from None
+            f"{source} is no folder of a Whisper: expected Hugging Face's config.json and "
+            "model.safetensors, or CTranslate2's model.bin, in it."
+        )
+    if tokenizer_path:
+        whisper = replace(whisper, tokenizer=read_tokenizer(Path(tokenizer_path)))
+    if needs_tokenizer:
+        whisper.require_tokenizer(tokenizer_path)
+    return whisper

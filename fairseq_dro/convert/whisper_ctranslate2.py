@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import torch
 
 from fairseq_dro.convert.ctranslate2_file import read_variables
 from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
+from fairseq_dro.convert.source import Source
 from fairseq_dro.errors import UserError
 
 _HEAD_WIDTH = 64  # in every published size
 
 
-def read(folder: Path) -> PretrainedWhisper:
+def recognises(source: Source) -> bool:
+    """Whether it is a folder of CTranslate2's."""
+    return (source.place / "model.bin").is_file()
+
+
+def read(source: Source) -> PretrainedWhisper:
     """Raises:
     UserError: ``model.bin`` is cut, of another model, or quantised to integers.
     """
-    file = folder / "model.bin"
+    file = source.place / "model.bin"
     specification, variables = read_variables(file)
     if specification != "WhisperSpec":
         raise UserError(f"{file} is a {specification} of CTranslate2's: expected a WhisperSpec.")
@@ -28,7 +31,6 @@ def read(folder: Path) -> PretrainedWhisper:
             f"{file} holds weights of 8 bits ({quantised[0]}), which cannot be fine-tuned: use the "
             "float16 or float32 model."
         )
-    config = json.loads((folder / "config.json").read_text()) if _has_config(folder) else {}
     weights, n_layers = _weights({name: v.float() for name, v in variables.items()})
     width, n_mels, _ = weights["encoder.conv1.weight"].shape
     n_vocab, text_width = weights["decoder.token_embedding.weight"].shape
@@ -44,14 +46,8 @@ def read(folder: Path) -> PretrainedWhisper:
         "n_text_head": int(variables.get("decoder/num_heads", text_width // _HEAD_WIDTH)),
         "n_text_layer": n_layers["decoder"],
     }
-    return PretrainedWhisper(
-        str(folder), dims, weights, None,
-        _tokens(config.get("suppress_ids")), _tokens(config.get("suppress_ids_begin")),
-    )  # fmt: skip
-
-
-def _has_config(folder: Path) -> bool:
-    return (folder / "config.json").exists()
+    suppressed = (_tokens(source.config.get(f"suppress_ids{at}")) for at in ("", "_begin"))
+    return PretrainedWhisper(str(source.place), dims, weights, source.tokenizer, *suppressed)
 
 
 def _tokens(values: list[int] | None) -> tuple[int, ...] | None:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.decoding import published_whisper, unlabelled
+from fairseq_dro.decoding import published, unlabelled
 from fairseq_dro.decoding.results import require_same_split
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import checkpoint_of
@@ -160,7 +160,7 @@ def _read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
             "a fine-tuned model."
         )
     if os.path.isdir(path):
-        return published_whisper.as_checkpoint(path)
+        return published.as_checkpoint(path)
     overrides = ast.literal_eval(cfg.common_eval.model_overrides)
     return checkpoint_utils.load_checkpoint_to_cpu(path, overrides)
 

@@ -24,7 +24,7 @@ from fairseq.data.data_utils import post_process
 from omegaconf import OmegaConf
 
 from fairseq_dro.compat.plus_signs import is_ours
-from fairseq_dro.decoding import published_whisper
+from fairseq_dro.decoding import published
 from fairseq_dro.decoding.greedy import GreedyDecoder
 from fairseq_dro.decoding.infer_options import configuration_of, post_process_of
 from fairseq_dro.decoding.long_audio import cut, read_audio
@@ -201,7 +201,7 @@ class SpeechModel:
 def _read(path: Path) -> tuple[dict[str, Any], Path]:
     file = checkpoint_of(path)
     if file.is_dir():
-        return published_whisper.as_checkpoint(str(file)), file
+        return published.as_checkpoint(str(file)), file
     return checkpoint_utils.load_checkpoint_to_cpu(str(file)), file
 
 

@@ -12,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from fairseq_dro import own_runs
 from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.learning_rate import require_decay
+from fairseq_dro.conv_layers import Layers, parse_layers
+from fairseq_dro.convert.pretrained_folders import read_folder
 from fairseq_dro.criterions import group_dro_options as criterion_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.models import checkpoint_checks, wav2vec2
@@ -20,7 +22,7 @@ from fairseq_dro.tasks import grouped_audio_options as task_options
 TASK, CRITERION = "language_grouped_audio_finetuning", "group_dro_ctc"
 
 
-def of_configuration(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | None]:
+def of_configuration(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
     """All findings, and the extractor's layers where the pre-trained file could be read."""
     findings = [
         *_missing(cfg), *_parts(cfg), *_ranges(cfg), *_schedule(cfg), *_saving(cfg),
@@ -30,7 +32,7 @@ def of_configuration(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | 
     return findings + of_file, layers
 
 
-def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | None]:
+def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], Layers | None]:
     """Whether the model can start from ``model.w2v_path`` with this configuration."""
     path = None if _is_missing(cfg, "model.w2v_path") else _get(cfg, "model.w2v_path")
     if not path:
@@ -61,7 +63,7 @@ def of_checkpoint(cfg: DictConfig) -> tuple[list[Finding], wav2vec2.Layers | Non
     except UserError as error:
         return [_error("wrong_checkpoint", str(error))], None
     layers = checkpoint_checks.pretrained_option(state, "conv_feature_layers")
-    return findings, wav2vec2.parse_layers(layers) if layers else None
+    return findings, parse_layers(layers) if layers else None
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -70,10 +72,12 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read (``compat.unreadable_files``).
     """
+    if Path(path).is_dir():
+        return read_folder(path)
     if not Path(path).is_file():
         raise UserError(
             f"model.w2v_path={path} is no file: name the pre-trained file, such as "
-            "xlsr2_300m.pt."
+            "xlsr2_300m.pt, or a Hugging Face folder."
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

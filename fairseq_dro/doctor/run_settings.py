@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
+from fairseq_dro.conv_layers import Layers
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.models import wav2vec2
-from fairseq_dro.models.wav2vec2 import LAYERS, Layers
+from fairseq_dro.models.wav2vec2 import LAYERS
 
 
 @dataclass(frozen=True)

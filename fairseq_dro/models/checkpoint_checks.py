@@ -38,8 +38,8 @@ def require_layout(state: Any, path: str) -> None:
     if not is_ours:
         raise UserError(
             f"{path} can be read but is no fairseq checkpoint, which holds 'model' and 'cfg' or "
-            "'args'; a file of another toolkit (such as pytorch_model.bin) does not work here: use "
-            "the publisher's fairseq file."
+            "'args': use the publisher's fairseq file, or make one of another toolkit's by "
+            "`fairseq-dro convert` (a Hugging Face folder works as it is)."
         )
 
 

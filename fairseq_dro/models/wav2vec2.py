@@ -5,12 +5,12 @@ What their pre-trained files must hold is in ``checkpoint_checks``.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fairseq_dro.conv_layers import Layers
 from fairseq_dro.errors import UserError
 
 if TYPE_CHECKING:  # the doctor, which has no model, reads this file at its start
@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # the doctor, which has no model, reads this file at its star
 
 MODELS = ("wav2vec_ctc", "wav2vec_seq2seq")
 """Names of fairseq's models with the options of ``Wav2Vec2AsrConfig``."""
-
-Layers = tuple[tuple[int, int, int], ...]
 
 LAYERS: Layers = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 """(channels, kernel, stride) of the extractor of all published files (conv_feature_layers)."""
@@ -65,22 +63,6 @@ def frames_of(n_samples: np.ndarray, layers: Layers = LAYERS) -> np.ndarray:
     for _, kernel, stride in layers:
         frames = (frames - kernel) // stride + 1
     return np.maximum(frames, 0)
-
-
-def parse_layers(text: str) -> Layers:
-    """``[(512, 10, 5)] + [(512, 3, 2)] * 4``, which fairseq evaluates, without evaluating it.
-
-    Raises:
-        ValueError: it is something else.
-    """
-
-    def value(node: ast.AST) -> Any:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
-            left, right = value(node.left), value(node.right)
-            return left + right if isinstance(node.op, ast.Add) else left * right
-        return ast.literal_eval(node)
-
-    return tuple(tuple(layer) for layer in value(ast.parse(text, mode="eval").body))
 
 
 def require_drawable_masks(model: Mapping[str, Any], width: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -74,6 +74,10 @@ class WhisperVocabulary:
     def of_state(cls, state: Mapping[str, Any]) -> WhisperVocabulary:
         """From ``as_state``."""
         return cls(**{**state, "tokenizer": WhisperTokenizer(state["tokenizer"])})
+
+    def with_all_tokens(self) -> WhisperVocabulary:
+        """The same with every token named; the tokenizer of some files stops before the times."""
+        return replace(self, tokenizer=self.tokenizer.with_languages([], self.n_vocab))
 
     @cached_property
     def dictionary(self) -> WhisperDictionary:

@@ -1,0 +1,269 @@
+"""``fairseq-dro convert``: a run that is given away, its card, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import torch
+
+import fairseq_dro
+from fairseq_dro.cli import main
+from fairseq_dro.convert import loads_in_transformers, output_place, wav2vec2_huggingface
+from fairseq_dro.errors import UserError
+from tests.checkpoints import load
+from tests.stock_commands import BIN, train_command
+from tests.test_train_command import quick
+from tests.wav2vec2_files import KINDS, make_model, write_folder
+
+INFER = [str(BIN / "fairseq-dro"), "infer"]
+
+
+@pytest.fixture(scope="module")
+def home(tiny_data, tmp_path_factory, command_server) -> Path:
+    """A data folder, a folder of the hub, and a run of two updates that started from it."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(tiny_data, home / "data")
+    write_folder(home / "hub", make_model("ForPreTraining", **KINDS["layer-pre"]))
+    command = train_command(home / "data", home / "hub", optimization__max_update="2")
+    command_server.run(command, home / "run")
+    command_server.run([*INFER, "run", "dataset.num_workers=0"], home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def given(home) -> Path:
+    """The run as a folder of the hub."""
+    assert main(
+        ["convert", str(home / "run"), str(home / "given"), "--license", "cc-by-4.0", "--name",
+         "three-tones"]
+    ) == 0  # fmt: skip
+    return home / "given"
+
+
+def recordings(home: Path) -> list[Path]:
+    root, *rows = (home / "data" / "test.tsv").read_text().splitlines()
+    return [Path(root, row.split("\t")[0]) for row in rows]
+
+
+def test_training_starts_from_a_folder_of_the_hub(home) -> None:
+    start = wav2vec2_huggingface.NAMES["layer_norm"].to_ours(
+        {name.removeprefix("wav2vec2."): weight for name, weight in _weights(home / "hub").items()}
+    )[0]
+    trained = load(home / "run" / "checkpoints" / "checkpoint_last.pt")
+    prefix = "w2v_encoder.w2v_model."
+    frozen = [name for name in start if name.startswith("feature_extractor.")]
+    assert frozen and trained["optimizer_history"][-1]["num_updates"] == 2
+    for name in frozen:
+        assert torch.equal(trained["model"][prefix + name], start[name])
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_trained_model_writes_the_same_text_in_a_pipeline(home, given) -> None:
+    from transformers import pipeline
+
+    theirs = pipeline("automatic-speech-recognition", model=str(given))
+    ours = fairseq_dro.load(home / "run", device="cpu")
+    texts = set()
+    for file in recordings(home)[:8]:
+        audio, rate = soundfile.read(file, dtype="float32")
+        assert rate == theirs.feature_extractor.sampling_rate
+        texts.add(theirs(audio)["text"])
+        assert theirs(audio)["text"] == ours.transcribe(file).text
+    assert len(texts) > 1
+
+
+def test_a_model_that_came_back_writes_the_same_text(home, given, tmp_path) -> None:
+    """Out to a folder, in to a file: the rows of the output layer are where they were."""
+    assert main(["convert", str(given), str(tmp_path / "back.pt")]) == 0
+    back = fairseq_dro.load(tmp_path / "back.pt", device="cpu")
+    ours = fairseq_dro.load(home / "run", device="cpu")
+    assert back.task.target_dictionary.symbols == ours.task.target_dictionary.symbols
+    for file in recordings(home)[:4]:
+        assert back.transcribe(file).text == ours.transcribe(file).text
+    for name, weight in ours.model.state_dict().items():
+        torch.testing.assert_close(back.model.state_dict()[name], weight, atol=1e-6, rtol=0)
+
+
+def test_the_card_says_what_the_run_says(home, given) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(given / "README.md")
+    scores = json.loads((home / "run" / "decode_test" / "scores.json").read_text())
+    data = card.data
+    assert data.license == "cc-by-4.0" and data.pipeline_tag == "automatic-speech-recognition"
+    assert data.language == ["de", "el", "fr"] and data.model_name == "three-tones"
+    found = {(one.dataset_config, one.metric_type): one.metric_value for one in data.eval_results}
+    for code, row in scores["languages"].items():
+        assert found[code, "cer"] == round(100 * row["cer"], 2)
+        assert found[code, "wer"] == round(100 * row["wer"], 2)
+        line = next(one for one in card.text.splitlines() if one.startswith(f"| {code} "))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        hours = scores["training"]["train_seconds"][code] / 3600
+        assert float(cells[1]) == pytest.approx(hours, abs=0.005)
+        assert float(cells[2]) == pytest.approx(1 / 3, abs=0.2), "q"
+        assert cells[3] == str(row["n_utterances"]) and cells[4] == f"{100 * row['cer']:.1f}"
+        assert cells[5] == f"{100 * row['cer_low']:.1f} to {100 * row['cer_high']:.1f}"
+    assert all(word in card.text for word in ("CTC-DRO", "update 2", "hub", "One run is one draw"))
+    assert str(home) not in (given / "README.md").read_text(), "a place on somebody's machine"
+
+
+def test_numbers_of_another_update_are_not_put_on_a_card(home, tmp_path, capsys) -> None:
+    shutil.copytree(home / "run", tmp_path / "run")
+    file = tmp_path / "run" / "decode_test" / "scores.json"
+    scores = json.loads(file.read_text())
+    scores["decoded"]["update"] = 1
+    file.write_text(json.dumps(scores))
+    assert main(["convert", str(tmp_path / "run"), str(tmp_path / "given")]) == 0
+    said = capsys.readouterr()
+    assert "was decoded at update 1, and this is update 2" in said.err
+    assert "names no licence" in said.err and "finds every weight" in said.out
+    card = (tmp_path / "given" / "README.md").read_text()
+    assert "model-index" not in card and "license: unknown" in card
+    file.unlink()
+    assert main(["convert", str(tmp_path / "run"), str(tmp_path / "given")]) == 0, "its own"
+    assert "was not decoded: `fairseq-dro infer" in capsys.readouterr().err
+
+
+def refuse(*arguments: Any, says: str, capsys) -> None:
+    assert main(["convert", *map(str, arguments)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_what_no_conversion_wrote_is_not_replaced(home, tmp_path, capsys) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "mine.pt").write_bytes(b"mine")
+    for out in ("mine", "mine.pt"):
+        refuse(home / "hub", tmp_path / out, says="no conversion wrote it", capsys=capsys)
+    refuse(home / "hub", home / "hub", says="is what is read", capsys=capsys)
+    refuse(home / "hub", home / "hub" / "in", says="lies in it", capsys=capsys)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "mine.pt").read_bytes() == b"mine"
+    for out in ("new.pt", "new"):
+        for _ in range(2):  # its own it does replace
+            assert main(["convert", str(home / "hub"), str(tmp_path / out)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.pt", "new", "new.pt"]
+
+
+def test_a_conversion_that_fails_leaves_what_was_there(home, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    assert main(["convert", str(home / "hub"), str(out)]) == 0
+    before = sorted(path.name for path in out.iterdir())
+
+    def fill(folder: Path) -> None:
+        (folder / "half").touch()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        output_place.write_folder(out, fill, {})
+    assert sorted(path.name for path in out.iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output_place, "write_folder", full)
+    assert main(["convert", str(home / "hub"), str(tmp_path / "other")]) == 2
+
+
+def run_with(home: Path, tmp_path: Path, change: Any) -> Path:
+    state = load(home / "run" / "checkpoints" / "checkpoint_last.pt")
+    change(state)
+    torch.save(state, tmp_path / "changed.pt")
+    return tmp_path / "changed.pt"
+
+
+def set_in(section: str, **values: Any):
+    return lambda state: state["cfg"][section].update(values)
+
+
+def conformer(state: dict[str, Any]) -> None:
+    state["cfg"]["model"]["w2v_args"]["model"]["crop_seq_to_multiple"] = 2
+
+
+REFUSED = {
+    "pieces": (set_in("criterion", post_process="sentencepiece"), "post_process=sentencepiece"),
+    "a blank that is set": (set_in("model", blank_weight=1.0, blank_mode="set"), "blank_mode=set"),
+    "a seq2seq model": (set_in("model", _name="wav2vec_seq2seq"), "transformers has no class"),
+    "what transformers has not": (conformer, "crop_seq_to_multiple=2"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_model_without_a_counterpart_is_refused(what, home, tmp_path, capsys) -> None:
+    change, says = REFUSED[what]
+    file = run_with(home, tmp_path, change)
+    refuse(file, tmp_path / "out", says=says, capsys=capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_weight_of_the_blank_goes_into_its_bias(home, tmp_path) -> None:
+    file = run_with(home, tmp_path, set_in("model", blank_weight=2.5, blank_mode="add"))
+    assert main(["convert", str(file), str(tmp_path / "out")]) == 0
+    bias = load(file)["model"]["w2v_encoder.proj.bias"]
+    found = _weights(tmp_path / "out")["lm_head.bias"]
+    torch.testing.assert_close(found[0], bias[0] + 2.5)
+    assert torch.equal(found[1:], bias[1:])
+
+
+def test_a_broken_or_absent_transformers_is_a_sentence(given, monkeypatch) -> None:
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "transformers":
+                raise OSError("Could not load this library: _torchaudio.abi3.so")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    for name in [one for one in sys.modules if one.split(".")[0] == "transformers"]:
+        monkeypatch.delitem(sys.modules, name)
+    said = loads_in_transformers.check(given)
+    assert "cannot be imported" in said and "pip uninstall torchaudio" in said
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "transformers is not installed" in loads_in_transformers.check(given)
+
+
+def test_an_absent_safetensors_is_a_sentence(given, monkeypatch) -> None:
+    from fairseq_dro.convert.huggingface_folder import read_weights
+
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(UserError, match="pip install safetensors"):
+        read_weights(given)
+
+
+def test_a_folder_that_transformers_does_not_load_as_written_is_refused(given, tmp_path) -> None:
+    shutil.copytree(given, tmp_path / "given")
+    config = json.loads((tmp_path / "given" / "config.json").read_text())
+    config["num_hidden_layers"] = 3
+    (tmp_path / "given" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="missing_keys"):
+        loads_in_transformers.check(tmp_path / "given")
+
+
+def test_mistakes_of_convert_are_said_at_once(tmp_path) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    mistakes = {
+        "convert hib out.pt": "did you mean hub?",
+        "convert hub": "the following arguments are required: OUT",
+        "convert hub out --to fairseq": "writes a file, such as model.pt",
+        "convert hub out.pt --to hf": "writes a folder",
+        "convert hub taken": "no conversion wrote it",
+        "convert hub out --licence mit": "did you mean --license?",
+    }
+    slow, answers = quick(tmp_path, *(typed.split() for typed in mistakes))
+    assert slow == []
+    for (typed, says), (status, said) in zip(mistakes.items(), answers):
+        assert status == 2 and said.startswith("error: ") and says in said, typed
