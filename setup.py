@@ -148,7 +148,7 @@ setup(
             "pyarrow",
             "pytest",
             "pytest-xdist",
-            "transformers",  # whose Whisper ours must equal
+            "transformers",  # whose models ours must equal
         ],
     },
     entry_points={

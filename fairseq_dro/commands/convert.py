@@ -87,7 +87,7 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
     model = checkpoint["cfg"]["model"]["_name"]
     found = writer_of(model, str(source)).write(checkpoint, str(file))
     update = int(checkpoint["optimizer_history"][-1]["num_updates"])
-    facts = facts_of(file, update)
+    facts = facts_of(file, update, checkpoint["cfg"])
     card = model_card(
         args.name or out.name, licence=args.license, use=found.use, limits=found.limits,
         facts=facts, origin=source.name,

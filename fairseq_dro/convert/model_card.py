@@ -9,6 +9,7 @@ import yaml
 
 from fairseq_dro.convert.trained_facts import Group, TrainedFacts
 from fairseq_dro.languages import known_languages, label_of
+from fairseq_dro.runs.durations import of_audio
 
 UNKNOWN_LICENCE = "unknown"
 CARD = "README.md"
@@ -106,7 +107,7 @@ def _summary(facts: TrainedFacts | None, groups: Sequence[Group], origin: str) -
     if facts is None:
         return f"{origin}, converted by fairseq-dro. It computes what {origin} computes."
     hours = [one.hours for one in groups if one.hours is not None]
-    speech = f" on {sum(hours):.1f} hours of speech" if hours else ""
+    speech = f" on {of_audio(3600 * sum(hours))} of speech" if hours else ""
     start = f" from {facts.start}" if facts.start else ""
     noun = facts.group_by.noun
     plural = f"{len(groups)} {noun}{'' if len(groups) == 1 else 's'}"
@@ -141,7 +142,7 @@ def _languages(facts: TrainedFacts, groups: Sequence[Group]) -> list[str]:
             f"Rates are those of the test split of {facts.data}, greedy, counted by fairseq-dro's "
             f"`{profile}` profile. The interval is a 95 % bootstrap interval of the CER over "
             "speakers or utterances of this one test set; where there is too little it is empty. "
-            "q is the weight of the language in the loss; all alike would be "
+            f"q is the weight of the {facts.group_by.noun} in the loss; all alike would be "
             f"{1 / max(len(groups), 1):.3f}."
         )
     return text

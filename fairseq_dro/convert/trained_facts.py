@@ -108,11 +108,14 @@ class TrainedFacts:
         }
 
 
-def facts_of(checkpoint: Path, update: int) -> TrainedFacts | None:
+def facts_of(
+    checkpoint: Path, update: int, cfg: Mapping[str, Any]
+) -> TrainedFacts | None:
     """Of the run in whose folder a checkpoint lies; None where it lies in none.
 
     Args:
         update: of the checkpoint; scores of another one are not its scores.
+        cfg: of the checkpoint, in plain values.
 
     Raises:
         UserError: the folder holds nothing of a run.
@@ -122,6 +125,7 @@ def facts_of(checkpoint: Path, update: int) -> TrainedFacts | None:
         return None
     results = results_folder_of(checkpoint, TEST)
     run = read_training_run(folder)
+    run.config = dict(cfg)  # complete, where hydra stored what the recipe and the command said
     named = folder if checkpoint.name in CHECKPOINTS else checkpoint
     command = f"`fairseq-dro infer {named}`"
     try:

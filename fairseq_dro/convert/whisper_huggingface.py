@@ -92,8 +92,9 @@ USE = """\
 from transformers import pipeline
 
 recogniser = pipeline("automatic-speech-recognition", model="{model}")
-# without a language, transformers detects it
-print(recogniser("speech.wav", generate_kwargs={{"language": "{language}"}})["text"])
+# greedy, as it was tested; without a language, transformers detects it
+how = {{"language": "{language}", "num_beams": 1}}
+print(recogniser("speech.wav", generate_kwargs=how)["text"])
 """
 PADDED = (
     "Audio is padded to 30 s, in training and here, as transformers does: longer recordings have "
