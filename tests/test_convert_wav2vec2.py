@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro import own_runs
-from fairseq_dro.convert.pretrained_folders import read_folder
 from fairseq_dro.convert import wav2vec2_fairseq2, wav2vec2_huggingface
 from fairseq_dro.convert.formats import read_pretrained
+from fairseq_dro.convert.pretrained_folders import read_folder
 from fairseq_dro.convert.source import Source
 from fairseq_dro.decoding.published import as_checkpoint
 from fairseq_dro.decoding.speech_model import SpeechModel

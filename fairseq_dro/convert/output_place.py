@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.survival.durable_file import sync_folder, write_durably
 from fairseq_dro.errors import UserError
+from fairseq_dro.survival.durable_file import sync_folder, write_durably
 
 MARK = "converted.json"
 """In a folder that a conversion wrote: from what."""
