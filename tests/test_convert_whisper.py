@@ -13,6 +13,7 @@ import fairseq_dro
 from fairseq_dro.cli import main
 from fairseq_dro.convert import whisper_huggingface
 from fairseq_dro.convert.whisper import read_whisper
+from fairseq_dro.decoding.published import as_checkpoint
 from fairseq_dro.models.whisper.model import WhisperModel
 from tests.checkpoints import load
 from tests.test_whisper_files import WRITERS
@@ -129,4 +130,9 @@ def test_a_run_at_true_length_says_that_transformers_pads(
     assert main(["convert", str(tmp_path / "run"), str(tmp_path / "hub")]) == 0
     assert "true length" in capsys.readouterr().err
     assert whisper_huggingface.TRUE_LENGTH in (tmp_path / "hub" / "README.md").read_text()
-    assert load(tmp_path / "run" / LAST)["cfg"]["model"]["pad_to_seconds"] == 0
+    # and what comes back from there knows the rule, and the languages
+    ours, back = load(tmp_path / "run" / LAST), as_checkpoint(str(tmp_path / "hub"))
+    assert back["cfg"].model.pad_to_seconds == ours["cfg"]["model"]["pad_to_seconds"] == 0
+    for name in ("language_codes", "tokens_per_second", "suppress", "begin_suppress", "n_vocab"):
+        assert back["task_state"]["whisper"][name] == ours["task_state"]["whisper"][name], name
+    assert all(torch.equal(back["model"][name], ours["model"][name]) for name in ours["model"])

@@ -24,7 +24,7 @@ TAKES_OVERRIDES = True
 EPILOG = """\
 the options that matter:
   task.data=FOLDER          data folder, as `fairseq-dro prepare` makes it (no default)
-  model.w2v_path=FILE       pre-trained model, such as xlsr2_300m.pt (no default)
+  model.w2v_path=FILE       xlsr2_300m.pt or such, or a Hugging Face folder (no default)
   criterion.objective=NAME  ctc_dro (default), group_dro, cvar_dro, or erm: plain CTC
   hydra.run.dir=FOLDER      run folder (default: runs/RECIPE/OBJECTIVE)
 

@@ -9,7 +9,7 @@ import yaml
 
 from fairseq_dro.convert.trained_facts import Group, TrainedFacts
 from fairseq_dro.languages import known_languages, label_of
-from fairseq_dro.runs.durations import of_audio
+from fairseq_dro.runs.durations import in_one_unit
 
 UNKNOWN_LICENCE = "unknown"
 CARD = "README.md"
@@ -107,7 +107,7 @@ def _summary(facts: TrainedFacts | None, groups: Sequence[Group], origin: str) -
     if facts is None:
         return f"{origin}, converted by fairseq-dro. It computes what {origin} computes."
     hours = [one.hours for one in groups if one.hours is not None]
-    speech = f" on {of_audio(3600 * sum(hours))} of speech" if hours else ""
+    speech = f" on {in_one_unit(3600 * sum(hours))} of speech" if hours else ""
     start = f" from {facts.start}" if facts.start else ""
     noun = facts.group_by.noun
     plural = f"{len(groups)} {noun}{'' if len(groups) == 1 else 's'}"

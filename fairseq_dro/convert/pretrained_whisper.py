@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from fairseq_dro.convert.fairseq_checkpoint import fairseq_checkpoint
 from fairseq_dro.errors import UserError
+
+LEARNED = ("pad_to_seconds", "language_codes", "tokens_per_second")
+"""The rule of lengths, and what ``WhisperVocabulary`` keeps by language."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class PretrainedWhisper:
         tokenizer: content of ``tokenizer.json``; None where the files hold none.
         suppress, begin_suppress: tokens that decoding never writes, and never writes first; None
             where the files do not say.
+        learned: what a training of this package knew beside the weights (`LEARNED`).
     """
 
     path: str
@@ -33,6 +37,7 @@ class PretrainedWhisper:
     begin_suppress: tuple[int, ...] | None = None
     kind = "Whisper"
     notes: tuple[str, ...] = ()
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
     def require_tokenizer(self, named: str | None = None) -> None:
         """Refuse weights without their tokenizer.
@@ -53,15 +58,16 @@ class PretrainedWhisper:
     def as_checkpoint(self) -> dict[str, Any]:
         """What ``checkpoint_utils.load_checkpoint_to_cpu`` gives of a fine-tuned model.
 
-        Audio is padded to 30 s: weights that were never fine-tuned at true length miss the end of
-        the text there, and loop.
+        Audio is padded to 30 s unless a training of this package did otherwise: weights that were
+        never fine-tuned at true length miss the end of the text there, and loop.
 
         Raises:
             UserError: it has no tokenizer.
         """
         self.require_tokenizer()
         model = {
-            "_name": "whisper", "normalize": False, "pad_to_seconds": 30, "dims": dict(self.dims)
+            "_name": "whisper", "normalize": False, "dims": dict(self.dims),
+            "pad_to_seconds": self.learned.get("pad_to_seconds", 30),
         }  # fmt: skip
         task = {
             "_name": "language_grouped_whisper_finetuning", "data": "", "labels": "wrd",

@@ -11,7 +11,7 @@ import torch
 
 from fairseq_dro.convert.huggingface_folder import HuggingFaceModel, read_json, read_weights
 from fairseq_dro.convert.names import NameTable, require_none_left
-from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
+from fairseq_dro.convert.pretrained_whisper import LEARNED, PretrainedWhisper
 from fairseq_dro.convert.source import Source
 
 FIELDS = {
@@ -77,6 +77,7 @@ def read(source: Source) -> PretrainedWhisper:
         source.tokenizer,
         _tokens(generation.get("suppress_tokens")),
         _tokens(generation.get("begin_suppress_tokens")),
+        learned={key: value for key, value in (config.get(OURS) or {}).items() if key in LEARNED},
     )
 
 
@@ -87,6 +88,8 @@ def _tokens(values: Iterable[int] | None) -> tuple[int, ...] | None:
 # --- given away ---
 
 _LANGUAGE = re.compile(r"<\|[a-z]{2,3}(?:_[a-z0-9]+)*\|>")
+OURS = "fairseq_dro"
+"""Of ``config.json``: what training knew beside the weights, so that a model can come back."""
 END, START = "<|endoftext|>", "<|startoftranscript|>"
 USE = """\
 from transformers import pipeline
@@ -145,6 +148,7 @@ def write(checkpoint: Mapping[str, Any], path: str) -> HuggingFaceModel:
         "dropout": model.get("dropout", 0.0),
         "attention_dropout": model.get("attention_dropout", 0.0),
         "activation_dropout": model.get("activation_dropout", 0.0), **ends,
+        OURS: {key: value for key, value in {**vocabulary, **model}.items() if key in LEARNED},
     }  # fmt: skip
     generation = {
         **ends, "is_multilingual": True, "max_length": dims["n_text_ctx"],

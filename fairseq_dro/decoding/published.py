@@ -27,9 +27,14 @@ def as_checkpoint(path: str) -> dict[str, Any]:
     found = read_pretrained(Source(path))
     state = found.as_checkpoint()
     if isinstance(found, PretrainedWhisper):
-        logger.info("%s was never fine-tuned at true length: audio is padded to 30 s", path)
+        if "pad_to_seconds" not in found.learned:
+            logger.info("%s was never fine-tuned at true length: audio is padded to 30 s", path)
         vocabulary = WhisperVocabulary.of_pretrained(found)
-        state["task_state"]["whisper"] = vocabulary.as_state()
+        of_languages = {
+            name: found.learned[name]
+            for name in ("language_codes", "tokens_per_second") if name in found.learned
+        }  # fmt: skip
+        state["task_state"]["whisper"] = {**vocabulary.as_state(), **of_languages}
     for note in found.notes:
         logger.info("%s: %s", path, note)
     state["cfg"] = OmegaConf.create(state["cfg"])
