@@ -11,8 +11,6 @@ import logging
 import os
 from typing import Any
 
-from fairseq_dro import own_runs
-
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +29,7 @@ def apply() -> None:
     def load_checkpoint_to_cpu(
         path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        if not (own_runs.current() and os.path.isdir(path)):
+        if not os.path.isdir(path):
             return original(path, arg_overrides, *args, **kwargs)
         state = read_folder(path)
         if arg_overrides:
