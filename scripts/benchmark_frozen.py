@@ -24,15 +24,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import soundfile
 import torch
-from fairseq import options, tasks
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.logging import metrics
 from fairseq.trainer import Trainer
+from noise_training import batches_of, make_trainer, update, write_noise
 
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.demo.random_checkpoint import write_random_checkpoint
@@ -47,7 +43,6 @@ HEADS = {
     "frozen_transformer": ["--pre-encoder", "80", "--transformer-layers", "2"],
 }
 BATCH_SECONDS = 24
-LANGUAGES = ("deu", "fra")
 
 
 def main() -> int:
@@ -60,7 +55,7 @@ def main() -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         os.chdir(folder)
-        write_noise(Path("data"), args.batches)
+        write_noise(Path("data"), args.batches, BATCH_SECONDS)
         encoder = write_encoder(args.encoder)
         rows, once = measure(encoder)
     sys.stdout.write(
@@ -79,7 +74,8 @@ def measure(encoder: list[str]) -> tuple[dict[str, tuple[float, float]], float]:
     os.mkdir("features")
     rows, once = {}, 0.0
     for recipe, head in HEADS.items():
-        from_audio = make_trainer([*encoder, *head])
+        words = ["--cpu", "--arch", "layer_weighted_ctc", "--normalize-layers", *encoder, *head]
+        from_audio = make_trainer("data", BATCH_SECONDS, words)
         if not once:
             writer = SplitFeatures(
                 Path("features"), read_manifest("data", "train"), from_audio.get_model()
@@ -87,50 +83,24 @@ def measure(encoder: list[str]) -> tuple[dict[str, tuple[float, float]], float]:
             begin = time.process_time()
             writer.write()
             once = (time.process_time() - begin) / seconds_of(from_audio) * 3600
-        from_features = make_trainer([*encoder, *head, "--features", os.path.abspath("features")])
+        words += ["--features", os.path.abspath("features")]
+        from_features = make_trainer("data", BATCH_SECONDS, words)
         rows[recipe] = (time_of_epoch(from_audio), time_of_epoch(from_features))
     return rows, once
 
 
 def time_of_epoch(trainer: Trainer) -> float:
     """CPU seconds for 3,600 s of audio, the first update aside."""
-    dataset = trainer.task.dataset("train")
-    batches = trainer.task.get_batch_iterator(dataset, max_tokens=10**7, seed=1).frozen_batches
-    for number, batch in enumerate([batches[0], *batches]):
-        if number == 1:
-            begin = time.process_time()
-        sample = dataset.collater([dataset[item] for item in batch])
-        with metrics.aggregate(new_root=True), metrics.aggregate("train_inner"):
-            trainer.train_step([sample])
+    batches = batches_of(trainer)
+    update(trainer, batches[0])
+    begin = time.process_time()
+    for batch in batches:
+        update(trainer, batch)
     return (time.process_time() - begin) / seconds_of(trainer) * 3600
 
 
 def seconds_of(trainer: Trainer) -> float:
     return float(np.sum(trainer.task.dataset("train").sizes)) / 16_000
-
-
-def make_trainer(words: list[str]) -> Trainer:
-    """As `fairseq-train` makes it."""
-    parser = options.get_training_parser(default_task="language_grouped_audio_finetuning")
-    parsed = options.parse_args_and_arch(
-        parser,
-        [
-            "data", "--task", "language_grouped_audio_finetuning", "--criterion", "group_dro_ctc",
-            "--objective", "ctc_dro", "--arch", "layer_weighted_ctc", "--normalize-layers",
-            "--labels", "ltr", "--post-process", "letter", "--zero-infinity", "--sentence-avg",
-            "--optimizer", "adam", "--lr", "1e-3", "--lr-scheduler", "fixed", "--cpu",
-            "--clip-norm", "5", "--max-update", "100000", "--batch-seconds", str(BATCH_SECONDS),
-            *words,
-        ],
-    )  # fmt: skip
-    cfg = convert_namespace_to_omegaconf(parsed)
-    task: Any = tasks.setup_task(cfg.task)
-    torch.manual_seed(1)
-    model = task.build_model(cfg.model)
-    task.load_dataset("train")
-    trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
-    trainer.lr_step_begin_epoch(1)
-    return trainer
 
 
 def write_encoder(name: str) -> list[str]:
@@ -143,29 +113,6 @@ def write_encoder(name: str) -> list[str]:
     weights = WhisperModel(WhisperConfig(normalize=False), dims).state_dict()
     torch.save({"dims": dims.as_dict(), "model_state_dict": weights}, path)
     return ["--whisper-path", path]
-
-
-def write_noise(folder: Path, n_batches: int) -> None:
-    """Random audio and letters, about so many batches a language."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    rows, labels, languages = [str(folder.resolve())], [], []
-    for language in LANGUAGES:
-        left = n_batches * BATCH_SECONDS
-        while left >= 3:
-            seconds = min(rng.uniform(3, 9), left)
-            left -= seconds
-            name = f"{language}{len(labels)}.wav"
-            audio = 0.1 * rng.standard_normal(int(16_000 * seconds))
-            soundfile.write(folder / name, audio, 16_000)
-            rows.append(f"{name}\t{len(audio)}")
-            units = rng.choice(list("abcdefghijklmnopqrstuvwxyzäöüß"), int(10 * seconds))
-            labels.append(" ".join(units) + " |")
-            languages.append(language)
-    for suffix, lines in (("tsv", rows), ("ltr", labels), ("lang", languages)):
-        (folder / f"train.{suffix}").write_text("".join(f"{line}\n" for line in lines))
-    letters = "|abcdefghijklmnopqrstuvwxyzäöüß"
-    (folder / "dict.ltr.txt").write_text("".join(f"{letter} 10\n" for letter in letters))
 
 
 if __name__ == "__main__":
