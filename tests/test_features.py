@@ -208,6 +208,27 @@ def test_the_command_refuses_to_mix_two_encoders(whisper, tiny_data, tmp_path, c
     assert main([*words, "--model", str(tmp_path / "none")]) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "samples", "says"),
+    [("layer norm", 100, "too few"), ("whisper", 480_001, "more than the 480000")],
+)
+def test_an_utterance_that_the_encoder_does_not_take_is_named(
+    kind, samples, says, tiny_data, tmp_path, capsys
+):
+    encoder = write_encoder(tmp_path, kind)
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder)
+    head, first, *rest = (folder / "valid.tsv").read_text().splitlines()
+    path, _ = rest[2].split("\t")
+    rest[2] = f"{path}\t{samples}"
+    (folder / "valid.tsv").write_text("\n".join([head, first, *rest]) + "\n")
+    model = encoder.get("whisper_path") or encoder["w2v_path"]
+    words = ["features", str(folder), "--model", model, "--splits", "valid"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "valid.tsv:5" in told and says in told
+
+
 def test_the_size_is_said_first_and_must_fit_the_disk(whisper, tiny_data, tmp_path, capsys,
                                                       monkeypatch):  # fmt: skip
     encoder, made = whisper

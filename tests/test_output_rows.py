@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_dro.models.output_layer import UnitRows, take_rows
+from fairseq_dro.models.output_layer import OUTPUT_LAYERS, UnitRows, take_rows
 from tests.checkpoints import load
 from tests.stock_commands import run, train_command
 
@@ -27,19 +27,21 @@ WEIGHT, BIAS = "w2v_encoder.proj.weight", "w2v_encoder.proj.bias"
         ("abc", "xyz", False, "xyz", "abc"),
     ],
 )
+@pytest.mark.parametrize("layer", OUTPUT_LAYERS)
 def test_each_known_unit_keeps_its_row_and_a_new_one_gets_a_fresh_one(
-    old, new, is_same_order, added, gone
+    old, new, is_same_order, added, gone, layer
 ):
+    weight, bias = f"{layer}.weight", f"{layer}.bias"
     rows = UnitRows.between(old, new)
     assert rows.is_same_order == is_same_order and rows.n_old == len(old)
     assert "".join(rows.added) == added and "".join(rows.gone) == gone
-    saved = {WEIGHT: torch.arange(3.0)[:, None].repeat(1, 4), BIAS: torch.arange(3.0), "x": 1}
-    fresh = {WEIGHT: torch.full((len(new), 4), -1.0), BIAS: torch.full((len(new),), -1.0)}
+    saved = {weight: torch.arange(3.0)[:, None].repeat(1, 4), bias: torch.arange(3.0), "x": 1}
+    fresh = {weight: torch.full((len(new), 4), -1.0), bias: torch.full((len(new),), -1.0)}
     taken = take_rows(saved, fresh, rows)
     expected = torch.tensor([float(old.find(unit)) for unit in new])  # -1: not there
-    assert torch.equal(taken[BIAS], expected)
-    assert torch.equal(taken[WEIGHT], expected[:, None].repeat(1, 4))
-    assert taken["x"] == 1 and torch.equal(saved[BIAS], torch.arange(3.0))
+    assert torch.equal(taken[bias], expected)
+    assert torch.equal(taken[weight], expected[:, None].repeat(1, 4))
+    assert taken["x"] == 1 and torch.equal(saved[bias], torch.arange(3.0))
 
 
 def test_weights_of_half_the_precision_stay_what_they_are():

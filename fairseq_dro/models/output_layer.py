@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-#: What precedes ``.weight`` and ``.bias``, one a model family (wav2vec2_asr.py:437).
-OUTPUT_LAYERS = ("w2v_encoder.proj",)
+#: What precedes ``.weight`` and ``.bias``: fairseq's (wav2vec2_asr.py:437), and this package's.
+OUTPUT_LAYERS = ("w2v_encoder.proj", "proj")
 
 
 @dataclass(frozen=True)

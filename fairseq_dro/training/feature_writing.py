@@ -61,7 +61,7 @@ class SplitFeatures:
         self.workers = workers
         self.sample_rate = sample_rate
         self.n_frames = model.encoder.frames_of(manifest.n_samples)
-        self._require_frames()
+        self._require_lengths()
         self.starts = starts_of(self.n_frames, self.spec)
         self.n_bytes = int(self.starts[-1]) * ITEM_BYTES
         everything = np.arange(len(manifest))
@@ -74,14 +74,20 @@ class SplitFeatures:
         )
         self.n_written = self._find_written()
 
-    def _require_frames(self) -> None:
-        short = np.flatnonzero(self.n_frames < 1)
-        if len(short):
-            raise UserError(
-                f"{self.manifest.where(int(short[0]))}: {self.manifest.n_samples[short[0]]} "
-                f"samples are too few for a frame of this encoder ({len(short)} such utterances): "
-                "remove them from all files of the split."
-            )
+    def _require_lengths(self) -> None:
+        """Refuse utterances of which the encoder makes no frame, or which it does not take."""
+        n_samples, most = self.manifest.n_samples, self.model.encoder.most_samples
+        for bad, what in (
+            (self.n_frames < 1, "too few for a frame of this encoder"),
+            (n_samples > (most or n_samples.max(initial=0)), f"more than the {most} it takes"),
+        ):
+            rows = np.flatnonzero(bad)
+            if len(rows):
+                raise UserError(
+                    f"{self.manifest.where(int(rows[0]))}: {n_samples[rows[0]]} samples are "
+                    f"{what} ({len(rows)} such utterances): remove them from all files of the "
+                    "split."
+                )
 
     def _find_written(self) -> int:
         """How many utterances an earlier command has written.

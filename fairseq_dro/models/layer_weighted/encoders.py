@@ -27,7 +27,7 @@ from fairseq_dro.models.wav2vec2 import Wav2Vec2
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.encoder import WhisperEncoder
 from fairseq_dro.models.whisper.encoder_file import load_encoder, read_encoder
-from fairseq_dro.models.whisper.log_mel import n_positions
+from fairseq_dro.models.whisper.log_mel import MAX_SECONDS, SAMPLE_RATE, n_positions
 
 
 class FrozenEncoder(Protocol):
@@ -36,11 +36,13 @@ class FrozenEncoder(Protocol):
     Attributes:
         n_layers: L.
         width: C.
+        most_samples: of audio that it takes at once; None: any number.
         found_options: options of the section ``model`` that its file said.
     """
 
     n_layers: int
     width: int
+    most_samples: int | None
     found_options: dict[str, Any]
 
     def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
@@ -65,6 +67,7 @@ class WhisperLayers(nn.Module):
         self.model = WhisperEncoder(dims, pad_to_seconds=pad_to_seconds)
         self.n_layers = dims.n_audio_layer + 1
         self.width = dims.n_audio_state
+        self.most_samples = MAX_SECONDS * SAMPLE_RATE
         self.found_options = {"dims": dims.as_dict()}
 
     @classmethod
@@ -115,6 +118,7 @@ class Wav2Vec2Layers(nn.Module):
         self.model = whole.w2v_model
         self.n_layers = len(self.model.encoder.layers) + 1
         self.width = self.model.encoder.embedding_dim
+        self.most_samples = None
         self.found_options = {"w2v_args": options.w2v_args}
         # its group norm takes the mean over all frames, padding among them
         self.mixes_padding = options.w2v_args.model.extractor_mode == "default"
