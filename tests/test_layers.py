@@ -25,7 +25,7 @@ LAYERS = (
     "tasks prepare report watch",
     "doctor",
     "refusals",
-    "commands features",
+    "commands",
 )
 """Folders from the ground up: one imports from lines above its own alone."""
 
