@@ -130,6 +130,19 @@ def test_a_checkpoint_decodes_without_the_weights_it_started_from(
         assert record["predicted_language"] is None, "the language was given"
 
 
+def test_infer_searches_with_a_beam_where_one_is_asked_for(trained, data, tmp_path, infer) -> None:
+    words = [f"common_eval.path={trained / LAST}", f"task.data={data}"]
+
+    def decoded(name: str, *more: str) -> list[dict]:
+        return infer(*words, f"decoding.results_path={tmp_path / name}", *more)
+
+    greedy, beam = decoded("greedy"), decoded("beam", "decoding.beam=3")
+    assert [one["id"] for one in greedy] == [one["id"] for one in beam]
+    assert [one["hypothesis"] for one in greedy] != [one["hypothesis"] for one in beam]
+    with pytest.raises(UserError, match="decoding.beam=0 is out of range"):
+        decoded("none", "decoding.beam=0")
+
+
 def test_a_detected_language_is_scored(trained, data, tmp_path, infer) -> None:
     records = infer(
         f"common_eval.path={trained / LAST}", f"decoding.results_path={tmp_path}",

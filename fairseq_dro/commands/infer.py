@@ -33,6 +33,7 @@ the options that matter:
 
 the next three:
   common.cpu=true                decode on a CPU where there is a GPU
+  decoding.beam=N                of Whisper: width of the beam (default: 1, greedy)
   dataset.num_workers=N          processes that read audio (default: 1)
   common_eval.post_process=NAME  how units become text (default: that of training)
 

@@ -64,6 +64,8 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     state = _read_checkpoint(cfg)
     saved = configuration_of(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
+    if "decoding.beam" not in typed and str(cfg.decoding.type) == "viterbi":
+        cfg.decoding.beam = 1  # greedy; the 5 of fairseq's infer.yaml is for language models
     if "common_eval.post_process" not in typed:
         cfg.common_eval.post_process = post_process_of(saved)
     data = cfg.task.data
@@ -130,6 +132,11 @@ def _require_decoder(cfg: DictConfig) -> None:
         raise UserError(
             f"decoding.type={kind} needs the flashlight decoder, which is not installed: type "
             "`python -m pip install flashlight-text kenlm`, or use decoding.type=viterbi."
+        )
+    if cfg.decoding.beam < 1:
+        raise UserError(
+            f"decoding.beam={cfg.decoding.beam} is out of range: it is a number of texts, 1 or "
+            "more; 1 is greedy."
         )
 
 

@@ -58,7 +58,7 @@ class CollectingProcessor(InferenceProcessor):
         if mismatch:
             logger.warning("%s: type common_eval.post_process=%s", *mismatch)
         if hasattr(self.task, "recognise"):
-            self.generator = TextGenerator(self.task)
+            self.generator = TextGenerator(self.task, int(cfg.decoding.beam))
         elif str(cfg.decoding.type) == "viterbi":
             self.generator = GreedyDecoder(self.tgt_dict)
 

@@ -1,7 +1,6 @@
-"""Greedy search with an encoder-decoder model: keys and values kept, finished rows dropped.
+"""Search for a text with an encoder-decoder model, behind a prompt.
 
-fairseq's ``SequenceGenerator`` counts a forced prompt as part of what it found, in scores and in
-lengths, and keeps finished rows until the last one ends.
+`GreedySearch` is here; ``decoding.beam`` has another one.
 
 Shapes: B utterances, P tokens of a prompt, V vocabulary.
 """
@@ -29,10 +28,11 @@ class Hypothesis(NamedTuple):
     stopped: str  # END, LIMIT or LOOP
 
 
-class GreedySearch:
-    """The likeliest next token, until the end, a limit or a loop (``repetition.ends_in_loop``).
+class TextSearch:
+    """What any search keeps to: tokens that are never written, and when a text stops.
 
-    Where a text loops, how long it gets is up to the limit and says nothing of the model.
+    That is at its end, at a limit or at a loop (``repetition.ends_in_loop``): where a text loops,
+    how long it gets is up to the limit and says nothing of the model.
 
     Args:
         end: the token that ends an utterance.
@@ -54,7 +54,6 @@ class GreedySearch:
         self.suppress = list(suppress)
         self.begin_suppress = list(begin_suppress)
 
-    @torch.no_grad()
     def generate(
         self, model: Any, encoder_out: EncoderOut, prompts: torch.Tensor, limits: torch.Tensor
     ) -> list[Hypothesis]:
@@ -64,13 +63,29 @@ class GreedySearch:
             model: has ``encoder`` and ``decoder`` as ``models.whisper`` does.
             encoder_out: of ``model.encoder`` for B utterances.
             prompts: [B, P] the tokens before the text.
-            limits: [B] most tokens to write, the end included; the model's own bound holds, too.
+            limits: [B] most tokens to write, at least 1; the model's own bound holds, too.
         """
+        raise NotImplementedError
+
+    def stopped(self, written: list[int], limit: int) -> str | None:
+        """What stops a text that has not ended, LOOP or LIMIT; None: it continues."""
+        if self.stop_at_loops and ends_in_loop(written):
+            return LOOP
+        return LIMIT if len(written) >= limit else None
+
+
+class GreedySearch(TextSearch):
+    """The likeliest next token; keys and values are kept, finished rows dropped."""
+
+    @torch.no_grad()
+    def generate(
+        self, model: Any, encoder_out: EncoderOut, prompts: torch.Tensor, limits: torch.Tensor
+    ) -> list[Hypothesis]:
         decoder = model.decoder
         n_rows, n_prompt = prompts.shape
         limits = limits.clamp(max=decoder.max_positions() - n_prompt).tolist()
         found = [Hypothesis([], 0.0, LIMIT) for _ in range(n_rows)]
-        rows = [row for row in range(n_rows) if limits[row] > 0]
+        rows = list(range(n_rows))
         state: dict[str, Any] = {}
         tokens = prompts
         while rows:
@@ -85,9 +100,10 @@ class GreedySearch:
                 zip(rows, chosen.tolist(), (best - log_sums).tolist())
             ):
                 so_far = found[row]
+                stopped: str | None = END
                 if token != self.end:
                     so_far.tokens.append(token)
-                stopped = self._stopped(token, so_far.tokens, limits[row])
+                    stopped = self.stopped(so_far.tokens, limits[row])
                 found[row] = Hypothesis(so_far.tokens, so_far.score + score, stopped or LIMIT)
                 if stopped is None:
                     kept.append(place)
@@ -99,14 +115,6 @@ class GreedySearch:
                 encoder_out = model.encoder.reorder_encoder_out(encoder_out, order)
                 decoder.reorder_incremental_state(state, order)
         return found
-
-    def _stopped(self, token: int, written: list[int], limit: int) -> str | None:
-        """What a text stopped at with this token; None: it continues."""
-        if token == self.end:
-            return END
-        if self.stop_at_loops and ends_in_loop(written):
-            return LOOP
-        return LIMIT if len(written) >= limit else None
 
 
 @torch.no_grad()

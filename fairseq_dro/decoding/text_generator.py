@@ -12,11 +12,14 @@ class TextGenerator:
     """Hypotheses in fairseq's form, with their text.
 
     Args:
-        task: has ``recognise(model, sample)``, which gives one ``RecognisedText`` an utterance.
+        task: has ``recognise(model, sample)``, which gives one ``RecognisedText`` an utterance, by
+            its ``recogniser``.
+        beam: width of the beam; 1: greedy.
     """
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Any, beam: int = 1) -> None:
         self.task = task
+        task.recogniser.use_beam(beam)
 
     def generate(
         self, models: list[FairseqModel], sample: dict[str, Any], **_unused: Any

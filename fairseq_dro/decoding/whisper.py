@@ -1,4 +1,4 @@
-"""Whisper's greedy search from a batch of audio to text, with the language given or detected."""
+"""Whisper from a batch of audio to text, with the language given or detected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from fairseq_dro.decoding.seq2seq import GreedySearch, detect_language
+from fairseq_dro.decoding.beam import BeamSearch
+from fairseq_dro.decoding.seq2seq import GreedySearch, TextSearch, detect_language
 from fairseq_dro.languages import known_languages
 from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
 
@@ -38,11 +39,19 @@ class WhisperRecogniser:
         self.vocabulary = vocabulary
         self.sample_rate = sample_rate
         self.seconds = 0.0
-        self.search = GreedySearch(
-            vocabulary.tokenizer.end, vocabulary.suppress, vocabulary.begin_suppress,
-            stop_at_loops=stop_at_loops,
-        )
+        self.stop_at_loops = stop_at_loops
+        self.use_beam(1)
         self._language_of = _languages_of_tokens(vocabulary)
+
+    def use_beam(self, beam: int) -> None:
+        """Search greedily (1), or with a beam of this width from here on."""
+        vocabulary = self.vocabulary
+        rules = vocabulary.suppress, vocabulary.begin_suppress
+        self.search: TextSearch = (
+            BeamSearch(vocabulary.dictionary, beam, *rules, stop_at_loops=self.stop_at_loops)
+            if beam > 1
+            else GreedySearch(vocabulary.tokenizer.end, *rules, stop_at_loops=self.stop_at_loops)
+        )
 
     @torch.no_grad()
     def recognise(
