@@ -1,8 +1,9 @@
 """``fairseq-dro``: one command, one module a sub-command.
 
 A module named here exposes ``add_arguments(parser)`` and ``run(args) -> int``; its docstring is the
-text of its ``--help``. Only the module of the command that is typed is imported, and none imports
-fairseq or torch at its top: help and a mistake are answered at once.
+text of its ``--help``. One with ``import_user_dir(words)`` gets the words before they are parsed.
+Only the module of the command that is typed is imported, and none imports fairseq or torch at its
+top: help and a mistake are answered at once.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command not in SUB_COMMANDS:
             raise UserError(_no_command(command))
         module = importlib.import_module(SUB_COMMANDS[command][0])
+        if hasattr(module, "import_user_dir"):
+            rest = module.import_user_dir(rest)
         parser = build_parser(command)
         is_mixed = getattr(module, "TAKES_OVERRIDES", False)
         args = (parser.parse_intermixed_args if is_mixed else parser.parse_args)(rest)

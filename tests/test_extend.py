@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from fairseq_dro.dro.rules import floored
@@ -83,24 +85,71 @@ def test_what_a_rule_does_not_have_is_refused(tiny_data, tmp_path, option, said,
         del RULES["softmax_dro"]
 
 
-def test_a_criterion_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
+def test_a_criterion_of_ones_own(tiny_data, tiny_checkpoint, tmp_path, command_server):
     """q sees the plain losses, the gradient the focal ones."""
-    user_dir = example(tmp_path, "my_criterion")
-    recipe = yaml.safe_load(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1])
+    saved = trained_by_recipe("my_criterion", "criterion", tiny_data, tmp_path, command_server,
+                              **{"model.w2v_path": str(tiny_checkpoint)})  # fmt: skip
+    assert saved["cfg"]["criterion"]["gamma"] == 2.0
+    assert saved["extra_state"]["train_iterator"]["group_dro"]["n_moves"] >= 1
+
+
+def test_a_model_family_of_ones_own(tiny_data, tmp_path, command_server):
+    """Its frames and options are asked for, and it trains with group weights."""
+    saved = trained_by_recipe("my_model", "model", tiny_data, tmp_path, command_server)
+    assert saved["model"]["gru.weight_hh_l0"].shape == (3 * 64, 64)
+    assert saved["extra_state"]["train_iterator"]["group_dro"]["n_moves"] >= 1
+
+
+def test_a_reader_of_ones_own(tmp_path, capsys, monkeypatch):
+    """Its corpus becomes a data folder; without its folder the command names what is missing."""
+    from fairseq_dro.cli import main
+    from fairseq_dro.prepare.readers import READERS
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    known = [*READERS]
+    example(tmp_path, "my_corpus")
+    corpus = tmp_path / "CORPUS/deu"
+    corpus.mkdir(parents=True)
+    for number in range(20):
+        audio = 0.1 * np.sin(np.arange(16_000) * (0.1 + 0.01 * number))
+        soundfile.write(corpus / f"{number}.wav", audio, 16_000)
+        (corpus / f"{number}.txt").write_text(f"Satz {'abcdefghijklmnopqrst'[number]}\n")
+    command = re.search(r"```bash\n(fairseq-dro prepare.*?)```", TEXT, re.DOTALL)[1]
+    try:
+        assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+    finally:
+        READERS[:] = known
+    record = json.loads((tmp_path / "DATA/dataset.json").read_text(encoding="utf-8"))
+    assert record["reader"] == "podcasts"
+    assert "deu" in (tmp_path / "DATA/train.lang").read_text().split()
+    assert main(["prepare", "common.user_dir=nowhere", "podcasts", "DATA"]) == 2
+    assert "nowhere/__init__.py does not exist" in capsys.readouterr().err
+
+
+def trained_by_recipe(name, section, data, tmp_path, command_server, **further):
+    """The checkpoint of a tiny run with the user dir and the part of a recipe that the text shows.
+
+    Args:
+        section: of the configuration, which the recipe replaces.
+    """
+    user_dir = example(tmp_path, name)
+    block = rf"`{name}/__init__\.py`.*?```yaml\n(.*?)```"
+    recipe = yaml.safe_load(re.search(block, TEXT, re.DOTALL)[1])
     options = {
-        **TINY_RUN, "optimization.max_update": 3, "task.data": str(tiny_data),
-        "model.w2v_path": str(tiny_checkpoint), "common.user_dir": str(user_dir),
+        **TINY_RUN, "optimization.max_update": 3, "task.data": str(data),
+        "common.user_dir": str(user_dir), **further,
     }
     of_hydra = [f"{key}={value}" for key, value in options.items() if key.startswith("hydra.")]
     sections: dict = {}
     for key, value in options.items():
-        section, option = key.split(".", 1)
-        if section not in ("hydra", "criterion"):
+        part, option = key.split(".", 1)
+        if part not in ("hydra", section):
             value = yaml.safe_load(value) if isinstance(value, str) else value
-            sections.setdefault(section, {})[option] = value
+            sections.setdefault(part, {})[option] = value
     (tmp_path / "mine.yaml").write_text("# @package _group_\n" + yaml.safe_dump(sections | recipe))
     config = ["--config-dir", str(tmp_path), "--config-name", "mine"]
-    run([str(BIN / "fairseq-hydra-train"), *config, *of_hydra], tmp_path / "run")
-    saved = load(tmp_path / "run/checkpoints/checkpoint_last.pt")
-    assert saved["cfg"]["criterion"]["gamma"] == 2.0
-    assert saved["extra_state"]["train_iterator"]["group_dro"]["n_moves"] >= 1
+    command_server.run(
+        [str(BIN / "fairseq-hydra-train"), *config, *of_hydra], tmp_path / "run"
+    )
+    return load(tmp_path / "run/checkpoints/checkpoint_last.pt")

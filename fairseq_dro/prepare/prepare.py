@@ -1,15 +1,17 @@
 """``fairseq-dro prepare``: from a corpus as downloaded to a folder that trains.
 
 Read, normalise, look at the headers, split and select, convert what needs it, write. The same
-command goes on after a kill; ``dataset.json`` says what the folder was made from.
+command resumes after a kill; ``dataset.json`` says what the folder was made from.
+``common.user_dir=FOLDER`` adds readers of your own (docs/extend.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
@@ -46,6 +48,8 @@ from fairseq_dro.text.profiles import PROFILES
 
 logger = logging.getLogger(__name__)
 
+USER_DIR = "common.user_dir"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpora = parser.add_subparsers(dest="source", required=True, metavar="CORPUS")
@@ -57,6 +61,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         reader.add_arguments(one)
         shared_options.add_options(one, chooses_languages=not is_espeak)
         one.set_defaults(reader=reader)
+
+
+def import_user_dir(words: Sequence[str]) -> list[str]:
+    """The words without ``common.user_dir=FOLDER``, whose readers are known from now on.
+
+    Raises:
+        UserError: there is no such folder with a Python package.
+    """
+    for word in words:
+        option, _, folder = word.partition("=")
+        if option == USER_DIR:
+            package = Path(folder).resolve()
+            if not (package / "__init__.py").is_file():
+                raise UserError(f"{word}: {package}/__init__.py does not exist: name its folder.")
+            sys.path.insert(0, str(package.parent))
+            importlib.import_module(package.name)
+    return [word for word in words if not word.startswith(f"{USER_DIR}=")]
 
 
 def run(args: argparse.Namespace) -> int:

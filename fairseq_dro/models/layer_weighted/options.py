@@ -17,13 +17,15 @@ class LayerWeightedCtcConfig(FairseqDataclass):
     )
     whisper_path: Optional[str] = field(
         default=None,
-        metadata={"help": "in its place: a folder or file of Whisper, whose encoder is taken"},
+        metadata={
+            "help": "instead of w2v_path: a folder or file of Whisper, of which the encoder is used"
+        },
     )
     pad_to_seconds: int = field(
         default=0,
         metadata={
-            "help": "of Whisper: 0: audio at its true length; 30: padded with silence to 30 s, as "
-            "openai's models were trained, at many times the cost"
+            "help": "with whisper_path: 0: audio at its true length; 30: padded with silence to 30 "
+            "s, as openai's models were trained, which takes several times as long"
         },
     )
     layers: str = field(
@@ -38,24 +40,37 @@ class LayerWeightedCtcConfig(FairseqDataclass):
         metadata={"help": "mean 0 and variance 1 for each frame of each layer before the sum"},
     )
     pre_encoder: int = field(
-        default=0, metadata={"help": "width of a linear layer after the sum (80); 0: none"}
+        default=0, metadata={"help": "width of a linear layer after the sum, such as 80; 0: none"}
     )
     transformer_layers: int = field(
-        default=0, metadata={"help": "blocks of a transformer before the output layer (2); 0: none"}
+        default=0,
+        metadata={"help": "transformer blocks before the output layer, such as 2; 0: none"},
     )
     transformer_width: int = field(
-        default=256, metadata={"help": "its width; its feed-forward parts are 4 times as wide"}
+        default=256,
+        metadata={
+            "help": "width of the transformer, above 0; feed-forward parts are 4 times as wide"
+        },
     )
-    transformer_heads: int = field(default=8, metadata={"help": "its attention heads"})
+    transformer_heads: int = field(
+        default=8,
+        metadata={
+            "help": "attention heads of the transformer; twice their number divides its width"
+        },
+    )
     subsampling: int = field(
         default=2,
         metadata={
-            "help": "frames of the encoder for one of the transformer, 1 or 2: of 2, CTC needs 40 "
-            "ms of audio for a unit"
+            "help": "frames of the encoder for one frame of the transformer, 1 or 2; with 2, CTC "
+            "needs 40 ms of audio for each unit"
         },
     )
     dropout: float = field(
-        default=0.1, metadata={"help": "of the transformer; the encoder never has any"}
+        default=0.1,
+        metadata={
+            "help": "dropout probability in the transformer, at least 0 and below 1; the encoder "
+            "has none"
+        },
     )
     normalize: bool = II("task.normalize")
     data: str = II("task.data")

@@ -1,4 +1,7 @@
-"""The readers of ``fairseq-dro prepare``: a new one is a class of its own and a line here."""
+"""The readers of ``fairseq-dro prepare``: a new one is a class of its own and a line here.
+
+One outside this package registers itself by the decorator (docs/extend.md).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from fairseq_dro.prepare.readers.ml_superb import MlSuperb
 from fairseq_dro.prepare.readers.ml_superb_parquet import MlSuperbParquet
 from fairseq_dro.prepare.readers.table import Table
 
-READERS: tuple[type[Reader], ...] = (
+READERS: list[type[Reader]] = [
     Espeak,
     Table,
     MlSuperb,
@@ -19,4 +22,10 @@ READERS: tuple[type[Reader], ...] = (
     CommonVoice,
     CommonVoiceSpontaneous,
     Fleurs,
-)
+]
+
+
+def register_reader(reader: type[Reader]) -> type[Reader]:
+    """Decorator: ``fairseq-dro prepare NAME`` is this reader from now on."""
+    READERS[:] = [one for one in READERS if one.name != reader.name] + [reader]
+    return reader
