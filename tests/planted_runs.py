@@ -203,7 +203,7 @@ def write_configuration(
         "common": {"seed": 1, "cpu": True},
         "criterion": {"_name": "group_dro_ctc", "objective": objective, "smoothing": 0.5},
         "optimization": {"max_update": updates, "lr": [0.002]},
-        "task": {"_name": "language_grouped_audio_finetuning", "data": "data"},
+        "task": {"_name": "language_grouped_audio_finetuning"},
         "dataset": {"valid_subset": ",".join(subsets)},
     }
     if objective == "ctc":

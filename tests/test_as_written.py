@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fairseq_dro.report.scores_table import scores_table
+from fairseq_dro.report.score_tables import scores_text
 from fairseq_dro.scoring.as_written import compression_ratio
 from fairseq_dro.scoring.lower import lower_form
 from fairseq_dro.scoring.rates import sum_up
@@ -42,7 +42,7 @@ def test_case_and_punctuation_are_errors_only_as_written():
     assert summary["languages"]["deu"]["cer"] == pytest.approx(5 / 19)
     assert summary["languages"]["deu"]["wer"] == pytest.approx(3 / 4)
     assert summary["mean"]["share_looping"] == 0
-    table = scores_table(sum_up(records).as_record(), "Test")
+    table = scores_text(sum_up(records).as_record(), "Test")
     assert "CER 26.32 %" in table
 
 
@@ -62,7 +62,7 @@ def test_a_text_that_repeats_itself_is_a_loop():
     assert compression_ratio("a" * 26) < 2.4 < compression_ratio("a" * 27)
     records = [record("Ja.", loop), record("Ja.", "Ja."), record("a", "a", "eng")]
     assert as_written(records)["languages"]["deu"]["share_looping"] == 0.5
-    table = scores_table(sum_up(records).as_record(), "Test")
+    table = scores_text(sum_up(records).as_record(), "Test")
     assert "25.0 %, most in deu (50.0 %)" in table
 
 

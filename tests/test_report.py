@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.report.constant_guess import (
+from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
+from fairseq_dro.group_by import GroupBy
+from fairseq_dro.report.training_facts import (
     best_constant,
     constant_guess_cer,
-    constant_guesses,
+    read_facts,
+    references_of,
 )
 from fairseq_dro.runs.training_run import read_training_run
 from fairseq_dro.scoring.utterances import score_utterance
@@ -43,8 +46,13 @@ def test_the_constant_guess_is_the_training_sentence_nearest_to_all():
     assert best_constant(train * 100) == best_constant(train * 100)
 
 
-def test_the_language_token_of_a_label_is_no_part_of_the_guess():
-    decoded = {"mls": [score_utterance("montag mai", "", id="a", language="deu")]}
-    labels = ["[deu] m o n t a g | m a i |"]
-    assert constant_guesses(["mls"], ["deu"], labels, decoded) == {"mls": 0.0}
-    assert constant_guesses(["mls"], ["deu"], labels, decoded, post_process="_EOW") == {}
+def test_the_language_token_of_a_label_is_no_part_of_the_guess(tmp_path: Path):
+    label = "[deu] m o n t a g | m a i |"
+    one = Utterance(tmp_path / "a.wav", 32_000, "deu", label, "a", "train", corpus="mls")
+    write_data_folder(tmp_path, [one], tmp_path)
+    by = GroupBy(("corpus",))
+    scored = score_utterance("montag mai", "", id="a", language="deu", corpus="mls")
+    references = references_of([scored], by)
+    facts = read_facts(tmp_path, "train", "ltr", by, references, "letter")
+    assert facts == ({"mls": 2.0}, {"mls": 12.0}, {"mls": 0.0})
+    assert read_facts(tmp_path, "train", "ltr", by, references, "_EOW").constant_cer == {}

@@ -16,6 +16,7 @@ from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import per_cent
+from fairseq_dro.report.compare.comparison import Verdict
 from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
 from fairseq_dro.report.figures.group_weights import (
     draw_effective_groups,
@@ -25,12 +26,11 @@ from fairseq_dro.report.figures.group_weights import (
 from fairseq_dro.report.figures.style import canvas, svg_of
 from fairseq_dro.report.markdown import escaped
 from fairseq_dro.report.paired_records import DecodedRun, pair
-from fairseq_dro.report.rank_correlation import spearman
-from fairseq_dro.report.report import make_report, read_report_data
-from fairseq_dro.report.sections.headline import _band
+from fairseq_dro.report.report import compared, make_report, read_report_data
+from fairseq_dro.report.score_tables import _band
 from fairseq_dro.report.sections.layers import layers_section
+from fairseq_dro.report.sections.proxy import spearman
 from fairseq_dro.report.sections.warnings import warnings_section
-from fairseq_dro.report.verdicts import SAME, verdicts
 from fairseq_dro.runs import provenance
 from fairseq_dro.runs.start_command import start_command
 from fairseq_dro.runs.training_log import read_training_log
@@ -131,7 +131,8 @@ def test_time_between_two_starts_is_no_training_time(tmp_path):
     ("value", "told"), [(0.0, "below"), (0.036, "inside"), (0.497, "inside"), (0.5, "")]
 )
 def test_a_number_below_the_band_of_chance_is_not_called_inside(value, told):
-    assert _band(Disparity(value, 0.0, 0.042, 0.036, 0.497)).note == told
+    one = Disparity(value, 0.0, 0.042, 0.036, 0.497)
+    assert _band({**one._asdict(), "within_null": one.within_null}, 1).note == told
 
 
 def test_a_run_that_changed_its_objective_is_called_so_on_page_and_in_its_title(tmp_path):
@@ -142,7 +143,7 @@ def test_a_run_that_changed_its_objective_is_called_so_on_page_and_in_its_title(
     plant_history(tmp_path / "run", records)
     data = read_report_data(tmp_path / "run")
     sentences = warnings_section(data).blocks[0].sentences
-    assert [s for k, s in sentences if k == "objective changed"][0].startswith(
+    assert [one.sentence for one in sentences if one.kind == "objective changed"][0].startswith(
         "Trained with erm to update 200, then ctc_dro to update 300"
     )
     assert make_report(data).subtitle.startswith("erm, then ctc_dro · ")
@@ -253,7 +254,8 @@ def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
     decoded = [[DecodedRun(run.name, run.utterances)] for run in runs]
     p = difference_by_language(pair(decoded).characters, 0, 1).p
     assert (p < 0.05).any()  # without a correction some would be called so
-    assert set(verdicts(runs[1], runs[0], BY_LANGUAGE).values()) == {SAME}
+    (one,) = compared(runs[0], runs[1], BY_LANGUAGE).differences
+    assert set(one.verdicts.values()) == {Verdict.SAME}
 
 
 def test_entropy_of_equal_weights_counts_the_languages():

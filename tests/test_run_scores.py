@@ -1,4 +1,4 @@
-"""Scores on a report's page: the counts, the intervals and the blocks are those of ``score``."""
+"""Scores on a report's page: counts, blocks, and the interval of all utterances together."""
 
 from __future__ import annotations
 
@@ -46,10 +46,7 @@ def test_counts_and_normal_form_of_the_records_do_not_matter():
         )
         for record in own
     ]  # fmt: skip
-    ours, theirs = RunScores(own), RunScores(foreign)
-    assert theirs.cer == ours.cer == {code: s.cer for code, s in sum_up(own).languages.items()}
-    assert theirs.all == ours.all and theirs.micro == ours.micro
-    assert theirs.estimates == ours.estimates and theirs.mean_wer == ours.mean_wer
+    assert RunScores(foreign).numbers == RunScores(own).numbers == summarise(sum_up(own))
 
 
 def test_compare_counts_what_the_page_counts():
@@ -60,24 +57,9 @@ def test_compare_counts_what_the_page_counts():
     page = RunScores(own)
     for index, code in enumerate(paired.languages):
         own_blocks = paired.language == index
-        assert paired.lengths[own_blocks].sum() == page.groups[code].characters
-        assert paired.errors[1][0][own_blocks].sum() == pytest.approx(
-            page.cer[code] * page.groups[code].characters
-        )
-
-
-@pytest.mark.parametrize("speakers", [None, {"deu": list("abcdefg"), "ell": list("ab")}])
-def test_the_page_and_the_score_command_give_the_same_intervals(speakers):
-    own = records(speakers=speakers)
-    page, scored = RunScores(own), summarise(sum_up(own))
-    assert page.micro == (scored["all"]["cer"], scored["all"]["cer_low"], scored["all"]["cer_high"])
-    for code, row in scored["languages"].items():
-        assert page.estimates[code] == (row["cer"], row["cer_low"], row["cer_high"])
-    for name, one in page.headline.items():
-        expected = scored["disparity"][name]
-        assert (one.value, one.low, one.high) == tuple(
-            expected[key] for key in ("value", "low", "high")
-        )
+        length = page.groups[code]["reference_characters"]
+        assert paired.lengths[own_blocks].sum() == length
+        assert paired.errors[1][0][own_blocks].sum() == pytest.approx(page.cer[code] * length)
 
 
 def test_what_languages_differ_by_is_no_uncertainty_of_all_together():
@@ -146,4 +128,4 @@ def test_languages_of_few_speakers_are_those_whose_blocks_are_not_speakers(names
     scores = RunScores(records(speakers={"deu": names}))
     assert scores.few_speakers == ({"deu": few} if few else {})
     grouped = len(set(names) - {None}) < 40 and names != [None]
-    assert ("deu" in scores.by_speaker) == (grouped and not few)
+    assert (scores.groups["deu"]["block"] == "speaker") == (grouped and not few)

@@ -24,9 +24,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import RESULTS
 
 if TYPE_CHECKING:
-    from fairseq_dro.report.compare.arms import Arm
     from fairseq_dro.report.compare.comparison import Comparison
-    from fairseq_dro.report.compare.guess_and_seconds import GuessAndSeconds
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; with --out write comparison.md and .json and the pictures.
+    """Print the tables; with --out write comparison.html, .md and .json and the pictures.
 
     Raises:
-        UserError: see ``arms`` and ``paired_records.pair``.
+        UserError: see ``arms``, ``training_facts`` and ``paired_records.pair``.
     """
     from fairseq_dro.report.compare.apart import Eligible
-    from fairseq_dro.report.compare.arms import read_arms
+    from fairseq_dro.report.compare.arms import group_by_of, read_arms
     from fairseq_dro.report.compare.comparison import compare_arms
-    from fairseq_dro.report.compare.document import as_markdown
+    from fairseq_dro.report.compare.document import sections, subtitle
+    from fairseq_dro.report.markdown import render_markdown
+    from fairseq_dro.report.training_facts import facts_of_run, references_of
 
     arms = read_arms(args.arms, args.results)
     if len(arms) < 2:
@@ -79,79 +79,58 @@ def run(args: argparse.Namespace) -> int:
     for arm in arms:
         if len(arm.runs) > 1:
             logger.info("arm %s: %s", arm.name, ", ".join(str(run.folder) for run in arm.runs))
+    by, first = group_by_of(arms), arms[0].runs[0]
+    facts, reason = facts_of_run(first, by, references_of(first.utterances, by), args.data)
+    if facts is None:
+        logger.warning("seconds of training and the constant guess are left out: %s", reason)
     eligible = Eligible(args.apart, args.min_seconds, args.min_utterances)
-    comparison = compare_arms(arms, *(_from_data(args.data, arms) or ()), eligible=eligible)
-    text = as_markdown(comparison, args.title)
-    sys.stdout.write(text)
+    comparison = compare_arms(arms, facts, eligible=eligible)
+    head = args.title, subtitle(comparison)
+    sys.stdout.write(render_markdown(*head, sections(comparison)))
     if args.out is not None:
-        try:
-            written = _write(comparison, text, args.out)
-        except OSError as error:
-            raise UserError(
-                f"{args.out} cannot be written ({error.strerror}): choose another --out."
-            ) from None
-        for path in written:
+        for path in _write(comparison, head, args.out):
             sys.stdout.write(f"written: {os.path.abspath(path)}\n")
     return 0
 
 
-def _write(comparison: Comparison, text: str, out: Path) -> Sequence[Path]:
-    from fairseq_dro.report.compare.curves_figure import draw_comparison
-    from fairseq_dro.report.compare.difference_figure import draw_differences
-    from fairseq_dro.report.compare.pareto_figure import draw_pareto
+def _write(comparison: Comparison, head: tuple[str, str], out: Path) -> Sequence[Path]:
+    from fairseq_dro.report.blocks import Figure
+    from fairseq_dro.report.compare.document import curves_section, sections
+    from fairseq_dro.report.figures.differences import draw_differences
+    from fairseq_dro.report.figures.pareto import draw_pareto
+    from fairseq_dro.report.markdown import render_markdown
+    from fairseq_dro.report.page import render_page
+    from fairseq_dro.report.writing import write_files
 
-    written: list[Path] = []
+    write_files(out, {})
+    pictures: list[Path] = []
 
     def paths(name: str) -> list[Path]:
-        both = [out / f"{name}.png", out / f"{name}.svg"]
-        written.extend(both)
-        return both
+        pictures.extend((out / f"{name}.png", out / f"{name}.svg"))
+        return pictures[-2:]
 
-    out.mkdir(parents=True, exist_ok=True)
-    pictures = [("comparison", "validation CER and q")]
-    draw_comparison(comparison, paths("comparison"))
-    draw_pareto(comparison, paths("pareto"))
-    pictures.append(("pareto", "mean and worst CER"))
-    baseline = comparison.arms[0].name
+    caption = (
+        "A large mark is an arm, filled where no other is better in both; small marks are its runs;"
+        f" bars: 95 % interval of the difference from {comparison.baseline}."
+    )
+    svg = draw_pareto(comparison, paths("pareto"))
+    drawn = {"pareto": Figure([svg], caption, "mean and worst CER", 440, ["pareto.png"])}
     for one in comparison.differences:
         name = "differences"
         if len(comparison.differences) > 1:
             name += "_" + re.sub(r"[^\w.-]+", "_", one.name)
-        draw_differences(one, baseline, paths(name), comparison.by)
-        pictures.append((name, f"differences of CER, {one.name} - {baseline}"))
-    links = "\n".join(f"![{alt}]({name}.png)\n" for name, alt in pictures)
-    record = json.dumps(comparison.as_record(), ensure_ascii=False, indent=1)
-    for name, content in (("comparison.md", f"{text}\n{links}"), ("comparison.json", record)):
-        (out / name).write_text(content + "\n", encoding="utf-8")
-    return [out / "comparison.md", out / "comparison.json", *written]
-
-
-def _from_data(data: Path | None, arms: Sequence[Arm]) -> GuessAndSeconds | None:
-    """From the folder that was typed, else from the one that the first run names, else as kept when
-    it was decoded.
-
-    Raises:
-        UserError: the folder that was typed cannot be used. For one that was not typed this is a
-            warning, as the comparison itself needs none of it.
-    """
-    from fairseq_dro.report.compare.arms import group_by_of
-    from fairseq_dro.report.compare.guess_and_seconds import GuessAndSeconds, guess_and_seconds
-
-    run, by = arms[0].runs[0], group_by_of(arms)
-    if data is not None:
-        return guess_and_seconds(data, run, by)
-    try:
-        if run.data is not None:
-            return guess_and_seconds(run.data, run, by)
-        named = run.option("task", "data")
-        reason = (
-            f"{run.folder} does not say where its data are" if named is None
-            else f"the data folder of {run.folder}, {named}, is no longer there"
-        )  # fmt: skip
-    except UserError as error:
-        reason = str(error)
-    kept = run.decoded_from
-    if kept.train_seconds and kept.group_by == by:
-        return GuessAndSeconds(kept.constant_guess, kept.train_seconds)
-    logger.warning("seconds of training and the constant guess are left out (--data): %s", reason)
-    return None
+        svg = draw_differences(one, comparison.baseline, paths(name), comparison.by)
+        caption = (
+            "Left of 0: fewer errors. Bars are 95 % intervals; verdicts are corrected for the "
+            f"number of {comparison.by.noun}s, intervals are not."
+        )
+        alt = f"differences of CER, {one.name} - {comparison.baseline}"
+        drawn[one.name] = Figure([svg], caption, alt, 620, [f"{name}.png"])
+    parts = [*sections(comparison, drawn.get), *curves_section(comparison)]
+    record = json.dumps(comparison.as_record(), ensure_ascii=False, indent=1) + "\n"
+    written = write_files(out, {
+        "comparison.html": render_page(*head, parts),
+        "comparison.md": render_markdown(*head, parts),
+        "comparison.json": record,
+    })  # fmt: skip
+    return [*written, *pictures]

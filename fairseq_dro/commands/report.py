@@ -13,7 +13,6 @@ import os
 import sys
 from pathlib import Path
 
-from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import RESULTS
 
 logger = logging.getLogger(__name__)
@@ -44,26 +43,17 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.report.markdown import render_markdown
     from fairseq_dro.report.page import render_page
     from fairseq_dro.report.report import make_report, read_report_data
+    from fairseq_dro.report.writing import write_files
 
     data = read_report_data(args.folder, args.baseline, args.results)
     report = make_report(data, recipe=args.recipe)
-    out = args.out or args.folder / "report"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        pages = {
-            out / "report.html": render_page(report.title, report.subtitle, report.sections),
-            out / "report.md": render_markdown(report.title, report.subtitle, report.sections),
-        }
-        for path, text in pages.items():
-            partial = path.with_name(f"{path.name}.partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"{out} cannot be written ({error.strerror}): choose another folder with --out."
-        ) from None
-    for name, sentence in report.alarms:
-        sys.stdout.write(f"{name}: {sentence}\n")
-    for path in pages:
+    page = report.title, report.subtitle, report.sections
+    written = write_files(
+        args.out or args.folder / "report",
+        {"report.html": render_page(*page), "report.md": render_markdown(*page)},
+    )
+    for name, sentence, command in report.alarms:
+        sys.stdout.write(f"{name}: {sentence}\n" + (f"    {command}\n" if command else ""))
+    for path in written:
         sys.stdout.write(f"written: {os.path.abspath(path)}\n")
     return 0

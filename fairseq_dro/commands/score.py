@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
             options that do not go together.
     """
     from fairseq_dro.report.score.counting import count
-    from fairseq_dro.report.scores_table import scores_table
+    from fairseq_dro.report.score_tables import scores_text
+    from fairseq_dro.report.writing import write_files
     from fairseq_dro.scoring.convention import Convention
     from fairseq_dro.scoring.summary import summarise
 
@@ -108,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
     record = summarise(
         scores, few_shot=few_shot, seed=args.seed, n_replicates=args.replicates
     )
-    table = scores_table(record, args.title or title)
+    table = scores_text(record, args.title or title)
     if args.ref is not None:
         record["texts"] = {"reference": str(args.ref), "hypothesis": str(args.hyp),
                            **dataclasses.asdict(source.reading)}  # fmt: skip
     content = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     sys.stdout.write(content if args.json else table)
     if args.out is not None:
-        _write(args.out, {SCORES_JSON: content, SCORES_MD: table})
+        write_files(args.out, {SCORES_JSON: content, SCORES_MD: table})
     return 0
 
 
@@ -163,17 +163,3 @@ def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:
 def _language_set(path: Path) -> list[str]:
     lines = (line for _, line in lines_of(path))
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-
-
-def _write(folder: Path, contents: dict[str, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            partial = folder / f"{name}.partial"
-            partial.write_text(content, encoding="utf-8")
-            os.replace(partial, folder / name)
-    except OSError as error:
-        raise UserError(
-            f"--out {folder} cannot be written to ({error.strerror}): name a folder in which you "
-            "may create files."
-        ) from None

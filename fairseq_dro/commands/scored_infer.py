@@ -45,8 +45,8 @@ from fairseq_dro.decoding.stock_infer import InferConfig, get_wer_file  # noqa: 
 from fairseq_dro.errors import UserError, sentence_of  # noqa: E402
 from fairseq_dro.group_by import GroupBy  # noqa: E402
 from fairseq_dro.hydra_words import readable  # noqa: E402
-from fairseq_dro.report.compare.guess_and_seconds import guess_and_seconds_of  # noqa: E402
-from fairseq_dro.report.scores_table import scores_table  # noqa: E402
+from fairseq_dro.report.score_tables import scores_text  # noqa: E402
+from fairseq_dro.report.training_facts import read_facts, references_of  # noqa: E402
 from fairseq_dro.scoring.rates import Scores, sum_up  # noqa: E402
 from fairseq_dro.scoring.summary import summarise  # noqa: E402
 from fairseq_dro.training import one_writer  # noqa: E402
@@ -159,7 +159,7 @@ def run_worker(
     scores = sum_up((one.scored for one in decoded), by=processor.by)
     training = _training(cfg, state, processor.by, decoded)
     record = {**summarise(scores), "decoded": source, "training": training}
-    table = scores_table(record, title=f"Split {cfg.dataset.gen_subset}")
+    table = scores_text(record, title=f"Split {cfg.dataset.gen_subset}")
     if cfg.decoding.results_path is not None:
         write_results(
             Path(cfg.decoding.results_path), decoded, record, table,
@@ -194,14 +194,14 @@ def _training(
     if not (Path(cfg.task.data) / f"{split}.tsv").exists():
         return None
     try:
-        found = guess_and_seconds_of(
-            Path(cfg.task.data), split, cfg.task.labels, by, [one.scored for one in decoded],
-            str(cfg.common_eval.post_process),
-        )
+        found = read_facts(
+            Path(cfg.task.data), split, cfg.task.labels, by,
+            references_of([one.scored for one in decoded], by), str(cfg.common_eval.post_process),
+        )  # fmt: skip
     except UserError as error:
         logger.warning("seconds of training and the constant guess are not kept: %s", error)
         return None
-    return {"train_seconds": dict(found.train_seconds), "constant_guess": dict(found.constant_cer)}
+    return {"train_seconds": dict(found.seconds), "constant_guess": dict(found.constant_cer)}
 
 
 def typed_options(cfg: DictConfig) -> set[str]:

@@ -17,15 +17,17 @@ COLLAPSE_LENGTH = 0.1  # of the run's updates
 FEW_UTTERANCES = 20
 EMPTY_SHARE = 0.5
 LOOPING_SHARE = 0.02
+SILENCE = 0.98  # CER of a model that writes next to nothing
 FEWEST_VALIDATIONS = 3  # of which one can be told to be better than a later one
 _MOST_NAMED = 8
 
 
 class Alarm(NamedTuple):
-    """A short name of the kind, and one or two sentences."""
+    """A short name of the kind, one or two sentences, and what to type, if anything."""
 
     kind: str
     sentence: str
+    command: str = ""
 
 
 def q_collapsed(
@@ -396,6 +398,38 @@ def not_better_than_a_guess(
             f"{who}: the CER is no lower than that of a constant guess, one string made of the "
             "training text that never hears the audio (above 100 % where it is longer than what "
             "is said).",
+        )
+    ]
+
+
+def nothing_learnt(
+    cer: Mapping[str, float], guess: Mapping[str, float], by: GroupBy = BY_LANGUAGE
+) -> list[Alarm]:
+    """Before decoding: no language's validation CER is below that of a guess, or of silence.
+
+    Args:
+        cer: of the last validation.
+        guess: of the constant guess on the validation split, where it is known.
+    """
+    if not cer or any(rate < guess.get(code, SILENCE) for code, rate in cer.items()):
+        return []
+    than = "a constant guess that never hears the audio" if guess else "silence"
+    return [
+        Alarm(
+            "nothing learnt yet",
+            f"At the last validation no {by.noun} has a lower CER than {than}. Train longer before "
+            "you decode or compare anything.",
+        )
+    ]
+
+
+def data_gone(reason: str) -> list[Alarm]:
+    """Args: why the data folder was not read."""
+    return [
+        Alarm(
+            "no data folder",
+            f"{reason[0].upper()}{reason[1:].rstrip('.')}: hours, lengths and the constant guess "
+            "are missing below, or are those that were kept when the split was decoded.",
         )
     ]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from fairseq_dro.report.aligned_text import Column as TextColumn
+from fairseq_dro.runs.durations import in_one_unit
 
 MISSING = "–"  # what a cell shows where there is no number
 
@@ -28,7 +29,7 @@ class Paragraph:
 class Notices:
     """Sentences that must not be overlooked, or the one that says there are none."""
 
-    sentences: Sequence[tuple[str, str]]  # (short name, sentence)
+    sentences: Sequence[tuple[str, str, str]]  # (short name, sentence, command to type or "")
     none: str = ""
     kind: str = "notices"
 
@@ -76,6 +77,7 @@ class Figure:
     caption: str
     alt: str
     width: int = 420
+    files: Sequence[str] = ()  # names of the same pictures as files beside the page
     kind: str = "figure"
 
 
@@ -139,13 +141,15 @@ def per_cent(fraction: float | None, digits: int = 1) -> str:
     return f"{round(100 * fraction, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a nought
 
 
-def rate_cell(fraction: float | None, low: float | None = None, high: float | None = None) -> Cell:
+def rate_cell(
+    fraction: float | None, low: float | None = None, high: float | None = None, digits: int = 1
+) -> Cell:
     """A rate in per cent with its interval on a second line; what is missing sorts last."""
     if fraction is None or fraction != fraction:
         return Cell(MISSING, -1.0)
     known = low is not None and high is not None and low == low and high == high
-    note = f"{per_cent(low)}–{per_cent(high)}" if known else ""
-    return Cell(per_cent(fraction), fraction, note)
+    note = f"{per_cent(low, digits)}–{per_cent(high, digits)}" if known else ""
+    return Cell(per_cent(fraction, digits), fraction, note)
 
 
 def number_cell(value: float | None, form: str = ",") -> Cell:
@@ -161,9 +165,5 @@ def counted(n: int, noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``12 s``, ``3.4 min`` or ``5.60 h``."""
-    if seconds is None:
-        return MISSING
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.2f} h"
+    """``12 s``, ``3.4 min`` or ``5.6 h``."""
+    return MISSING if seconds is None else in_one_unit(seconds)

@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*\[\]|<>~]|(?<!\w)_|_(?!\w))")  # a _ within a word
 
 def render_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The whole report; pictures are named by their captions."""
-    lines = [f"# {escaped(title)}", "", escaped(subtitle), ""]
+    lines = [f"# {escaped(title)}", "", *([escaped(subtitle), ""] if subtitle else [])]
     for section in sections:
         lines += [f"## {escaped(section.title)}", ""]
         for block in section.blocks:
@@ -32,11 +32,16 @@ def _lines(block: Block) -> list[str]:
     if block.kind == "notices":
         if not block.sentences:
             return [escaped(block.none)]
-        return [f"- **{escaped(name)}**: {escaped(text)}" for name, text in block.sentences]
+        lines = []
+        for name, text, command in block.sentences:
+            lines.append(f"- **{escaped(name)}**: {escaped(text)}")
+            lines += ["", f"      {command}", ""] if command else []
+        return lines
     if block.kind == "table":
         return _table(block)
     if block.kind == "figure":
-        return [f"*Picture in report.html.* {escaped(block.caption)}"]
+        links = [f"![{escaped(block.alt)}]({name})" for name in block.files]
+        return [*(links or ["*Picture in the page.*"]), "", escaped(block.caption)]
     if block.kind == "code":
         return ["```", block.text.replace("```", "'''"), "```"]
     if block.kind == "examples":
@@ -58,6 +63,8 @@ def _table(table: Table) -> list[str]:
         [_cell(cell, column.numeric) for cell, column in zip(row, table.columns)]
         for row in [heading, *table.rows, *table.foot]
     ]
+    for row in rows[1 + len(table.rows) :]:
+        row[0] = f"**{row[0]}**"
     caption = [f"{escaped(table.caption)}:", ""] if table.caption else []
     return [*caption, *_padded(rows, [column.numeric for column in table.columns])]
 

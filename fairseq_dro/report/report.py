@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.group_by import BY_LANGUAGE
+from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import Section, counted
-from fairseq_dro.report.constant_guess import constant_guesses
+from fairseq_dro.report.compare.arms import Arm
+from fairseq_dro.report.compare.comparison import Comparison, compare_arms
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.score_tables import confusions
 from fairseq_dro.report.sections.checkpoints import checkpoints_section
-from fairseq_dro.report.sections.confounds import confounds_section
 from fairseq_dro.report.sections.cost import cost_section
 from fairseq_dro.report.sections.forest import forest_section
 from fairseq_dro.report.sections.headline import headline_section
-from fairseq_dro.report.sections.identification import identification_section
 from fairseq_dro.report.sections.languages import languages_section
 from fairseq_dro.report.sections.layers import layers_section
 from fairseq_dro.report.sections.learning import learning_section
 from fairseq_dro.report.sections.proxy import proxy_section
 from fairseq_dro.report.sections.reproduction import reproduction_section
 from fairseq_dro.report.sections.utterances import utterances_section
+from fairseq_dro.report.sections.verdict import (
+    difference_sections,
+    first_alarms,
+    verdict_section,
+    words_section,
+)
 from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.report.sections.weights import weights_section
-from fairseq_dro.report.verdicts import verdicts
+from fairseq_dro.report.training_facts import (
+    TrainingFacts,
+    facts_of_run,
+    references_of,
+    validation_references,
+)
 from fairseq_dro.runs.decodable import RESULTS
 from fairseq_dro.runs.record_file import RECORDS_FILE, decoded_folders, said_to_be_in
 from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun, read_training_run
-from fairseq_dro.scoring.records import Record
+from fairseq_dro.scoring.text import normalize
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Report:
     title: str
     subtitle: str
     sections: Sequence[Section]
-    alarms: Sequence[tuple[str, str]]
+    alarms: Sequence[Alarm]
 
 
 def read_report_data(
@@ -65,16 +77,36 @@ def read_report_data(
     data = ReportData(run, others, results=results)
     by = run.group_by
     scores = [RunScores(r.utterances, by) if r.utterances else None for r in data.runs]
-    for one, scored in zip(data.runs, scores):
-        if scored is not None:
-            one.utterances = scored.records  # as they are counted here
     data.scores, data.baseline_scores = scores[0], scores[1:]
-    data.verdicts = [
-        verdicts(run, other, by) if run.utterances and other.utterances else {}
-        for other in others
+    references = references_of(run.utterances, by) if scores[0] else validation_references(run)
+    data.facts, data.without_data = facts_of_run(run, by, references)
+    data.comparisons = [
+        compared(other, run, by, data.facts) if scores[0] and scores_of else None
+        for other, scores_of in zip(others, scores[1:])
     ]
-    data.constant_guess = _constant_guess(data) or _kept_guess(data)
     return data
+
+
+def compared(
+    baseline: TrainingRun, run: TrainingRun, by: GroupBy, facts: TrainingFacts | None = None
+) -> Comparison | None:
+    """A run against one baseline, without groups whose references are all empty; None where an
+    utterance has no group, or no reference is left.
+
+    Raises:
+        UserError: the two were not decoded on the same utterances; see ``paired_records.pair``.
+    """
+    arms = [Arm(one.name, [_with_text(one, by)]) for one in (baseline, run)]
+    decoded = [one for arm in arms for one in arm.runs]
+    if any(by.group_of(r) is None for one in decoded for r in one.utterances):
+        return None
+    return compare_arms(arms, facts, by=by) if decoded[0].utterances else None
+
+
+def _with_text(run: TrainingRun, by: GroupBy) -> TrainingRun:
+    """Without the utterances of groups that have no reference text."""
+    texts = {by.group_of(r) for r in run.utterances if normalize(r.reference)}
+    return replace(run, utterances=[r for r in run.utterances if by.group_of(r) in texts])
 
 
 def make_report(data: ReportData, recipe: Path | None = None) -> Report:
@@ -83,29 +115,38 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
     Raises:
         UserError: the recipe cannot be read.
     """
-    first = warnings_section(data)
+    warnings = warnings_section(data)
     sections = [
-        first,
+        verdict_section(data),
+        warnings,
         headline_section(data),
         languages_section(data),
         forest_section(data),
+        *difference_sections(data),
         learning_section(data),
         weights_section(data),
         layers_section(data),
         proxy_section(data),
-        confounds_section(data),
         utterances_section(data),
         identification_section(data),
         checkpoints_section(data.run, data.results),
         cost_section(data),
         reproduction_section(data, recipe),
+        words_section(data),
     ]
     return Report(
-        title=data.run.name,
+        title=_title(data),
         subtitle=_subtitle(data),
         sections=[section for section in sections if section is not None],
-        alarms=first.blocks[0].sentences,
+        alarms=[*first_alarms(data), *warnings.blocks[0].sentences],
     )
+
+
+def identification_section(data: ReportData) -> Section | None:
+    """Which languages are taken for which; None where no reference carries a language token."""
+    counts = {} if data.scores is None else data.scores.numbers["lid_confusion"]
+    title = "Language identification"
+    return Section("identification", title, confusions(counts)) if counts else None
 
 
 def _read(folder: Path, results: str, like: str = "") -> TrainingRun:
@@ -123,24 +164,17 @@ def _read(folder: Path, results: str, like: str = "") -> TrainingRun:
     return run if chosen == names[0] else read_training_run(folder, chosen)
 
 
-def _constant_guess(data: ReportData) -> dict[str, float]:
-    """See ``constant_guesses``; empty where the training texts are not at hand."""
-    manifest = data.run.training_manifest
-    if data.scores is None or manifest is None:
-        return {}
-    decoded: dict[str, list[Record]] = {}
-    for record in data.scores.records:
-        decoded.setdefault(data.scores.group_of(record), []).append(record)
-    return constant_guesses(
-        data.training_groups, manifest.languages, manifest.labels, decoded, data.run.post_process
-    )
-
-
-def _kept_guess(data: ReportData) -> Mapping[str, float]:
-    """As it was when the split was decoded."""
-    kept = data.run.decoded_from
-    same = data.scores is not None and kept.group_by == data.scores.by
-    return kept.constant_guess if same else {}
+def _title(data: ReportData) -> str:
+    """The run, its corpus, its model and when it was trained, as far as they are known."""
+    run = data.run
+    corpora = sorted({r.corpus for r in run.utterances if r.corpus})
+    folder = run.option("task", "data")
+    corpus = " and ".join(corpora) if 0 < len(corpora) < 4 else Path(str(folder or "")).name
+    model = run.config.get("model") or {}
+    files = [str(v) for k, v in model.items() if str(k).endswith("_path") and v]
+    kind = Path(files[0]).stem if files else str(model.get("_name") or "")
+    date = str(run.starts[-1].get("started", ""))[:10] if run.starts else ""
+    return " · ".join(part for part in (run.name, corpus, kind, date) if part)
 
 
 def _subtitle(data: ReportData) -> str:
@@ -160,7 +194,7 @@ def _subtitle(data: ReportData) -> str:
         ]
         parts.append("against " + ", ".join(names))
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return " · ".join([*parts, f"report of {made}"])
+    return " · ".join([*parts, str(run.folder.resolve()), f"report of {made}"])
 
 
 def _tell_apart(runs: Sequence[TrainingRun]) -> None:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fairseq_dro.data.groups import groups_of
-from fairseq_dro.data.manifest_writer import SAMPLE_RATE
-from fairseq_dro.errors import UserError
 from fairseq_dro.languages import known_languages
+from fairseq_dro.report.compare.comparison import Comparison, Verdict
+from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.report.training_facts import TrainingFacts
 from fairseq_dro.runs.decodable import RESULTS
 from fairseq_dro.runs.training_run import TrainingRun
-
-
-@dataclass(frozen=True)
-class TrainingSplit:
-    """The training data by group: what a language had to learn from."""
-
-    seconds: Mapping[str, float]
-    n_utterances: Mapping[str, int] = field(default_factory=dict)
-    # target units of an utterance, word boundaries among them
-    mean_units: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -35,18 +23,21 @@ class ReportData:
     Attributes:
         scores: of the run; None before its test split was decoded.
         baseline_scores: of each baseline, likewise.
-        verdicts: against each baseline by group (see ``verdicts``), empty where none was made.
+        comparisons: of the run with each baseline, None where there is none.
         results: the folder of records that was asked for; a run's own may be another.
-        constant_guess: CER of the best constant string by group, empty where it is not known.
+        facts: of training, None where they are not known; the guess is scored on the test split,
+            before decoding on the validation split.
+        without_data: why the data folder was not read; empty where it was.
     """
 
     run: TrainingRun
     baselines: Sequence[TrainingRun] = ()
     scores: RunScores | None = None
     baseline_scores: Sequence[RunScores | None] = field(default_factory=list)
-    verdicts: Sequence[Mapping[str, str]] = field(default_factory=list)
-    constant_guess: Mapping[str, float] = field(default_factory=dict)
+    comparisons: Sequence[Comparison | None] = field(default_factory=list)
     results: str = RESULTS
+    facts: TrainingFacts | None = None
+    without_data: str = ""
 
     @property
     def runs(self) -> list[TrainingRun]:
@@ -54,9 +45,29 @@ class ReportData:
         return [self.run, *self.baselines]
 
     @property
+    def decoded(self) -> list[tuple[TrainingRun, RunScores]]:
+        """The runs that have an error rate, with their scores."""
+        pairs = zip(self.runs, [self.scores, *self.baseline_scores])
+        return [(run, scores) for run, scores in pairs if scores is not None and scores.cer]
+
+    @property
     def noun(self) -> str:
         """What a group is called: ``language``, or ``group``."""
         return self.run.group_by.noun
+
+    @property
+    def verdicts(self) -> list[Mapping[str, Verdict]]:
+        """Against each baseline by group, without those that have none; empty where none is."""
+        return [
+            {} if one is None
+            else {g: v for g, v in one.differences[0].verdicts.items() if v is not Verdict.NONE}
+            for one in self.comparisons
+        ]  # fmt: skip
+
+    @property
+    def constant_guess(self) -> Mapping[str, float]:
+        """CER of the constant guess by group, empty where it is not known."""
+        return {} if self.facts is None else self.facts.constant_cer
 
     @cached_property
     def codes(self) -> list[str]:
@@ -85,38 +96,6 @@ class ReportData:
         return validation_rates(self.run.validations[-1]) if self.run.validations else {}
 
     @cached_property
-    def training_groups(self) -> Sequence[str]:
-        """Group of each utterance of the training split; empty where it is not at hand."""
-        manifest = self.run.training_manifest
-        try:
-            return [] if manifest is None else groups_of(manifest, self.run.group_by)
-        except UserError:  # the folder has lost a column since
-            return []
-
-    @cached_property
-    def training_split(self) -> TrainingSplit | None:
-        """Facts of the training manifest; where it is not at hand, the seconds that were kept when
-        the test split was decoded; None where there is neither.
-        """
-        manifest, groups = self.run.training_manifest, self.training_groups
-        if manifest is None or not groups:
-            kept = self.run.decoded_from
-            same = kept.group_by == self.run.group_by
-            return TrainingSplit(kept.train_seconds) if kept.train_seconds and same else None
-        seconds: dict[str, list[float]] = {}
-        units: Counter[str] = Counter()
-        for index, group in enumerate(groups):
-            seconds.setdefault(group, []).append(int(manifest.n_samples[index]) / SAMPLE_RATE)
-            units[group] += len(manifest.labels[index].split())
-        counts = {group: len(values) for group, values in seconds.items()}
-        return TrainingSplit(
-            {group: math.fsum(values) for group, values in seconds.items()},
-            counts,
-            {group: units[group] / counts[group] for group in counts},
-        )
-
-
-    @cached_property
     def scripts(self) -> dict[str, str]:
         """ISO 15924 code of each group's usual script, where the table of languages has it."""
         table = known_languages()
@@ -132,8 +111,3 @@ def validation_rates(record: Mapping[str, Any], rate: str = "cer") -> dict[str, 
     """A number of one history line by group, without the groups that lack it."""
     rows = record["languages"]
     return {group: row[rate] for group, row in rows.items() if row.get(rate) is not None}
-
-
-def shortened(label: str, length: int = 22) -> str:
-    """At most ``length`` characters."""
-    return label if len(label) <= length else f"{label[: length - 1]}…"

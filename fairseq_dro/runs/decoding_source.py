@@ -14,6 +14,7 @@ class DecodingSource(NamedTuple):
     """As ``scores.json`` beside the records has it; None where it does not say.
 
     Attributes:
+        checkpoint: name of the file, or of the files.
         group_by: what groups are there; languages where it does not say.
         train_seconds, constant_guess: by group, what the data folder said when it was decoded:
             seconds of training speech, and the CER of a constant guess (``constant_guess``). A run
@@ -25,6 +26,7 @@ class DecodingSource(NamedTuple):
     group_by: GroupBy = BY_LANGUAGE
     train_seconds: Mapping[str, float] = {}
     constant_guess: Mapping[str, float] = {}
+    checkpoint: str = ""
 
 
 def decoding_source(folder: Path) -> DecodingSource:
@@ -34,11 +36,12 @@ def decoding_source(folder: Path) -> DecodingSource:
         by = GroupBy.parse(scores.get("group_by", BY_LANGUAGE))
         decoded = scores["decoded"]
         split, update = decoded.get("split"), decoded.get("update")
+        checkpoint = ", ".join(map(str, decoded.get("checkpoint") or []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return DecodingSource(None, None)
     return DecodingSource(
         split if isinstance(split, str) else None, update if isinstance(update, int) else None, by,
-        *(_numbers(scores, name) for name in ("train_seconds", "constant_guess")),
+        *(_numbers(scores, name) for name in ("train_seconds", "constant_guess")), checkpoint,
     )
 
 

@@ -44,6 +44,7 @@ class Blocks(NamedTuple):
     sums: tuple[Block, ...]  # G of them
     by_speaker: tuple[bool, ...] = ()  # G of them: are its blocks speakers? Empty where none is
     one_error: float = 1.0  # what a single error adds to errors, where they are scaled
+    few_speakers: tuple[int | None, ...] = ()  # G: see Drawn; empty where nothing is known
 
     @property
     def rates(self) -> np.ndarray:
@@ -73,6 +74,7 @@ class Blocks(NamedTuple):
             tuple(self.sums[i] for i in kept),
             tuple(self.by_speaker[i] for i in kept) if self.by_speaker else (),
             self.one_error,
+            tuple(self.few_speakers[i] for i in kept) if self.few_speakers else (),
         )
 
     def bundled(self, seed: int = 0, most: int = MOST_BLOCKS) -> Blocks:
@@ -88,7 +90,7 @@ class Blocks(NamedTuple):
                 place = np.random.default_rng([seed, index]).permutation(n) % most
                 block = Block(*(_sums_by(place, values, most) for values in block))
             sums.append(block)
-        return Blocks(self.languages, tuple(sums), self.by_speaker, self.one_error)
+        return self._replace(sums=tuple(sums))
 
 
 class Drawn(NamedTuple):
@@ -145,14 +147,17 @@ def make_blocks(
     """
     names, group = np.unique(np.asarray(languages, dtype=object).astype(str), return_inverse=True)
     errors, lengths = (np.asarray(values, dtype=np.int64) for values in (errors, lengths))
-    sums, by_speaker = [], []
+    sums, by_speaker, few_speakers = [], [], []
     for own in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
         named = [None] * len(own) if speakers is None else [speakers[index] for index in own]
         drawn = drawn_of(named, fewest_speakers)
         by_speaker.append(drawn.by_speaker)
+        few_speakers.append(drawn.few_speakers)
         n = int(drawn.place.max()) + 1
         sums.append(Block(*(_sums_by(drawn.place, x[own], n) for x in (errors, lengths))))
-    return Blocks(tuple(str(name) for name in names), tuple(sums), tuple(by_speaker))
+    return Blocks(
+        tuple(map(str, names)), tuple(sums), tuple(by_speaker), few_speakers=tuple(few_speakers)
+    )
 
 
 def replicate_rates(

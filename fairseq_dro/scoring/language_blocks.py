@@ -55,7 +55,7 @@ class LanguageBlocks:
 
     def as_blocks(self) -> Blocks:
         """Blocks of each language, in alphabetical order, bundled where there are many."""
-        names, sums, by_speaker = [], [], []
+        names, sums, by_speaker, few_speakers = [], [], [], []
         for language in sorted(self.errors):
             speakers = [None if n < 0 else n for n in self.speakers[language]]
             own = make_blocks(
@@ -66,8 +66,11 @@ class LanguageBlocks:
             names.append(language)
             sums.append(Block(*own.sums[0]))
             by_speaker.append(own.by_speaker[0])
+            few_speakers.append(own.few_speakers[0])
         one_error = 1.0
         if self.utterance_mean and self.reference_length:
             n_utterances = sum(len(lengths) for lengths in self.lengths.values())
             one_error = UTTERANCE_MEAN_UNIT * n_utterances / self.reference_length
-        return Blocks(tuple(names), tuple(sums), tuple(by_speaker), one_error).bundled()
+        return Blocks(
+            tuple(names), tuple(sums), tuple(by_speaker), one_error, tuple(few_speakers)
+        ).bundled()

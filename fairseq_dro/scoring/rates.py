@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,7 @@ class Scores:
 
     Attributes:
         by: what a group is.
+        group_of: the group of an utterance, None where it has none; by default that of ``by``.
         languages: by group.
         columns: by column, then by value; the languages are among them where groups are others.
         written: by group, of utterances whose texts are known as written.
@@ -133,9 +134,12 @@ class Scores:
     all: Sums = field(init=False)
     confusion: Counter = field(default_factory=Counter)  # (spoken, recognised) languages
     blocks: LanguageBlocks = field(default_factory=LanguageBlocks)
+    word_blocks: LanguageBlocks = field(default_factory=LanguageBlocks)
+    group_of: Callable[[Record], str | None] | None = None
 
     def __post_init__(self) -> None:
         self.all = self._new()
+        self.group_of = self.group_of or self.by.group_of
 
     def _new(self) -> Sums:
         return Sums(self.convention.utterance_mean)
@@ -144,11 +148,10 @@ class Scores:
         """Count one more utterance, as it is: its texts are not compared anew."""
         self.all.add(utterance)
         language, corpus, speaker = utterance.language, utterance.corpus, utterance.speaker
-        group = self.by.group_of(utterance)
-        self.blocks.add(
-            group or WITHOUT_LANGUAGE, speaker, utterance.characters,
-            self.convention.utterance_mean,
-        )  # fmt: skip
+        group = self.group_of(utterance)
+        name, is_mean = group or WITHOUT_LANGUAGE, self.convention.utterance_mean
+        self.blocks.add(name, speaker, utterance.characters, is_mean)
+        self.word_blocks.add(name, speaker, utterance.words, False)
         if group is not None:
             self._sums(self.languages, group).add(utterance)
         if utterance.as_written is not None:
@@ -181,10 +184,14 @@ class Scores:
         rates = [value for value in rates if value is not None]
         return math.fsum(rates) / len(rates) if rates else None
 
+    @property
+    def cer(self) -> dict[str, float]:
+        """By group, without those that have no reference character."""
+        return {code: sums.cer for code, sums in self.languages.items() if sums.cer is not None}
+
     def worst_language(self) -> str | None:
         """The language of the highest CER, the first by code among equals."""
-        rated = {code: sums.cer for code, sums in self.languages.items() if sums.cer is not None}
-        return max(sorted(rated), key=lambda code: rated[code], default=None)
+        return max(sorted(self.cer), key=lambda code: self.cer[code], default=None)
 
     def as_record(self) -> dict[str, Any]:
         """The sums part of ``scores.json``.
@@ -231,10 +238,13 @@ class Scores:
 
 
 def sum_up(
-    utterances: Iterable[Record], convention: Convention | None = None, by: GroupBy = BY_LANGUAGE
+    utterances: Iterable[Record],
+    convention: Convention | None = None,
+    by: GroupBy = BY_LANGUAGE,
+    group_of: Callable[[Record], str | None] | None = None,
 ) -> Scores:
     """Add utterances up; those without a group count in ``all`` only."""
-    scores = Scores(convention or Convention(), by)
+    scores = Scores(convention or Convention(), by, group_of=group_of)
     for utterance in utterances:
         scores.add(utterance)
     scores.languages = dict(sorted(scores.languages.items()))

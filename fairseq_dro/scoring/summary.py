@@ -12,7 +12,7 @@ import numpy as np
 from fairseq_dro.language_sets import FEW_SHOT, read_set
 from fairseq_dro.scoring.bootstrap import N_REPLICATES
 from fairseq_dro.scoring.disparity import worst_k
-from fairseq_dro.scoring.disparity_intervals import disparity_intervals
+from fairseq_dro.scoring.disparity_intervals import disparity_intervals, mean_interval
 from fairseq_dro.scoring.intervals import LEVEL, language_intervals
 from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.rates import Scores
@@ -30,8 +30,10 @@ def summarise(
     """``Scores.as_record`` with intervals and disparity.
 
     Added to each language: ``cer_low`` and ``cer_high`` (null where there is too little),
-    ``n_blocks`` and ``block`` (speaker or utterance); the two ends also to ``mean``, and to ``all``
-    (``micro_interval``; utterances without a language are drawn like those of one). Added at the
+    ``n_blocks``, ``block`` (speaker or utterance) and ``few_speakers`` (how many there are at most
+    where they are too few to be drawn, else null); the two ends also to ``mean``, where those of
+    the WER are too, and to ``all`` (``micro_interval``; utterances without a language are drawn
+    like those of one). Added at the
     top: ``convention``; ``intervals`` (their settings); ``disparity``, null with fewer than two
     languages that have a rate, else for each number ``value``, ``low`` and ``high`` (interval of
     the true number), ``null_low`` and ``null_high`` (what no difference between languages would
@@ -46,12 +48,16 @@ def summarise(
     everything = scores.blocks.as_blocks()
     blocks = everything.only([i for i, name in enumerate(everything.languages) if name])
     for language in record["languages"].values():
-        language.update(cer_low=None, cer_high=None, n_blocks=0, block=None)
-    for name, n_blocks, by_speaker in zip(blocks.languages, blocks.n_blocks, blocks.by_speaker):
+        language.update(cer_low=None, cer_high=None, n_blocks=0, block=None, few_speakers=None)
+    for name, n_blocks, by_speaker, few in zip(
+        blocks.languages, blocks.n_blocks, blocks.by_speaker, blocks.few_speakers
+    ):
         record["languages"][name].update(
-            n_blocks=int(n_blocks), block="speaker" if by_speaker else "utterance"
-        )
-    for name, interval in language_intervals(blocks, seed).items():
+            n_blocks=int(n_blocks), block="speaker" if by_speaker else "utterance",
+            few_speakers=few,
+        )  # fmt: skip
+    intervals = language_intervals(blocks, seed)
+    for name, interval in intervals.items():
         record["languages"][name].update(cer_low=interval.low, cer_high=interval.high)
     record["all"].update(cer_low=None, cer_high=None)
     if scores.all.cer is not None:
@@ -59,6 +65,9 @@ def summarise(
         record["all"].update(cer_low=micro.low, cer_high=micro.high)
     record["disparity"] = None
     rated = blocks.rated()
+    if len(rated.languages) == 1:
+        (only,) = intervals.values()
+        record["mean"].update(cer_low=only.low, cer_high=only.high)
     if len(rated.languages) > 1:
         noise = sampling_noise(rated, n_replicates, seed)
         disparity: dict[str, Any] = {"n_languages": len(rated.languages)}
@@ -68,6 +77,7 @@ def summarise(
         disparity["split_half_worst"] = half._asdict() if half else None
         record["disparity"] = disparity
         record["mean"].update(cer_low=disparity["mean"]["low"], cer_high=disparity["mean"]["high"])
+        record["mean"].update(_mean_wer(scores, seed, n_replicates))
     if scores.convention.profile == "ml_superb":
         set_apart = read_set(FEW_SHOT) if few_shot is None else few_shot
         few = {group for group in scores.languages if scores.by.language_of(group) in set_apart}
@@ -77,6 +87,16 @@ def summarise(
             "few_shot": _ml_superb(scores, few),
         }
     return record
+
+
+def _mean_wer(scores: Scores, seed: int, n_replicates: int) -> dict[str, float]:
+    everything = scores.word_blocks.as_blocks()
+    blocks = everything.only([i for i, name in enumerate(everything.languages) if name]).rated()
+    if not blocks.languages:
+        return {}
+    replicates = sampling_noise(blocks, n_replicates, seed).replicates()
+    interval = mean_interval(blocks.rates, replicates)
+    return {"wer_low": interval.low, "wer_high": interval.high}
 
 
 def _ml_superb(scores: Scores, codes: Collection[str]) -> dict[str, Any] | None:

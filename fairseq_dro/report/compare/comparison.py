@@ -1,6 +1,6 @@
-"""Arms side by side, group by group, and what of their differences is shown: the numbers.
+"""Arms on the same test utterances, and what of their differences is shown: the numbers.
 
-``document`` writes them as Markdown, ``Comparison.as_record`` as JSON.
+``report --baseline`` and ``compare`` show the same ones; ``Comparison.as_record`` is the JSON.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -16,14 +17,77 @@ import numpy as np
 
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.compare.apart import ALL_ELIGIBLE, Eligible
-from fairseq_dro.report.compare.arm_difference import ArmDifference
 from fairseq_dro.report.compare.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
-from fairseq_dro.report.verdicts import Verdict
+from fairseq_dro.report.training_facts import TrainingFacts
 from fairseq_dro.scoring import disparity, levelling, paired
 
 FORMAT = 1
 MEASURES = {**disparity.MEASURES, "best": levelling.best}
+LEVEL = 1 - paired.CONFIDENCE
+
+
+class Verdict(str, Enum):
+    """On one group, after Holm's correction over the groups; the value is for files."""
+
+    BETTER = "better"
+    SAME = "same"
+    """No difference is shown; there may be one that the test split is too small to show."""
+    WORSE = "worse"
+    NONE = "no verdict"
+    """One block: how much it varies is not known."""
+
+
+def verdict_of(difference: float, holm_p: float) -> Verdict:
+    """Args: other - baseline, of an error rate; p after Holm's correction, NaN where unknown."""
+    if np.isnan(holm_p):
+        return Verdict.NONE
+    if holm_p > LEVEL:
+        return Verdict.SAME
+    return Verdict.BETTER if difference < 0 else Verdict.WORSE
+
+
+@dataclass(frozen=True)
+class ArmDifference:
+    """One arm against the baseline; differences are other - baseline, of CER as a fraction.
+
+    Attributes:
+        codes: [G] names of the groups, as in the arrays of ``by_group``.
+        holm_p: [G].
+        measures: by name, as in ``MEASURES``, and ``micro``.
+    """
+
+    name: str
+    codes: Sequence[str]
+    by_group: paired.Difference
+    holm_p: np.ndarray
+    measures: Mapping[str, paired.Difference]
+
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        """By group."""
+        judged = map(verdict_of, self.by_group.estimate, self.holm_p)
+        return dict(zip(self.codes, judged))
+
+    def count(self) -> Counter[Verdict]:
+        """Groups by verdict."""
+        return Counter(self.verdicts.values())
+
+    @property
+    def doubtful(self) -> list[str]:
+        """Measures whose correction for chance is larger than their standard error."""
+        return [
+            name
+            for name, value in self.measures.items()
+            if abs(value.correction) > value.standard_error
+        ]
+
+    @property
+    def gap(self) -> levelling.GapChange:
+        """Whether and from where the gap closed."""
+        return levelling.gap_change(
+            self.measures["gap"], self.measures["worst"], self.measures["best"]
+        )
 
 
 @dataclass(frozen=True)
@@ -40,8 +104,7 @@ class Comparison:
         worst_wer: by arm, mean over the arm's runs of the highest WER.
         worst_of_runs: by arm, the group of the highest CER in each of its runs.
         differences: of all arms but the first.
-        constant_cer: CER of the audio-blind constant guess by group, or None.
-        train_seconds: training speech by group, or None.
+        facts: of training, where they are known.
     """
 
     arms: Sequence[Arm]
@@ -56,8 +119,7 @@ class Comparison:
     worst_of_runs: Mapping[str, Sequence[str]]
     test: PairedTest
     differences: Sequence[ArmDifference]
-    constant_cer: Mapping[str, float] | None = None
-    train_seconds: Mapping[str, float] | None = None
+    facts: TrainingFacts | None = None
 
     @cached_property
     def measures(self) -> dict[str, dict[str, float]]:
@@ -67,13 +129,28 @@ class Comparison:
             for arm, by_run in self.by_run.items()
         }
 
+    @property
+    def baseline(self) -> str:
+        """Name of the first arm."""
+        return self.arms[0].name
+
+    @property
+    def constant_cer(self) -> Mapping[str, float]:
+        """CER of the constant guess by group; empty where it is not known."""
+        return self.facts.constant_cer if self.facts is not None else {}
+
     def worst_groups(self, arm: str) -> list[str]:
         """The groups with the highest CER in an arm's runs, the most frequent first."""
         return [name for name, _ in Counter(self.worst_of_runs[arm]).most_common()]
 
+    def no_better_than_a_guess(self, arm: str) -> list[str]:
+        """Groups in which an arm's CER is no lower than that of the constant guess."""
+        guess = self.constant_cer
+        return [code for code in self.codes if self.cer[arm][code] >= guess.get(code, math.inf)]
+
     def mean(self, rates: Mapping[str, float]) -> float:
         """Unweighted mean over the groups that count, without those that have no rate."""
-        known = [rates[code] for code in self.counted.languages if not math.isnan(rates[code])]
+        known = [rates[c] for c in self.counted.languages if not math.isnan(rates.get(c, math.nan))]
         return math.fsum(known) / len(known) if known else math.nan
 
     def final_q(self, arm: Arm) -> dict[str, float]:
@@ -94,8 +171,7 @@ class Comparison:
             "arms": [
                 {
                     "name": arm.name,
-                    "runs": [self._run_record(index, place)
-                             for place in range(len(arm.runs))],
+                    "runs": [self._run_record(index, place) for place in range(len(arm.runs))],
                     "measures": {k: _number(v) for k, v in self.measures[arm.name].items()},
                     "worst_groups": self.worst_groups(arm.name),
                     "groups": {
@@ -107,8 +183,8 @@ class Comparison:
                     },
                 }
                 for index, arm in enumerate(self.arms)
-            ],  # fmt: skip
-            "baseline": self.arms[0].name,
+            ],
+            "baseline": self.baseline,
             "differences": [self._difference_record(one) for one in self.differences],
         }
 
@@ -126,13 +202,13 @@ class Comparison:
         }
 
     def _difference_record(self, one: ArmDifference) -> dict[str, Any]:
-        verdicts, n_blocks = one.verdicts, self.test.characters.n_blocks
+        n_blocks = self.test.characters.n_blocks
         groups = {}
         for index, code in enumerate(one.codes):
             groups[code] = {
                 **_record(one.by_group.at(index)),
                 "p_holm": _number(one.holm_p[index]),
-                "verdict": verdicts[code].value,
+                "verdict": one.verdicts[code].value,
                 "n_utterances": self.test.n_utterances[code],
                 "n_blocks": int(n_blocks[index]),
                 "block": "speaker" if code in self.test.by_speaker else "utterance",
@@ -148,9 +224,9 @@ class Comparison:
 
 def compare_arms(
     arms: Sequence[Arm],
-    constant_cer: Mapping[str, float] | None = None,
-    train_seconds: Mapping[str, float] | None = None,
+    facts: TrainingFacts | None = None,
     *,
+    by: GroupBy | None = None,
     eligible: Eligible = ALL_ELIGIBLE,
     n_replicates: int = paired.N_REPLICATES,
     seed: int = 0,
@@ -158,6 +234,7 @@ def compare_arms(
     """Pair the arms' utterances and test every arm against the first.
 
     Args:
+        by: what a group is; by default as in the first run that has a history.
         eligible: which groups count in numbers over groups; the p of single groups are corrected
             for the number of all of them.
 
@@ -165,7 +242,7 @@ def compare_arms(
         UserError: they do not pair, see ``paired_records.pair``; or see ``Eligible.reasons``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
-    by = group_by_of(arms)
+    by = by or group_by_of(arms)
     test = pair(decoded, by)
     groups = test.characters.languages
     apart = eligible.reasons(test.n_utterances, test.seconds, by)
@@ -182,24 +259,19 @@ def compare_arms(
             **{name: measure(rates) for name, measure in MEASURES.items()},
             "micro": counted.errors[index].sum(axis=1) / counted.lengths.sum(),
         }
-    baseline = cer[arms[0].name]
-    replicates = paired.resample(counted, n_replicates, seed) if len(arms) > 1 else None
+    replicates = paired.resample(counted, n_replicates, seed)
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
+        measures = paired.differences_of_functionals(counted, replicates, MEASURES, 0, index)
         differences.append(
-            ArmDifference(
-                arms[index].name,
-                groups,
-                by_group,
-                paired.holm(by_group.p),
-                paired.differences_of_functionals(counted, replicates, MEASURES, 0, index),
-            )
+            ArmDifference(arms[index].name, groups, by_group, paired.holm(by_group.p), measures)
         )
+    baseline = cer[arms[0].name]
     codes = sorted(groups, key=lambda code: (-baseline[code], code))
     return Comparison(
         arms, by, codes, apart, counted, cer, wer, by_run, worst_wer, worst_of_runs, test,
-        differences, constant_cer, train_seconds,
+        differences, facts,
     )  # fmt: skip
 
 

@@ -1,64 +1,222 @@
-"""A comparison as Markdown, as it is printed and as comparison.md holds it."""
+"""A comparison as sections: what must be known first, all arms, then each against the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
-from fairseq_dro.report.compare.arm_difference import ArmDifference
+from fairseq_dro.report.alarms import Alarm, objective_changed
+from fairseq_dro.report.blocks import (
+    Cell,
+    Column,
+    Figure,
+    Notices,
+    Paragraph,
+    Section,
+    Table,
+    number_cell,
+    rate_cell,
+)
 from fairseq_dro.report.compare.arms import Arm
 from fairseq_dro.report.compare.comparison import Comparison
-from fairseq_dro.report.compare.difference_tables import groups_table, measures_table
-from fairseq_dro.report.compare.notes import notes
-from fairseq_dro.report.compare.side_by_side import cautions, runs_table, side_by_side
-from fairseq_dro.report.compare.summary import summary
-
-_CONSTANT_GUESS = (
-    "Constant guess: one string a {noun}, made of the training text, that never hears the audio; "
-    "its CER is above 100 % where it is longer than what is said."
+from fairseq_dro.report.compare.difference_blocks import (
+    difference_table,
+    groups_table,
+    label,
+    notes_block,
+    summary,
+    verdict_sentence,
 )
+from fairseq_dro.report.figures.group_weights import draw_weights
+from fairseq_dro.report.figures.learning_curves import draw_learning_curves
+from fairseq_dro.report.figures.style import shortened
+from fairseq_dro.report.sections.learning import curve_of
+from fairseq_dro.report.training_amount import unequal_training
+from fairseq_dro.runs.training_run import TrainingRun
+
+_MUCH_SILENCE = 0.2
+GUESS_NOTE = (
+    "Constant guess: the CER of always answering one fixed sentence of the training text, which "
+    "never hears the audio; above 100 % where that is longer than what is said."
+)
+Pictures = Callable[[str], Figure | None]  # by name: pareto, or the name of an arm
 
 
-def as_markdown(comparison: Comparison, title: str) -> str:
-    """The whole comparison: the table of all arms, then each arm against the baseline."""
-    guess = _CONSTANT_GUESS.format(noun=comparison.by.noun)
-    updates = ", ".join(f"{arm.name} {_updates(arm)}" for arm in comparison.arms)
-    return "\n".join(
-        [
-            f"# {title}",
-            "",
-            f"{_decoded(comparison)}; rates in per cent; q at the last validation. "
-            f"Updates: {updates}.",
-            "",
-            *(f"**{sentence}**\n" for sentence in cautions(comparison)),
-            side_by_side(comparison),
-            *([f"{guess}\n"] if comparison.constant_cer else []),
-            *([table] if (table := runs_table(comparison)) else []),
-            *(difference_section(comparison, one) for one in comparison.differences),
-        ]
-    )
-
-
-def difference_section(comparison: Comparison, one: ArmDifference) -> str:
-    """Everything that is said of one arm against the baseline, as Markdown."""
-    baseline = comparison.arms[0].name
-    return "\n".join(
-        [
-            f"## {one.name} against {baseline}",
-            "",
-            summary(comparison, one),
-            "",
-            measures_table(comparison, one),
-            groups_table(comparison, one),
-            *(f"- {note}" for note in notes(comparison, one)),
-            "",
-        ]
-    )
-
-
-def _decoded(comparison: Comparison) -> str:
+def subtitle(comparison: Comparison) -> str:
+    """What was decoded, after how many updates."""
     runs = [run for arm in comparison.arms for run in arm.runs]
     splits = sorted({run.decoded_from.split or "" for run in runs} - {""})
-    return f"Split {' and '.join(splits)}" if splits else f"Records of {runs[0].results}"
+    decoded = f"Split {' and '.join(splits)}" if splits else f"Records of {runs[0].results}"
+    updates = ", ".join(f"{arm.name} {_updates(arm)}" for arm in comparison.arms)
+    return f"{decoded}; rates in per cent; q at the last validation. Updates: {updates}."
+
+
+def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> list[Section]:
+    """The whole comparison.
+
+    Args:
+        pictures: the picture of a name, where one is to be shown.
+    """
+    first = Section("alarms", "Before you read on")
+    for one in comparison.differences:
+        first.blocks.append(Paragraph(verdict_sentence(comparison, one)))
+    found = cautions(comparison)
+    if found:
+        first.blocks.append(Notices(found))
+    together = Section("arms", "Side by side", [side_by_side(comparison)])
+    if comparison.constant_cer:
+        together.blocks.append(Paragraph(GUESS_NOTE, small=True))
+    if any(len(arm.runs) > 1 for arm in comparison.arms):
+        together.blocks.append(runs_table(comparison))
+    together.blocks += [one for one in (pictures("pareto"),) if one is not None]
+    parts = [first, together]
+    for number, one in enumerate(comparison.differences):
+        section = Section(f"difference{number}", f"{one.name} against {comparison.baseline}")
+        section.blocks += [Paragraph(summary(comparison, one)), difference_table(comparison, one)]
+        picture = pictures(one.name)
+        section.blocks += [picture] if picture is not None else []
+        section.blocks += [groups_table(comparison, one), notes_block(comparison, one)]
+        parts.append(section)
+    return parts
+
+
+def curves_section(comparison: Comparison) -> list[Section]:
+    """Validation CER and q over updates, of the first run of each arm; none without histories."""
+    arms = [arm for arm in comparison.arms if arm.runs[0].validations]
+    if not arms:
+        return []
+    by, noun = comparison.by, comparison.by.noun
+    curves = [curve_of(arm.runs[0])._replace(name=arm.name) for arm in arms]
+    labels = {code: shortened(by.label_of(code)) for code in comparison.codes}
+    others = "; ".join(f"{curve.name}: coloured, broken" for curve in curves[1:])
+    caption = f"Validation CER in per cent over updates. Dark: {curves[0].name}; {others}."
+    section = Section("curves", "Learning curves")
+    pictures = draw_learning_curves(comparison.codes, labels, curves)
+    section.blocks.append(Figure(pictures, caption, caption, 187))
+    moved = [arm for arm in arms if arm.runs[0].moved_q and len(arm.runs[0].q_path()) > 1]
+    if moved:
+        pictures = [draw_weights(arm.runs[0].q_path(), arm.name) for arm in moved]
+        caption = (
+            f"Weights q of the {noun}s over updates: {', '.join(arm.name for arm in moved)}; "
+            "dotted: 1/|G|, where they started."
+        )
+        section.blocks.append(Figure(pictures, caption, caption))
+    return [section]
+
+
+def side_by_side(comparison: Comparison) -> Table:
+    """A row per group, then mean and worst over the groups that count; q is a fraction."""
+    arms = comparison.arms
+    weights = [(arm, q) for arm in arms if (q := comparison.final_q(arm))]
+    seconds = comparison.facts.seconds if comparison.facts is not None else {}
+    guess = comparison.constant_cer
+    columns = [Column(str(comparison.by), numeric=False)]
+    columns += [Column("train s", "seconds of training speech")] if seconds else []
+    columns += [Column(f"CER {arm.name}") for arm in arms]
+    columns += [Column(f"WER {arm.name}") for arm in arms]
+    columns += [Column(f"q {arm.name}", "weight at the last validation") for arm, _ in weights]
+    columns += [Column("CER constant guess")] if guess else []
+
+    def row(name: str, cer: Sequence[float], wer: Sequence[float], code: str = "") -> list[Cell]:
+        cells = [Cell(name)]
+        if seconds:
+            cells.append(number_cell(seconds.get(code, 0.0), ",.0f") if code else Cell(""))
+        cells += [rate_cell(rate) for rate in (*cer, *wer)]
+        cells += [number_cell(q[code], ".3f") if code in q else Cell("") for _, q in weights]
+        return cells
+
+    rows = []
+    both = (comparison.cer, comparison.wer)
+    for code in comparison.codes:
+        by_arm = ([rates[arm.name][code] for arm in arms] for rates in both)
+        rows.append(row(label(comparison, code), *by_arm, code))
+        rows[-1] += [rate_cell(guess.get(code, math.nan))] if guess else []
+    means = ([comparison.mean(rates[arm.name]) for arm in arms] for rates in both)
+    worst = ([comparison.measures[arm.name]["worst"] for arm in arms],
+             [comparison.worst_wer[arm.name] for arm in arms])  # fmt: skip
+    foot = [row("mean", *means), row("worst", *worst)]
+    if guess:
+        known = [guess[code] for code in comparison.counted.languages if code in guess]
+        foot[0].append(rate_cell(comparison.mean(guess)))
+        foot[1].append(rate_cell(max(known, default=math.nan)))
+    return Table(columns, rows, foot, sortable=True)
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """A row per run: its seed, its update and its own numbers."""
+    columns = [Column("run", numeric=False), Column("arm", numeric=False), Column("seed")]
+    columns += [Column("decoded update"), Column("mean"), Column("worst")]
+    columns += [Column("which", numeric=False), Column("all together")]
+    rows = []
+    for arm in comparison.arms:
+        by_run, worst = comparison.by_run[arm.name], comparison.worst_of_runs[arm.name]
+        for place, run in enumerate(arm.runs):
+            mean, highest, micro = (
+                rate_cell(float(by_run[name][place])) for name in ("mean", "worst", "micro")
+            )
+            rows.append(
+                [
+                    Cell(run.name), Cell(arm.name), Cell(str(run.option("common", "seed", ""))),
+                    number_cell(run.decoded_from.update), mean, highest, Cell(worst[place]), micro,
+                ]
+            )  # fmt: skip
+    return Table(columns, rows, caption="Each run by itself, CER in per cent")
+
+
+def cautions(comparison: Comparison) -> list[Alarm]:
+    """What speaks against any comparison: unequal training first, then a validation split, an
+    objective that changed, silence, equal outputs, guesses.
+    """
+    said = unequal_training({arm.name: arm.runs for arm in comparison.arms})
+    for arm in comparison.arms:
+        said += [
+            Alarm(
+                "validation split",
+                f"{arm.name} was decoded on {split}, the split by which its checkpoints were "
+                "chosen: its rates are lower here than on speech that nothing was chosen by.",
+            )
+            for split in sorted(set(map(_own_validation, arm.runs)) - {""})
+        ]
+        for run in arm.runs:
+            for alarm in objective_changed(run.objectives):
+                told = f"{alarm.sentence[0].lower()}{alarm.sentence[1:]}"
+                said.append(Alarm(alarm.kind, f"{run.folder} ({arm.name}): {told}"))
+    for index, arm in enumerate(comparison.arms):
+        empty = comparison.test.empty[index]
+        if empty > _MUCH_SILENCE:
+            said.append(
+                Alarm(
+                    "empty hypotheses",
+                    f"{100 * empty:.0f} % of the hypotheses of {arm.name} are empty: its CER is "
+                    "mostly that of silence, and a difference from it says little.",
+                )
+            )
+        elif index and comparison.test.agreeing[index] == 1:
+            said.append(
+                Alarm(
+                    "equal outputs",
+                    f"{arm.name} has the hypothesis of {comparison.baseline} for every utterance: "
+                    "they may be one and the same checkpoint.",
+                )
+            )
+        blind = comparison.no_better_than_a_guess(arm.name)
+        if blind:
+            said.append(
+                Alarm(
+                    "no better than a guess",
+                    f"In {len(blind)} of {len(comparison.codes)} {comparison.by.noun}s {arm.name} "
+                    "is no better than a constant guess that never hears the audio: "
+                    f"{', '.join(blind[:12])}{' ...' if len(blind) > 12 else ''}.",
+                )
+            )
+    return said
+
+
+def _own_validation(run: TrainingRun) -> str:
+    """The decoded split if the run was validated on it, else empty."""
+    split = run.decoded_from.split or ""
+    subsets = str(run.option("dataset", "valid_subset", "")).split(",")
+    return split if split in subsets else ""
 
 
 def _updates(arm: Arm) -> str:

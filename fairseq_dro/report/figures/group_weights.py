@@ -37,7 +37,7 @@ def coloured_languages(path: Sequence[tuple[int, Mapping[str, float]]]) -> list[
     return ordered[:MOST_COLOURED]
 
 
-def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]]) -> str:
+def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]], title: str = "") -> str:
     """q by language over updates; the line at 1/|G| is where it started."""
     path = _thinned(path)
     coloured = coloured_languages(path)
@@ -58,8 +58,9 @@ def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]]) -> str:
         axis.set_xlim(updates[0], max(updates[-1], updates[0] + 1))
         axis.set_xlabel("update")
         axis.set_ylabel("weight q")
+        axis.set_title(title, loc="left")
         label_ends(axis, ends)
-        return svg_of(figure, "weights", f"q of {n_groups} groups over updates")
+        return svg_of(figure, f"weights {title}", f"q of {n_groups} groups over updates {title}")
 
 
 def draw_effective_groups(

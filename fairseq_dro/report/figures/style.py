@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -69,13 +70,19 @@ def canvas(
         yield figure
 
 
-def svg_of(figure: Figure, name: str, alt: str) -> str:
+def svg_of(figure: Figure, name: str, alt: str, paths: Sequence[Path] = ()) -> str:
     """The figure as an ``<svg>`` element, without a file's head.
 
     Its ids begin with ``name``, so that two pictures on one page never share one, and its one
     style rule is confined to itself. Equal pictures give equal text.
+
+    Args:
+        paths: files to write it to as well, each in the format that its suffix names.
     """
     with rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=160, metadata=metadata)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
@@ -139,3 +146,8 @@ def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0},
             annotation_clip=False,
         )  # fmt: skip
+
+
+def shortened(label: str, length: int = 22) -> str:
+    """At most ``length`` characters."""
+    return label if len(label) <= length else f"{label[: length - 1]}…"

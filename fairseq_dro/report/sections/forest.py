@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fairseq_dro.report.blocks import Figure, Paragraph, Section, per_cent
-from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Series, draw_forest
+from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
 from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.report.run_scores import RunScores
 
 
 def stands_beside_headline(data: ReportData) -> bool:
@@ -25,10 +26,7 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
     if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
         rate = per_cent(data.scores.cer[data.scores.worst])
         return Paragraph(f"No picture: the CER of every {data.noun} is {rate} %.")
-    series = [Series(data.run.name, data.scores.estimates)]
-    for run, scores in zip(data.baselines, data.baseline_scores):
-        if scores is not None:
-            series.append(Series(run.name, scores.estimates))
+    series = [Series(run.name, _estimates(scores)) for run, scores in data.decoded]
     band = data.scores.null_band
     caption = "CER on the test split with 95 % intervals, highest first."
     if band is not None:
@@ -36,6 +34,17 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
             f" Grey band: where the highest CER of the run would lie if all its {data.noun}s were "
             "equally hard."
         )
-    codes = [code for code in data.codes if code in data.scores.estimates]
+    codes = [code for code in data.codes if code in series[0].estimates]
     pictures = draw_forest(codes, data.short_labels, series, band)
     return Figure(pictures, caption, alt=caption, width=375 if len(pictures) > 1 else 440)
+
+
+def _estimates(scores: RunScores) -> dict[str, Estimate]:
+    def known(end: float | None) -> float:
+        return float("nan") if end is None else float(end)
+
+    return {
+        code: Estimate(row["cer"], known(row["cer_low"]), known(row["cer_high"]))
+        for code, row in scores.groups.items()
+        if row["cer"] is not None
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from fairseq_dro.report.alarms import SILENCE
 from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, per_cent
 from fairseq_dro.report.figures.learning_curves import Curve, draw_learning_curves
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.training_run import TrainingRun
 
 _NAN = float("nan")
-_SILENCE = 0.98  # CER of a model that writes next to nothing
 
 
 def learning_section(data: ReportData) -> Section:
@@ -17,15 +17,15 @@ def learning_section(data: ReportData) -> Section:
     if not data.run.validations:
         section.blocks += _from_the_log(data.run, data.noun)
         return section
-    curves = [_curve(run) for run in data.runs if run.validations]
+    curves = [curve_of(run) for run in data.runs if run.validations]
     codes = [code for code in data.codes if any(code in curve.rates for curve in curves)]
     lowest = min((v for curve in curves for c in codes for v in curve.rates.get(c, ()) if v == v),
                  default=1.0)  # fmt: skip
-    if lowest > _SILENCE:
+    if lowest > SILENCE:
         section.blocks.append(
             Paragraph(
                 f"No curve to show: at every validation each {data.noun}'s CER was above "
-                f"{per_cent(_SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt "
+                f"{per_cent(SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt "
                 "yet that an error rate can tell."
             )
         )
@@ -48,7 +48,8 @@ def learning_section(data: ReportData) -> Section:
     return section
 
 
-def _curve(run: TrainingRun) -> Curve:
+def curve_of(run: TrainingRun) -> Curve:
+    """Validation CER of each group, and their mean."""
     updates = [int(record["update"]) for record in run.validations]
     groups = {group for record in run.validations for group in record["languages"]}
     rates = {}

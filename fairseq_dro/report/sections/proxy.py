@@ -1,27 +1,40 @@
-"""Whether the loss is a fair proxy: do languages with a high loss have a high error rate?"""
+"""Whether the loss is a fair proxy of errors, and what else it may stand for."""
 
 from __future__ import annotations
 
-from fairseq_dro.report.blocks import Figure, Paragraph, Section
-from fairseq_dro.report.figures.scatter import draw_over_updates, draw_scatter
-from fairseq_dro.report.rank_correlation import spearman
+from collections.abc import Mapping
+
+from fairseq_dro.report.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
+from fairseq_dro.report.figures.scatter import draw_by_category, draw_over_updates, draw_scatter
 from fairseq_dro.report.report_data import ReportData, validation_rates
 
 LEAST_LANGUAGES = 4
+_LOSS = "group loss in training, nats"
+
+
+def spearman(x: Mapping[str, float], y: Mapping[str, float]) -> float:
+    """Rank correlation over the keys that both have; NaN with fewer than three of them, or where
+    all values on a side are equal.
+    """
+    from scipy import stats  # imported when used, as it is large
+
+    codes = [code for code in x if code in y and x[code] == x[code] and y[code] == y[code]]
+    sides = [[values[code] for code in codes] for values in (x, y)]
+    if len(codes) < 3 or any(min(side) == max(side) for side in sides):
+        return float("nan")
+    return float(stats.spearmanr(*sides).statistic)
 
 
 def proxy_section(data: ReportData) -> Section:
-    """Rank correlation of loss and CER over languages, at each validation."""
+    """Rank correlations of the loss with the CER at each validation, and with the data."""
     section = Section("proxy", "Loss against CER")
-    history = data.run.validations
+    history, noun = data.run.validations, data.noun
     if not history or len(history[-1]["languages"]) < LEAST_LANGUAGES:
-        section.blocks.append(
-            Paragraph(
-                f"A rank correlation needs losses of at least {LEAST_LANGUAGES} {data.noun}s; "
-                "this run has none." if not history else
-                f"A rank correlation over fewer than {LEAST_LANGUAGES} {data.noun}s says nothing."
-            )
+        text = (
+            f"A rank correlation over fewer than {LEAST_LANGUAGES} {noun}s says nothing."
+            if history else f"The run has no loss per {noun}."
         )  # fmt: skip
+        section.blocks.append(Paragraph(text))
         return section
     updates = [int(record["update"]) for record in history]
     lines = []
@@ -31,11 +44,9 @@ def proxy_section(data: ReportData) -> Section:
         ]
         if any(value == value for value in values):
             lines.append((label, updates, values))
-    last = history[-1]
-    cer = validation_rates(last)
-    train = validation_rates(last, "train_loss_nats")
+    cer, train = validation_rates(history[-1]), validation_rates(history[-1], "train_loss_nats")
     rho = spearman(train, cer)
-    section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), data.noun)))
+    section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), noun)))
     pictures = []
     if lines:
         pictures.append(
@@ -44,22 +55,60 @@ def proxy_section(data: ReportData) -> Section:
             )
         )
     if rho == rho:
+        shares = {code: 100 * value for code, value in cer.items()}
         pictures.append(
             draw_scatter(
-                train, {code: 100 * value for code, value in cer.items()},
-                x_label="group loss in training, nats", y_label="validation CER, %",
-                name="loss against cer",
+                train, shares, x_label=_LOSS, y_label="validation CER, %", name="loss against cer"
             )
-        )  # fmt: skip
+        )
     caption = (
-        f"First: Spearman's rank correlation over {data.noun}s, at each validation, of CER with "
-        "the group loss of training (by which q moves, where it moves) and with the mean loss of a "
-        "validation utterance. "
-        f"Second: one point per {data.noun} at the last validation."
+        f"First: Spearman's rank correlation over {noun}s, at each validation, of CER with the "
+        "group loss of training (by which q moves, where it moves) and with the mean loss of a "
+        f"validation utterance. Second: one point per {noun} at the last validation."
     )
     if pictures:
-        section.blocks.append(Figure(pictures, caption, alt=caption))
+        section.blocks.append(Figure(pictures, caption, caption))
+    section.blocks += _confounds(data, train)
     return section
+
+
+def _confounds(data: ReportData, loss: Mapping[str, float]) -> list[Block]:
+    """Group loss against what the training data of a group are like."""
+    if not loss:
+        return []
+    pictures, rows = [], []
+    if data.facts is not None and data.facts.mean_units:
+        seconds = data.facts.seconds
+        unit, size = ("hours", 3600) if max(seconds.values()) > 2 * 3600 else ("minutes", 60)
+        length = "target units of a training utterance"
+        amount = f"{unit} of training speech"
+        for title, values, log in (
+            (length, data.facts.mean_units, False),
+            (amount, {code: value / size for code, value in seconds.items()}, True),
+        ):
+            known = {code: values[code] for code in loss if code in values}
+            pictures.append(
+                draw_scatter(known, loss, x_label=title, y_label=_LOSS, name=title, log_x=log)
+            )
+            rho = spearman(known, loss)
+            rows.append([Cell(title), Cell("–" if rho != rho else f"{rho:+.2f}", rho)])
+    scripts = {code: script for code, script in data.scripts.items() if code in loss}
+    by_script = "."
+    if 1 < len(set(scripts.values())) < len(scripts):
+        pictures.append(draw_by_category(scripts, loss, y_label=_LOSS, name="loss by script"))
+        by_script = "; by script the stroke is the median."
+    blocks: list[Block] = []
+    if rows:
+        columns = [Column("group loss with", numeric=False), Column("rank correlation")]
+        blocks.append(Table(columns, rows))
+    caption = (
+        f"What the loss may stand for: one point per {data.noun} at the last validation. A clear "
+        "slope means that weights that follow the loss follow this property, whatever the error "
+        f"rate{by_script}"
+    )
+    if pictures:
+        blocks.append(Figure(pictures, caption, caption, 330))
+    return blocks
 
 
 def _verdict(rho: float, n: int, noun: str) -> str:
@@ -69,13 +118,17 @@ def _verdict(rho: float, n: int, noun: str) -> str:
             "all have the same: whether the loss is a fair proxy of errors cannot be seen yet."
         )
     if rho > 0.6:
-        says = f"{noun}s with a high loss are those with a high error rate, so weights that "
-        says += "follow the loss go where they are needed"
+        says = (
+            f"{noun}s with a high loss are those with a high error rate, so weights that follow "
+            "the loss go where they are needed"
+        )
     elif rho > 0.2:
         says = "the loss tells only part of where the errors are"
     else:
-        says = "the loss does not tell where the errors are, so weights "
-        says += "that follow the loss go elsewhere"
+        says = (
+            f"loss and CER rank the {noun}s differently, so weights that follow the loss go "
+            "elsewhere"
+        )
     doubt = "" if n >= 12 else f" With {n} {noun}s this is a weak statement."
     return (
         f"At the last validation the rank correlation of group loss and CER is {rho:.2f}: "

@@ -1,0 +1,274 @@
+"""One arm against the baseline: the verdict, numbers over groups, each group, how to read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fairseq_dro.report.blocks import Cell, Column, Folded, Paragraph, Table, counted, per_cent
+from fairseq_dro.report.compare.comparison import ArmDifference, Comparison, Verdict
+from fairseq_dro.report.measures import MEASURES, shown_measures
+from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
+from fairseq_dro.scoring.levelling import GapVerdict
+from fairseq_dro.scoring.paired import Difference
+
+_GAP_SENTENCES = {
+    GapVerdict.FROM_BELOW: "The gap closed from below: the worst-served {noun} got better",
+    GapVerdict.FROM_ABOVE: (
+        "The gap closed from above: the best-served {noun} got worse, and that the worst-served "
+        "got better is not shown. This is levelling down"
+    ),
+    GapVerdict.FROM_BOTH: (
+        "The gap closed from both ends: the worst-served {noun} got better, and the best-served "
+        "one got worse"
+    ),
+    GapVerdict.CLOSED: "The gap closed; of neither end alone is a move shown",
+    GapVerdict.WIDENED: "The gap widened",
+    GapVerdict.NOT_SHOWN: "No change of the gap between the worst and the best {noun} is shown",
+}
+_DOUBT = "; doubtful, see below"
+_BOOTSTRAP = (
+    "Paired block bootstrap: blocks of test utterances are drawn anew as wholes, the same for both "
+    "arms"
+)
+
+
+def signed(rate: float) -> str:
+    """``+1.2`` points for 0.012; empty where it is not known."""
+    if math.isnan(rate):
+        return ""
+    text = f"{100 * rate:+.1f}"
+    return text[1:] if float(text) == 0 else text  # no sign before a nought
+
+
+def p_text(value: float) -> str:
+    """Three digits; empty where it is not known."""
+    return "" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
+    """Whether an arm helped, in one sentence: how many groups moved, the worst, the guess."""
+    noun, n = comparison.by.noun, len(one.codes)
+    better, worse = (one.count()[verdict] for verdict in (Verdict.BETTER, Verdict.WORSE))
+    worst = one.measures["worst"]
+    moved = f"{better or 'none'} of {counted(n, noun)} better, {worse or 'none'} worse"
+    if worse and not better:
+        says, moved = "did not help", f"{worse} of {counted(n, noun)} worse, none better"
+    elif worse:
+        says = f"helped some {noun}s and harmed others"
+    elif better:
+        says = "helped"
+    else:
+        says, moved = "made no difference that is shown", f"none of {counted(n, noun)} moved"
+    text = f"{one.name} {says} (against {comparison.baseline}): {moved}"
+    if n > 1 and worst.high < 0:
+        text += f"; the worst {noun}'s CER fell by {signed(-worst.estimate).lstrip('+')} points"
+    elif n > 1 and worst.low > 0:
+        text += f"; the worst {noun}'s CER rose by {signed(worst.estimate).lstrip('+')} points"
+    elif n > 1 and (better or worse):
+        text += f"; that the worst {noun}'s CER moved is not shown"
+    names = (comparison.baseline, one.name)
+    blind = [len(comparison.no_better_than_a_guess(name)) for name in names]
+    if comparison.constant_cer and all(blind):
+        where = "" if min(blind) == n else f" in {min(blind)} {noun}s or more"
+        text += f"; both are no better than a fixed guess{where}"
+    return f"{text}."
+
+
+def summary(comparison: Comparison, one: ArmDifference) -> str:
+    """What happened to the groups, the worst, the mean and the gap, good or bad, in sentences."""
+    counts, noun = one.count(), comparison.by.noun
+    none = counts[Verdict.NONE]
+    names = (comparison.baseline, one.name)
+    mean = [("", comparison.measures[name]["mean"]) for name in names]
+    worst = [
+        (", ".join(comparison.worst_groups(name)), comparison.measures[name]["worst"])
+        for name in names
+    ]
+    sentences = [
+        f"Of {counted(len(one.codes), noun)}, {counts[Verdict.BETTER]} got better, "
+        f"{counts[Verdict.WORSE]} got worse, {counts[Verdict.SAME]} showed no difference "
+        f"(5 % level, corrected by Holm's method for the number of {noun}s)"
+        + (f"; {none} had too few utterances for a verdict." if none else "."),
+        f"From {names[0]} to {names[1]} the worst {noun}'s CER {_moved(*worst)}"
+        f"{_shown(one, 'worst')}, and the mean over {noun}s {_moved(*mean)}{_shown(one, 'mean')}.",
+    ]
+    if len(comparison.counted.languages) > 1:
+        change, gap = one.gap, one.measures["gap"]
+        doubt = _DOUBT if {"gap", "worst", "best"} & set(one.doubtful) else ""
+        sentences.append(
+            f"{_GAP_SENTENCES[change.verdict].format(noun=noun)} (gap {signed(gap.estimate)} "
+            f"points; worst {signed(-change.from_below)}, best {signed(change.from_above)}{doubt})."
+        )
+    harmed = [code for code in comparison.codes if one.verdicts[code] is Verdict.WORSE]
+    if harmed:
+        number = {code: index for index, code in enumerate(one.codes)}
+        said = [f"{code} {signed(one.by_group.estimate[number[code]])}" for code in harmed[:12]]
+        more = f" and {len(harmed) - 12} more" if len(harmed) > 12 else ""
+        sentences.append(f"Worse: {', '.join(said)}{more}.")
+    return " ".join(sentences)
+
+
+def _moved(before: tuple[str, float], after: tuple[str, float]) -> str:
+    """``fell from 14.1 % (kat) to 9.1 % (kat)``; names are left out where they are empty."""
+    told = [
+        f"{per_cent(rate)} %" + (f" ({name})" if name else "") for name, rate in (before, after)
+    ]
+    if told[0] == told[1]:
+        return f"stayed at {told[0]}"
+    verb = "fell" if after[1] < before[1] else "rose" if after[1] > before[1] else "went"
+    return f"{verb} from {told[0]} to {told[1]}"
+
+
+def _shown(one: ArmDifference, name: str) -> str:
+    value = one.measures[name]
+    if value.estimate == value.low == value.high == 0:
+        return ""
+    not_shown = "not shown: " if value.low <= 0 <= value.high else ""
+    return f" ({not_shown}{_ends(value)} points{_DOUBT if name in one.doubtful else ''})"
+
+
+def _ends(value: Difference) -> str:
+    return f"{signed(value.low)} to {signed(value.high)}"
+
+
+def difference_table(comparison: Comparison, one: ArmDifference) -> Table:
+    """Every number over groups: of both arms, the difference, its interval and p."""
+    columns = [Column("per cent", numeric=False), Column(comparison.baseline), Column(one.name)]
+    columns += [Column("difference"), Column("95 % interval"), Column("p")]
+    rows = []
+    for name in shown_measures(len(comparison.counted.languages)):
+        value = one.measures[name]
+        numbers = [comparison.measures[arm][name] for arm in (comparison.baseline, one.name)]
+        title, help = MEASURES[name]
+        rows.append(
+            [
+                Cell(title, note=help.format(noun=comparison.by.noun)),
+                *(Cell(per_cent(number)) for number in numbers),
+                Cell(signed(value.estimate)), Cell(_ends(value)), Cell(p_text(value.p)),
+            ]
+        )  # fmt: skip
+    return Table(columns, rows)
+
+
+def groups_table(comparison: Comparison, one: ArmDifference) -> Table:
+    """A row per group, by falling CER of the baseline."""
+    baseline, blocks = comparison.baseline, comparison.test.characters
+    columns = [Column(str(comparison.by), numeric=False), Column("utterances")]
+    columns += [Column(f"CER {baseline}"), Column(f"CER {one.name}"), Column("difference")]
+    columns += [Column("95 % interval"), Column("p, Holm"), Column("verdict", numeric=False)]
+    number = {code: index for index, code in enumerate(one.codes)}
+    rows = []
+    for code in comparison.codes:
+        index = number[code]
+        value, verdict = one.by_group.at(index), one.verdicts[code]
+        utterances = f"{comparison.test.n_utterances[code]}"
+        if code in comparison.test.by_speaker:
+            utterances += f" ({blocks.n_blocks[index]} speakers)"
+        rates = [comparison.cer[arm][code] for arm in (baseline, one.name)]
+        rows.append(
+            [
+                Cell(label(comparison, code)), Cell(utterances),
+                *(Cell(per_cent(rate), rate) for rate in rates),
+                Cell(signed(value.estimate), float(value.estimate)),
+                Cell(_ends(value) if verdict is not Verdict.NONE else ""),
+                Cell(p_text(one.holm_p[index])), Cell(verdict.value),
+            ]
+        )  # fmt: skip
+    return Table(columns, rows, sortable=True)
+
+
+def label(comparison: Comparison, code: str) -> str:
+    """Of a group in a table; it is said of one that stands apart."""
+    return comparison.by.label_of(code) + (" (apart)" if code in comparison.apart else "")
+
+
+def notes_block(comparison: Comparison, one: ArmDifference) -> Folded:
+    """``notes`` for whoever looks for them."""
+    blocks = [Paragraph(note, small=True) for note in notes(comparison, one)]
+    return Folded("How to read these numbers", blocks)
+
+
+def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
+    """What a reader must know to use the numbers, one sentence or two each."""
+    test, noun = comparison.test, comparison.by.noun
+    index = [arm.name for arm in comparison.arms].index(one.name)
+    n_runs = [len(comparison.arms[0].runs), len(comparison.arms[index].runs)]
+    n_counted = len(comparison.counted.languages)
+    said = [
+        _seeds_note(n_runs, one, noun),
+        f"{100 * test.agreeing[index]:.0f} % of {sum(test.n_utterances.values())} utterances have "
+        "the same hypothesis in both arms" + (" (first runs)." if max(n_runs) > 1 else "."),
+    ]
+    if test.by_speaker:
+        others = (
+            "." if len(test.by_speaker) == len(one.codes)
+            else f" in {len(test.by_speaker)} of {len(one.codes)} {noun}s, and single utterances "
+            "in the others."
+        )  # fmt: skip
+        said.append(f"{_BOOTSTRAP}; blocks are the speakers{others}")
+    else:
+        why = (
+            f"no {noun} has {FEWEST_SPEAKERS} speakers." if test.few_speakers
+            else "no speakers are known (the split has no .speaker file): utterances of one "
+            "speaker are alike, so intervals may be too narrow."
+        )  # fmt: skip
+        said.append(f"{_BOOTSTRAP}; each utterance is a block, as {why}")
+    if test.few_speakers:
+        said.append(
+            f"Of fewer than {FEWEST_SPEAKERS} speakers each, so that the interval holds for these "
+            f"voices only: {', '.join(sorted(test.few_speakers))}."
+        )
+    said += [
+        f"Intervals of single {noun}s are not widened for their number; p and verdicts are "
+        "corrected for it. Same means that no difference is shown, not that there is none.",
+        f"p of the numbers over {noun}s are corrected neither for how many numbers nor for how "
+        "many arms there are: choose the one that decides before you see it.",
+    ]
+    if comparison.apart:
+        told = ", ".join(f"{group} ({why})" for group, why in sorted(comparison.apart.items()))
+        said.append(
+            f"Apart: {told}. They have their rows and verdicts, and count in no number over "
+            f"{noun}s; these are over the other {n_counted}."
+        )
+    if n_counted > 1:
+        said.append(
+            "The highest of several noisy rates is too high by chance, so the intervals of worst, "
+            "best, gap and the like reach from the plain difference to the one corrected for "
+            "chance."
+        )
+    shown = shown_measures(n_counted)
+    doubtful = [MEASURES[name].title for name in one.doubtful if name in shown]
+    if doubtful:
+        said.append(
+            f"Doubtful here: {', '.join(doubtful)}. {noun.capitalize()}s that are nearly equal in "
+            "one arm and not in the other look further apart than they are, so the interval of "
+            "such a number holds the truth in less than 95 % of cases."
+        )
+    return said
+
+
+def _seeds_note(n_runs: Sequence[int], one: ArmDifference, noun: str) -> str:
+    if max(n_runs) == 1:
+        return (
+            "One run of each: the intervals cover which utterances the test split happens to hold, "
+            "and not training noise. Another seed of the same recipe can differ by more, so this "
+            "compares two models, not two methods; train several seeds and type `fairseq-dro "
+            "compare NAME=RUN,RUN NAME=RUN,RUN`."
+        )
+    share, worst = (_share(one.measures[name].training_share) for name in ("mean", "worst"))
+    text = (
+        f"{n_runs[0]} and {n_runs[1]} runs: intervals cover test utterances and seeds. Seeds make "
+        f"{share} of the variance of the mean's difference and {worst} of the worst's."
+    )
+    if min(n_runs) == 1:
+        text += " The arm of one run is taken to vary as much as the other."
+    return text + (
+        f" A few runs say little of how runs vary, and a seed can be good for all {noun}s at "
+        f"once, so nothing is borrowed between {noun}s: single {noun}s rarely reach a verdict, "
+        f"and the numbers over {noun}s are what a few seeds can show."
+    )
+
+
+def _share(value: float) -> str:
+    return "an unknown part" if math.isnan(value) else f"{100 * value:.0f} %"
