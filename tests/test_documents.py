@@ -35,3 +35,10 @@ def test_what_a_page_names_is_there(page):
             linked = page.parent / path if path else page
             assert linked.exists(), target
             assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_readme_is_short_and_begins_with_install_and_training():
+    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    start = "\n".join(lines[:40])
+    assert "setup_environment.sh" in start and "fairseq-dro train finetune" in start
