@@ -23,8 +23,6 @@ SEPARATOR = "/"
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _FILES = ("tsv", "ltr", "spm", "wrd", "phn", "lang", "utt")
 """Suffixes of files that stand beside the columns of a split."""
-_OLD_WORDS = {"language_and_corpus": "language+corpus"}
-"""What versions up to 0.1 called it; old checkpoints, histories and recipes say it."""
 
 
 class HasColumns(Protocol):
@@ -50,7 +48,7 @@ class GroupBy:
         Raises:
             UserError: a column has no name, or is named twice, or cannot be one.
         """
-        columns = tuple(_OLD_WORDS.get(str(written), str(written)).split("+"))
+        columns = tuple(str(written).split("+"))
         for column in columns:
             if not is_column(column) or columns.count(column) > 1:
                 raise UserError(

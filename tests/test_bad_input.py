@@ -58,7 +58,7 @@ def test_an_unknown_language_code_names_the_nearest(data):
 def test_a_language_in_valid_that_train_does_not_know(data):
     edit(data / "valid.lang", 2, lambda _: "spa")
     message = refusal(data, "valid")
-    assert "valid.lang:2" in message and "spa" in message and "training split" in message
+    assert "valid.lang:2" in message and "spa" in message and "not in train" in message
 
 
 def test_a_language_that_train_does_not_know_can_be_decoded_on_request(data):
@@ -81,7 +81,7 @@ def test_an_empty_label(data):
 
 def test_a_language_token_that_the_dictionary_lacks(data):
     message = refusal(data, language_token=True)
-    assert "dict.ltr.txt lacks the language token" in message
+    assert "that dict.ltr.txt lacks: [deu], [ell], [fra]" in message
     assert re.search(r"`\[(deu|ell|fra)\] 1`", message)
 
 
@@ -115,7 +115,7 @@ def test_a_target_longer_than_its_frames_allow(data, tiny_checkpoint):
     edit(data / "train.ltr", 5, lambda line: " ".join(["a b"] * 200))
     task = make_task(data)
     make_model(task, tiny_checkpoint)
-    with pytest.raises(UserError, match=r"train\.ltr:5 .*400 units is longer than its \d+ frames"):
+    with pytest.raises(UserError, match=r"train\.ltr:5 .*needs 400 frames and has \d+"):
         task.load_dataset("train")
     task = make_task(data, skip_infeasible=True)
     make_model(task, tiny_checkpoint)
@@ -179,7 +179,7 @@ def test_a_validation_utterance_longer_than_the_memory_bound(data):
     task.load_dataset("valid")
     dataset = task.dataset("valid")
     bound = int(sorted(dataset.sizes)[-2])
-    with pytest.raises(UserError, match=rf"longer than dataset.max_tokens={bound} samples"):
+    with pytest.raises(UserError, match=rf"longer than dataset.max_tokens_valid={bound} samples"):
         task.get_batch_iterator(dataset, max_tokens=bound)
     kept = task.get_batch_iterator(dataset, max_tokens=bound, ignore_invalid_inputs=True)
     assert sum(map(len, kept.frozen_batches)) == len(dataset) - 1
@@ -275,10 +275,10 @@ def test_a_validation_utterance_without_a_frame_is_named_before_training(
         edit(data / "valid.tsv", line, lambda row: f"{row.split(chr(9))[0]}\t{n_samples}")
     task = make_task(data, audio_checks_per_language=0)
     make_model(task, tiny_checkpoint)
-    with pytest.raises(UserError, match=r"valid\.tsv:2 .*fewer than the 400 of which.* "
+    with pytest.raises(UserError, match=r"valid\.tsv:2 .*shorter than the 400 samples of which.* "
                        r"task\.min_sample_size=400") as refused:  # fmt: skip
         task.load_dataset("valid")
-    assert (f"({n_short} such utterances: " in str(refused.value)) == (n_short > 1)
+    assert f": {n_short} utterance" in str(refused.value)
     task = make_task(data, audio_checks_per_language=0, min_sample_size=400)
     make_model(task, tiny_checkpoint)
     task.load_dataset("valid")

@@ -627,7 +627,7 @@ def test_groups_of_language_and_corpus_are_compared_as_such(tmp_path):
             json.dumps(
                 {
                     "format": 1, "update": 1, "subset": "valid", "objective": name,
-                    "group_by": "language_and_corpus",
+                    "group_by": "language+corpus",
                     "languages": {"deu/mls": row, "deu/swc": row},
                 }
             )

@@ -449,10 +449,11 @@ def kinds_of(path: Path) -> set[str]:
 
 
 def test_every_kind_of_finding_has_a_planted_defect():
-    modules = (REPOSITORY / "fairseq_dro" / "doctor").glob("*.py")
-    kinds = set().union(*map(kinds_of, modules))
+    folders = (REPOSITORY / "fairseq_dro" / name for name in ("checks", "doctor"))
+    kinds = set().union(*(kinds_of(path) for folder in folders for path in folder.glob("*.py")))
     of_variables = {
         *audio_checks.WHATS, "language_not_validated", "language_not_tested",
+        "language_not_trained", "group_not_trained",
         *(f"words_{kind}" for kind in prepared_text.WORDS),
     }  # fmt: skip
     in_test_doctor_whisper = {"beyond_whisper", "tokens_by_language"}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from fairseq_dro.checks import manifests as checks
+from fairseq_dro.checks.label_tally import LabelTally
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.data.units import UnitNumbers
@@ -108,8 +108,7 @@ def test_the_language_token_stands_before_each_target(tiny_data, tmp_path):
         text = task.target_dictionary.string(dataset[index]["label"])
         manifest = dataset.manifest
         assert text == f"[{manifest.languages[index]}] {manifest.labels[index]}"
-    bare = checks.frames_needed(dataset.manifest)
-    assert (checks.frames_needed(dataset.manifest, language_token=True) == bare + 1).all()
+    assert (task._frames_needed == LabelTally.of(dataset.manifest).needed + 1).all()
 
 
 def write_lines(folder: Path, n: int) -> Path:

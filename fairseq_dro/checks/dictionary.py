@@ -16,7 +16,7 @@ from fairseq_dro.checks.finding import (
     number_of,
     places,
 )
-from fairseq_dro.checks.split_survey import SplitSurvey
+from fairseq_dro.checks.label_tally import LabelTally
 from fairseq_dro.data.dictionary_file import read_dictionary
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
@@ -49,22 +49,26 @@ def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
 
 
 def outside_dictionary(
-    survey: SplitSurvey, symbols: Collection[str], *, stops_training: bool
+    labels: LabelTally, symbols: Collection[str], *, stops_training: bool
 ) -> list[Finding]:
-    """Units that the dictionary lacks."""
+    """Units that the dictionary lacks, fairseq's own symbols among them.
+
+    Args:
+        symbols: those that ``labels`` were compared with.
+    """
     missing = sorted(
-        (unit for unit in survey.unit_counts if unit not in symbols),
-        key=lambda unit: (-survey.unit_counts[unit], unit),
+        (unit for unit in labels.unit_counts if unit not in symbols),
+        key=lambda unit: (-labels.unit_counts[unit], unit),
     )
     if not missing:
         return []
-    manifest, rows = survey.manifest, np.flatnonzero(survey.unknown)
+    manifest, rows = labels.manifest, np.flatnonzero(labels.unknown)
     shown = [
         unit if "U+" in unit else f"{unit} (U+{ord(unit[0]):04X})"
         for unit in map(shown_unit, missing)
     ]
     details = [
-        listed(sorted({repr(u) for u in manifest.labels[row].split() if u not in symbols}), 3)
+        listed(sorted({_named(u) for u in manifest.labels[row].split() if u not in symbols}), 3)
         for row in rows[:EXAMPLES]
     ]
     return [
@@ -82,19 +86,25 @@ def outside_dictionary(
     ]
 
 
+def _named(unit: str) -> str:
+    if unit in SPECIAL_SYMBOLS:
+        return f"{unit!r} is a symbol of fairseq itself"
+    return f"{unit!r} (U+{ord(unit[0]):04X})"
+
+
 def never_learnt(
-    training: SplitSurvey, others: Collection[SplitSurvey], symbols: Collection[str]
+    training: LabelTally, others: Collection[LabelTally], symbols: Collection[str]
 ) -> list[Finding]:
     """Units of the dictionary that other splits have and training lacks."""
     elsewhere: dict[str, int] = {}
-    for survey in others:
-        for unit, count in survey.unit_counts.items():
+    for labels in others:
+        for unit, count in labels.unit_counts.items():
             if unit in symbols and unit not in training.unit_counts:
                 elsewhere[unit] = elsewhere.get(unit, 0) + count
     if not elsewhere:
         return []
     units = sorted(elsewhere, key=lambda unit: (-elsewhere[unit], unit))
-    splits = " and ".join(survey.manifest.split for survey in others)
+    splits = " and ".join(labels.manifest.split for labels in others)
     return [
         Finding(
             "never_learnt",
@@ -108,7 +118,8 @@ def never_learnt(
 
 
 def tokens_lacking(
-    manifests: Collection[Manifest], symbols: Collection[str], label_type: str
+    manifests: Collection[Manifest], symbols: Collection[str], label_type: str,
+    *, stops_training: bool = True,
 ) -> list[Finding]:
     """Language tokens that the dictionary lacks."""
     used = {name for manifest in manifests for name in manifest.languages.names}
@@ -116,9 +127,29 @@ def tokens_lacking(
     if not lacking:
         return []
     return [
-        Finding("token_not_in_dictionary", Severity.ERROR,
+        Finding("token_not_in_dictionary",
+                Severity.ERROR if stops_training else Severity.WARNING,
                 f"task.language_token=true puts symbols before targets that dict.{label_type}"
                 f".txt lacks: {listed(lacking)}",
                 "make the folder again with `fairseq-dro prepare ... --language-tokens`, or add a "
                 f"line `{lacking[0]} 1` to it, and so for each", len(lacking))
     ]  # fmt: skip
+
+
+def post_process_mismatch(
+    symbols: Collection[str], post_process: str
+) -> tuple[str, str] | None:
+    """What is wrong with how units become text, by which each is one word, and the right way.
+
+    Args:
+        symbols: units of the dictionary.
+        post_process: ``letter``, ``sentencepiece``; nothing is said of others.
+    """
+    has_pieces = any(symbol.startswith("\u2581") for symbol in symbols)
+    if has_pieces and post_process == "letter":
+        units, right = "sentencepiece units", "sentencepiece"
+    elif not has_pieces and "|" in symbols and post_process == "sentencepiece":
+        units, right = "letters", "letter"
+    else:
+        return None
+    return f"{units} are joined by post_process={post_process}, and each text is one word", right

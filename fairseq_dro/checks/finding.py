@@ -9,11 +9,13 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.errors import UserError
 
 MOST_PLACES = 1000
 """Places kept of a finding; its count says how many there are."""
@@ -63,6 +65,24 @@ class Finding:
             "count": self.count,
             "places": list(self.places),
         }
+
+
+def require_none(findings: Iterable[Finding], folder: Path) -> list[str]:
+    """Sentences about findings that stop nothing.
+
+    Raises:
+        UserError: about the first finding that does.
+    """
+    said = []
+    for finding in findings:
+        sentence = f"{finding.what}: {finding.mend}."
+        if finding.places:
+            first = finding.places[0].replace(" (", " (utterance ", 1)
+            sentence = f"{folder}/{first}: {sentence}"
+        if finding.severity is Severity.ERROR:
+            raise UserError(sentence)
+        said.append(sentence)
+    return said
 
 
 def place(manifest: Manifest, row: int, suffix: str, detail: str = "") -> str:

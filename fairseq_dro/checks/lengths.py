@@ -22,14 +22,17 @@ FEWEST = 20  # utterances without which a language has no outliers
 
 
 def infeasible(
-    survey: SplitSurvey, frames: np.ndarray, *, adds_token: bool, stops_training: bool
-) -> list[Finding]:
-    """Targets that CTC cannot align."""
-    needed = survey.needed + adds_token
-    rows = np.flatnonzero((needed > frames) & (frames > 0))  # else see `without_frame`
+    manifest: Manifest, rows: np.ndarray, needed: np.ndarray, frames: np.ndarray,
+    *, stops_training: bool,
+) -> list[Finding]:  # fmt: skip
+    """Targets that CTC cannot align.
+
+    Args:
+        rows: of the manifest.
+        needed, frames: [N] frames that their targets need, and those that there are.
+    """
     if not len(rows):
         return []
-    manifest = survey.manifest
     details = [f"needs {needed[row]} frames and has {frames[row]}" for row in rows]
     return [
         Finding(
@@ -46,14 +49,15 @@ def infeasible(
 
 
 def without_frame(
-    manifest: Manifest, frames: np.ndarray, min_samples: int, least: int, *, stops_training: bool
+    manifest: Manifest, min_samples: int, least: int, *, stops_training: bool
 ) -> list[Finding]:
     """Utterances of which the model makes no frame.
 
     Args:
-        least: samples that make one.
+        min_samples: ``task.min_sample_size``; shorter ones are left out.
+        least: samples that make a frame.
     """
-    rows = np.flatnonzero((frames < 1) & (manifest.n_samples >= min_samples))
+    rows = np.flatnonzero((manifest.n_samples < least) & (manifest.n_samples >= min_samples))
     if not len(rows):
         return []
     return [
@@ -124,19 +128,17 @@ def shorter_than_least(manifest: Manifest, min_samples: int) -> list[Finding]:
 
 
 def longer_than_memory(
-    manifest: Manifest, max_samples: int, *, is_training: bool, skips: bool
+    manifest: Manifest, rows: np.ndarray, max_samples: int, option: str, *, stops: bool
 ) -> list[Finding]:
-    """Utterances beyond ``dataset.max_tokens``, and languages of which nothing else is left.
+    """Utterances beyond a bound on memory.
 
     Args:
-        skips: ``dataset.skip_invalid_size_inputs_valid_test``.
+        rows: of the manifest.
+        option: that sets the bound.
+        stops: fairseq stops at one (data_utils_fast.pyx); else they are left out.
     """
-    is_long = manifest.n_samples > max_samples
-    rows = np.flatnonzero(is_long)
     if not len(rows):
         return []
-    option = "dataset.max_tokens" if is_training else "dataset.max_tokens_valid"
-    stops = not is_training and not skips
     what = (
         f"longer than {option}={max_samples} samples, which "
         f"{'stops validation' if stops else 'leaves them out'}: "
@@ -145,25 +147,32 @@ def longer_than_memory(
     mend = f"raise {option}, or cut them"
     if stops:
         mend += ", or set dataset.skip_invalid_size_inputs_valid_test=true"
-    findings = [
+    return [
         Finding(
             "longer_than_memory", Severity.ERROR if stops else Severity.WARNING, what, mend,
             len(rows), places(manifest, rows, "tsv"),
         )
     ]  # fmt: skip
+
+
+def languages_without_room(
+    manifest: Manifest, max_samples: int, option: str
+) -> list[Finding]:
+    """Languages of which all is beyond a bound on memory."""
+    is_long = manifest.n_samples > max_samples
     kept = set(np.unique(manifest.languages.codes[~is_long]).tolist())
     gone = [name for code, name in enumerate(manifest.languages.names) if code not in kept]
-    if is_training and gone:
-        findings.append(
-            Finding(
-                "language_left_out", Severity.ERROR,
-                f"languages of which all is longer than {option}={max_samples} samples, so that q "
-                f"would wait for them for ever: {listed(gone)}",
-                f"raise {option}, or remove the language",
-                len(gone),
-            )
-        )  # fmt: skip
-    return findings
+    if not gone:
+        return []
+    return [
+        Finding(
+            "language_left_out", Severity.ERROR,
+            f"languages of which all is longer than {option}={max_samples} samples, so that q "
+            f"would wait for them for ever: {listed(gone)}",
+            f"raise {option}, or remove the language",
+            len(gone),
+        )
+    ]  # fmt: skip
 
 
 def _outliers(

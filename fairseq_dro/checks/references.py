@@ -14,6 +14,7 @@ from fairseq_dro.checks.finding import (
     places,
 )
 from fairseq_dro.checks.split_survey import SplitSurvey
+from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.languages import is_code, known_languages, own_table_of
 from fairseq_dro.text.tags import LANGUAGE_TOKEN
 
@@ -21,22 +22,31 @@ ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
 
 
+def empty(manifest: Manifest, sizes: np.ndarray, *, stops_training: bool) -> list[Finding]:
+    """Targets without text.
+
+    Args:
+        sizes: [N] of each; 0 is empty.
+    """
+    rows = np.flatnonzero(sizes == 0)
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            "empty_reference",
+            Severity.ERROR if stops_training else Severity.WARNING,
+            f"empty references: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            "write their text, or remove the utterances from all files of the split",
+            len(rows),
+            places(manifest, rows, manifest.label_type),
+        )
+    ]
+
+
 def references(survey: SplitSurvey, *, stops_training: bool) -> list[Finding]:
     """Targets without text, or with one character where that is no word."""
     manifest = survey.manifest
-    findings = []
-    empty = np.flatnonzero(survey.n_characters == 0)
-    if len(empty):
-        findings.append(
-            Finding(
-                "empty_reference",
-                Severity.ERROR if stops_training else Severity.WARNING,
-                f"empty references: {number_of(len(empty), 'utterance')} of {manifest.split}",
-                "write their text, or remove the utterances from all files of the split",
-                len(empty),
-                places(manifest, empty, manifest.label_type),
-            )
-        )
+    findings = empty(manifest, survey.n_characters, stops_training=stops_training)
     known = known_languages(own_table_of(manifest.folder))
     is_rare = np.array(
         [name in known and known[name].script not in ONE_CHARACTER_WORDS
@@ -112,7 +122,7 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
                 len(rows), places(manifest, rows, manifest.label_type),
             )
         )  # fmt: skip
-    lacking = np.flatnonzero(~has_token & (survey.n_units > 0))
+    lacking = np.flatnonzero(~has_token & (survey.labels.n_units > 0))
     if len(lacking):
         findings.append(
             Finding(

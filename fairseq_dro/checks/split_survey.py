@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_dro.checks.label_tally import LabelTally
 from fairseq_dro.checks.letter_encodings import N_KINDS, kind_of, kinds_of_code_points
 from fairseq_dro.checks.scripts import AlphabetBits, alphabet_bits, has_several
 from fairseq_dro.data.manifest import Manifest
@@ -26,30 +27,24 @@ class SplitSurvey:
     """What one pass found.
 
     Attributes:
-        n_units: [N] units of the target.
-        needed: [N] frames that CTC needs at least: units, and one more between two equal ones.
+        labels: units, the frames they need and what the dictionary lacks.
         n_characters: [N] characters of the text, without spaces and language tokens.
         first_unit: [N] number of the first unit, -1 in an empty line.
         text_hash: [N] int64, equal for equal text of one language (in this process).
         is_composed: [N] bool, the text is in Unicode's form NFC.
         is_mixed: [N] bool, a word has letters of two alphabets.
         letter_kinds: [G, K] how often each language has letters of ``letter_encodings``.
-        unknown: [N] bool, a unit is outside the dictionary.
-        unit_counts: how often each unit occurs.
     """
 
     manifest: Manifest
     numbers: UnitNumbers
-    n_units: np.ndarray
-    needed: np.ndarray
+    labels: LabelTally
     n_characters: np.ndarray
     first_unit: np.ndarray
     text_hash: np.ndarray
     is_composed: np.ndarray
     is_mixed: np.ndarray
     letter_kinds: np.ndarray
-    unknown: np.ndarray
-    unit_counts: dict[str, int]
 
     def token_of(self, row: int) -> str | None:
         """The language token with which a target begins."""
@@ -73,30 +68,23 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
     """
     n = len(manifest)
     numbers, alphabets = UnitNumbers(), AlphabetBits()
-    mask = None if symbols is None else numbers.mask(symbols)
+    labels = LabelTally(manifest, symbols, numbers)
     longer = _LongerUnits(numbers)
     found = SplitSurvey(
-        manifest, numbers,
-        n_units=np.zeros(n, np.int64), needed=np.zeros(n, np.int64),
+        manifest, numbers, labels,
         n_characters=np.zeros(n, np.int64), first_unit=np.full(n, -1, np.int64),
         text_hash=_hashes(manifest), is_composed=np.ones(n, bool), is_mixed=np.zeros(n, bool),
         letter_kinds=np.zeros((len(manifest.languages.names) or 1, N_KINDS), np.int64),
-        unknown=np.zeros(n, bool), unit_counts={},
     )
-    counts = np.zeros(N_CODE_POINTS, dtype=np.int64)
     for chunk in numbers.chunks(manifest.labels):
         rows = slice(chunk.first, chunk.last)
         longer.update()
-        found.n_units[rows] = chunk.units_per_line()
-        found.needed[rows] = found.n_units[rows] + chunk.repeats_per_line()
-        filled = np.flatnonzero(found.n_units[rows])
+        labels.add(chunk)
+        filled = np.flatnonzero(labels.n_units[rows])
         found.first_unit[chunk.first + filled] = chunk.units[chunk.starts[filled]]
         lengths = longer.look_up(chunk.units, longer.lengths, (chunk.units != ord(WORD_END)) * 1)
         sums = np.concatenate([[0], np.cumsum(lengths)])
         found.n_characters[rows] = sums[chunk.starts[1:]] - sums[chunk.starts[:-1]]
-        if mask is not None:
-            unknown = np.flatnonzero(~numbers.is_in(mask, chunk.units))
-            found.unknown[chunk.first + chunk.line_of(unknown)] = True
         starts, bits = _words(chunk, longer, alphabets)
         found.is_mixed[chunk.first + chunk.line_of(starts[has_several(bits)])] = True
         kinds = longer.look_up(chunk.units, longer.kinds, _kinds_of_letters(chunk.units))
@@ -106,12 +94,7 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
             groups = manifest.languages.codes[chunk.first + chunk.line_of(letters)]
         np.add.at(found.letter_kinds, (groups, kinds[letters]), 1)
         found.is_composed[rows] = _composed(manifest, chunk)
-        tally = np.bincount(chunk.units)
-        n_longer = max(len(tally) - len(counts), 0)
-        counts = np.pad(counts, (0, n_longer))
-        counts[: len(tally)] += tally
-    for number in np.flatnonzero(counts).tolist():
-        found.unit_counts[numbers.name(number)] = int(counts[number])
+    labels.finish()
     return found
 
 

@@ -17,8 +17,10 @@ from fairseq_dro.checks.finding import (
     places,
     totals_by_language,
 )
+from fairseq_dro.checks.groups import not_trained
 from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.group_by import BY_LANGUAGE
 
 MUCH_TEXT = 0.5
 """Share of a language's references that training has too, from which its error rate mostly tells
@@ -100,21 +102,10 @@ def languages_of_splits(
     findings = []
     trained = set(training.languages.names)
     for manifest in (*validation, *others):
-        unseen = sorted(set(manifest.languages.names) - trained)
-        if unseen:
-            stops = makes_groups and manifest in validation
-            rows = [manifest.languages.index(name) for name in unseen]
-            findings.append(
-                Finding(
-                    "language_not_trained",
-                    Severity.ERROR if stops else Severity.WARNING,
-                    f"in {manifest.split} and not in {training.split}: "
-                    f"{number_of(len(unseen), 'language')} ({listed(unseen)})",
-                    f"add training data for them, or remove them from {manifest.split}"
-                    + ("" if stops else "; decoding accepts them"),
-                    len(unseen), places(manifest, rows, "lang"),
-                )
-            )  # fmt: skip
+        findings += not_trained(
+            manifest, manifest.languages, trained, BY_LANGUAGE, training.split,
+            stops=makes_groups and manifest in validation,
+        )  # fmt: skip
     for role, manifests in (("validated", validation), ("tested", others)):
         if not manifests:
             continue

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     # an old call inside fairseq, about which the user can do nothing
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
-    partial = args.out.with_name(args.out.name + ".partial")
-    n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
-    os.replace(partial, args.out)
+    with whole_file(args.out) as partial:
+        n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
     sys.stdout.write(f"{args.out}: {n_parameters:,} random parameters, shape {args.shape}.\n")
     return 0

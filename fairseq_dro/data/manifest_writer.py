@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.text_lines import lines_of
+from fairseq_dro.whole_file import whole_file
 
 SAMPLE_RATE = 16_000  # Hz, what wav2vec 2.0 models were pre-trained on
 
@@ -156,7 +157,5 @@ def _write_split(
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    # Complete or absent: a killed preparation must not leave a shorter file behind.
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")

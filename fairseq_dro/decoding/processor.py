@@ -15,7 +15,7 @@ from fairseq import checkpoint_utils, utils
 from fairseq.data.data_utils import post_process
 from omegaconf import DictConfig
 
-from fairseq_dro.checks.manifests import post_process_mismatch
+from fairseq_dro.checks.dictionary import post_process_mismatch
 from fairseq_dro.data.columns import further_columns
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import read_manifest

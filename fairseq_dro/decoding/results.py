@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 from fairseq_dro.decoding.decoded import Decoded
 from fairseq_dro.errors import UserError
 from fairseq_dro.scoring.records import format_line
+from fairseq_dro.whole_file import whole_file
 
 
 def require_same_split(folder: Path, split: str) -> None:
@@ -91,7 +91,5 @@ def _joined(texts: Iterable[str], names: Iterable[str]) -> Iterable[str]:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as stream:
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as stream:
         stream.writelines(f"{line}\n" for line in lines)
-    os.replace(partial, path)

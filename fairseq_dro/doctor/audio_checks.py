@@ -6,12 +6,10 @@ Shapes: T samples, C channels.
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -27,7 +25,6 @@ from fairseq_dro.checks.finding import (
 )
 from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.prepare.data_folder import CONVERTED, RECORD
 
 SILENT_DBFS = -60.0
 """A file whose loudest 20 ms are below this holds no speech that a microphone recorded."""
@@ -48,13 +45,9 @@ MENDS = {
     "averages the channels, which can cancel a voice",
     "audio_silent": "listen to them, and remove those without speech from all files of the split",
 }
-CLIPPED_BEFORE = (
+CLIPPED = (
     "listen to them: speech is heard through it, and training can start; the recordings came "
     "clipped (`fairseq-dro prepare` scales and never clips), so only a better source helps"
-)
-CLIPPED_BY_PREPARE = (
-    "prepare the folder anew: it was made by an older version, which clipped what exceeded full "
-    "scale, and this one scales it"
 )
 WHATS = {
     "audio_missing": "files that do not exist",
@@ -135,35 +128,23 @@ def _finding(
 def _clipping(
     clipped: Sequence[tuple[Manifest, list[tuple[int, str]]]], n_read: int
 ) -> list[Finding]:
-    """One warning for all splits, with who clipped: ``prepare`` did so before it counted."""
+    """One warning for all splits."""
     if not clipped:
         return []
     told, named = [], []
-    by_prepare = False
     for manifest, bad in clipped:
         rows = [row for row, _ in bad]
         told += places(manifest, rows, "tsv", [detail for _, detail in bad])
         named.append(f"{len(bad)} of {manifest.split}{in_languages(manifest, rows)}")
-        converted = str(manifest.folder / CONVERTED) + os.sep
-        is_converted = any(str(manifest.audio_path(row)).startswith(converted) for row in rows)
-        by_prepare |= is_converted and not _prepare_scaled(manifest.folder)
     count = sum(len(bad) for _, bad in clipped)
     return [
         Finding(
             "audio_clipped", Severity.WARNING,
             f"clipping in {count} of {n_read} files read: {', '.join(named)}",
-            CLIPPED_BY_PREPARE if by_prepare else CLIPPED_BEFORE, count,
+            CLIPPED, count,
             tuple(told[:MOST_PLACES]),
         )
     ]  # fmt: skip
-
-
-def _prepare_scaled(folder: Path) -> bool:
-    """Whether a folder was made by a version that scales what exceeds full scale."""
-    try:
-        return "adjusted" in json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return True
 
 
 def examine(job: AudioJob) -> list[tuple[str, str]]:

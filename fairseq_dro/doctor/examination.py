@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro import languages
-from fairseq_dro.checks import dictionary, lengths, references, spelling, splits
-from fairseq_dro.checks.finding import Finding, Severity, place
-from fairseq_dro.checks.manifests import sample_per_language
+from fairseq_dro.checks import dictionary, groups, lengths, references, spelling, splits
+from fairseq_dro.checks.audio_headers import sample_per_language
+from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.split_survey import SplitSurvey, survey
 from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
 from fairseq_dro.doctor import audio_checks, copies, prepared_text
@@ -104,7 +103,9 @@ def examine(
             training.manifest, [one.manifest for one in others]
         )
         if symbols is not None and others:
-            result.findings += dictionary.never_learnt(training, others, symbols)
+            result.findings += dictionary.never_learnt(
+                training.labels, [one.labels for one in others], symbols
+            )
         tested = [
             one.manifest
             for one in others
@@ -185,10 +186,10 @@ def _check_split(
     """Everything that needs one split alone."""
     manifest, findings = one.manifest, result.findings
     is_training = manifest.split == run.train_subset
-    findings += _language_codes(manifest)
+    findings += groups.unknown_languages(manifest)
     if symbols is not None:
         findings += dictionary.outside_dictionary(
-            one, symbols, stops_training=stops_training
+            one.labels, symbols, stops_training=stops_training
         )
     findings += spelling.normal_forms(one)
     findings += spelling.look_alikes(one)
@@ -197,13 +198,13 @@ def _check_split(
     findings += references.language_tokens(one, adds_token=run.language_token)
     if not run.is_whisper:
         frames = run.frames_of(manifest.n_samples)
+        needed = one.labels.needed + run.language_token
         findings += lengths.infeasible(
-            one, frames, adds_token=run.language_token,
+            manifest, np.flatnonzero((needed > frames) & (frames > 0)), needed, frames,
             stops_training=is_training and not run.skip_infeasible,
         )
         findings += lengths.without_frame(
-            manifest, frames, run.min_samples,
-            least_samples(run.frames_of),
+            manifest, run.min_samples, least_samples(run.frames_of),
             stops_training=stops_training and not (is_training and run.skip_infeasible),
         )
     seconds = manifest.n_samples / run.sample_rate
@@ -213,27 +214,13 @@ def _check_split(
     findings += lengths.shorter_than_least(manifest, run.min_samples)
     bound = run.max_samples if is_training else run.max_samples_valid
     if bound is not None and stops_training:
+        option = "dataset.max_tokens" if is_training else "dataset.max_tokens_valid"
         findings += lengths.longer_than_memory(
-            manifest, bound, is_training=is_training, skips=run.skips_too_long
+            manifest, np.flatnonzero(manifest.n_samples > bound), bound, option,
+            stops=not is_training and not run.skips_too_long,
         )
-
-
-def _language_codes(manifest: Manifest) -> list[Finding]:
-    told = []
-    own_table = languages.own_table_of(manifest.folder)
-    for name in manifest.languages.names:
-        where = place(manifest, manifest.languages.index(name), "lang")
-        try:
-            languages.require_known(name, where, own_table)
-        except UserError as error:
-            told.append(str(error))
-    if not told:
-        return []
-    return [
-        Finding("unknown_language", Severity.ERROR,
-                f"{len(told)} codes of {manifest.split}.lang are not in the language table",
-                "write ISO 639-3 codes", len(told), tuple(told))
-    ]  # fmt: skip
+        if is_training:
+            findings += lengths.languages_without_room(manifest, bound, option)
 
 
 def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Sequence[int]:

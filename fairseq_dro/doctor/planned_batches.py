@@ -12,7 +12,8 @@ import numpy as np
 
 from fairseq_dro import languages
 from fairseq_dro.checks import lengths
-from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.checks.finding import Finding, Severity
+from fairseq_dro.checks.groups import not_trained
 from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.groups import groups_of
 from fairseq_dro.data.lines import Categories
@@ -21,7 +22,7 @@ from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.doctor.unfilled_batches import unfilled
 from fairseq_dro.errors import UserError
-from fairseq_dro.group_by import BY_LANGUAGE, suffix_of
+from fairseq_dro.group_by import BY_LANGUAGE
 
 
 def planned_batches(
@@ -102,24 +103,15 @@ def _groups_not_trained(
     manifests: Sequence[Manifest],
 ) -> list[Finding]:
     """As ``splits.languages_of_splits``, where groups are no languages."""
-    findings = []
-    for manifest in manifests:
-        groups = by_split.get(manifest.split)
-        unseen = sorted(set(groups.names) - set(trained.names)) if groups else []
-        if unseen:
-            stops = manifest.split in run.valid_subsets
-            rows = [groups.index(name) for name in unseen]
-            findings.append(
-                Finding(
-                    "group_not_trained", Severity.ERROR if stops else Severity.WARNING,
-                    f"in {manifest.split} and not in {run.train_subset}: "
-                    f"{number_of(len(unseen), 'group')} by {run.group_by} ({listed(unseen)})",
-                    f"add training data for them, or remove them from {manifest.split}"
-                    + ("" if stops else "; decoding accepts them"),
-                    len(unseen), places(manifest, rows, suffix_of(run.group_by.columns[-1])),
-                )
-            )  # fmt: skip
-    return findings
+    return [
+        finding
+        for manifest in manifests
+        if manifest.split in by_split
+        for finding in not_trained(
+            manifest, by_split[manifest.split], trained.names, run.group_by, run.train_subset,
+            stops=manifest.split in run.valid_subsets,
+        )
+    ]  # fmt: skip
 
 
 def _counts(groups: Categories) -> dict[str, int]:

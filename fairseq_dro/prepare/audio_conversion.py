@@ -8,7 +8,6 @@ whole and never clipped. Functions here run in worker processes.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from fairseq_dro.prepare.audio_files import (
     is_cut,
     open_audio,
 )
+from fairseq_dro.whole_file import whole_file
 
 _LEAST_LOUD = 2**-8
 """Share of the peak that one sample in a thousand must reach: 16 bits then leave speech 8."""
@@ -122,14 +122,11 @@ def _already_converted(job: AudioJob) -> AudioResult | None:
 
 def _write_whole(target: Path, data: memoryview) -> None:
     """Write a file that is whole or absent under its name, whenever the process is killed."""
-    partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as stream:
-            stream.write(data)
-        os.replace(partial, target)
+        with whole_file(target) as partial:
+            partial.write_bytes(data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(
             f"{target} cannot be written ({error.strerror}): make room or choose another folder; "
             "the same command goes on where it stopped."

@@ -16,6 +16,7 @@ from typing import Any
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.recording import SPLITS
+from fairseq_dro.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ CONVERTED = "converted"
 
 _SUFFIXES = ("tsv", "ltr", "spm", "wrd", "lang", "utt", "speaker", "corpus")
 _OURS = (
-    RECORD, UNFINISHED, "prepared.json", "rejected.tsv", "sentencepiece.model", "languages.tsv",
+    RECORD, UNFINISHED, "rejected.tsv", "sentencepiece.model", "languages.tsv",
     *(f"{split}.{suffix}" for split in SPLITS for suffix in _SUFFIXES),
     *(f"dict.{label_type}.txt" for label_type in ("ltr", "spm")),
 )  # fmt: skip
@@ -189,8 +190,7 @@ def _differences(made_from: dict[str, Any], request: dict[str, Any]) -> list[str
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
     text = json.dumps(content, ensure_ascii=False, indent=1)
-    # What UTF-8 cannot hold of a path becomes JSON's own escape
-    partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        # What UTF-8 cannot hold of a path becomes JSON's own escape
+        partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_dro.prepare.recording import Rejection
+from fairseq_dro.whole_file import whole_file
 
 FILE = "rejected.tsv"
 HEADER = "utterance\tsplit\tlanguage\treason\twhere\tdetail"
@@ -22,11 +22,10 @@ def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
             one.utterance_id, one.split, one.language, one.reason, one.where, one.detail
         )  # fmt: skip
         lines.append("\t".join(" ".join(field.split()) for field in fields))
-    partial = folder / (FILE + ".partial")
     text = "".join(line + "\n" for line in lines)
-    # A file name that is not UTF-8 holds lone surrogates, which UTF-8 cannot hold
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, folder / FILE)
+    with whole_file(folder / FILE) as partial:
+        # A file name that is not UTF-8 holds lone surrogates, which UTF-8 cannot hold
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def count_rejected(rejected: Sequence[Rejection]) -> dict[str, dict[str, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import ClassVar
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.text.tags import is_tag
+from fairseq_dro.whole_file import whole_file
 
 WORD_BOUNDARY = "|"
 SENTENCEPIECE_MODEL = "sentencepiece.model"
@@ -112,6 +112,5 @@ def train_sentencepiece(
             f"--vocabulary-size {n_units} does not suit these texts ({reason}): choose another."
         ) from None
     model.parent.mkdir(parents=True, exist_ok=True)
-    partial = model.with_name(model.name + ".partial")
-    partial.write_bytes(written.getvalue())
-    os.replace(partial, model)
+    with whole_file(model) as partial:
+        partial.write_bytes(written.getvalue())

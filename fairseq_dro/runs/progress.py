@@ -10,11 +10,13 @@ a run from outside: nothing of a training depends on it.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from fairseq_dro.whole_file import whole_file
 
 PROGRESS_FILE = "progress.json"
 FORMAT = 1
@@ -37,13 +39,8 @@ class Progress:
 
 def write_progress(folder: str | Path, progress: Progress) -> None:
     """Replace the file, whole or not at all; a full disk stops nothing."""
-    path = Path(folder) / PROGRESS_FILE
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        temporary.write_text(json.dumps({"format": FORMAT, **asdict(progress)}), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError), whole_file(Path(folder) / PROGRESS_FILE) as partial:
+        partial.write_text(json.dumps({"format": FORMAT, **asdict(progress)}), encoding="utf-8")
 
 
 def read_progress(folder: str | Path) -> Progress | None:

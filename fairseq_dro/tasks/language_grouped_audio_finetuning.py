@@ -13,7 +13,10 @@ from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 from omegaconf import open_dict
 
-from fairseq_dro.checks import manifests as checks
+from fairseq_dro.checks import audio_headers, dictionary, references
+from fairseq_dro.checks.finding import require_none
+from fairseq_dro.checks.groups import not_trained, unknown_languages
+from fairseq_dro.checks.label_tally import LabelTally
 from fairseq_dro.checks.start_up import start_up_warnings
 from fairseq_dro.data.dictionary_file import require_dictionary
 from fairseq_dro.data.feature_dataset import ManifestFeatureDataset
@@ -36,6 +39,7 @@ from fairseq_dro.tasks.grouped_audio_options import (
     ignored_options,
     require_ranges,
 )
+from fairseq_dro.text.tags import SPECIAL_SYMBOLS
 from fairseq_dro.training import left_out
 from fairseq_dro.training.grouped_task import GroupedTask
 
@@ -89,7 +93,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
 
     def _read(self, split: str) -> Manifest:
         manifest = read_manifest(self.cfg.data, split, self.cfg.labels)
-        checks.check_language_codes(manifest)
+        require_none(unknown_languages(manifest), manifest.folder)
         return manifest
 
     def _groups_of(self, manifest: Manifest) -> Categories:
@@ -98,7 +102,7 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
     def joins_units_by(self, post_process: str) -> None:
         """Called by the criterion: how label lines become text (``data_utils.post_process``)."""
         self._post_process = post_process
-        mismatch = checks.post_process_mismatch(self.target_dictionary.symbols, post_process)
+        mismatch = dictionary.post_process_mismatch(self.target_dictionary.symbols, post_process)
         if mismatch:
             logger.warning("%s: set criterion.post_process=%s", *mismatch)
         for dataset in self.datasets.values():
@@ -145,14 +149,17 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         groups = np.full(len(manifest), -1, dtype=np.int64)  # decoding needs no groups
         if not self.cfg.allow_unseen:
             names = self._groups_of(manifest)
-            checks.check_groups_in_training(manifest, names, self.groups, self.group_by)
+            unseen = not_trained(
+                manifest, names, self.groups, self.group_by, self.cfg.train_subset, stops=True
+            )
+            require_none(unseen, manifest.folder)
             index = {name: group for group, name in enumerate(self.groups)}
             groups = np.array([index[name] for name in names.names], dtype=np.int64)[names.codes]
         self._check_labels(manifest)
         n_headers = self.cfg.audio_checks_per_language
         n_headers = n_headers if n_headers >= 0 else len(manifest)
-        chosen = checks.sample_per_language(manifest, n_headers)
-        checks.check_audio(manifest, self.cfg.sample_rate, chosen)
+        chosen = audio_headers.sample_per_language(manifest, n_headers)
+        audio_headers.check_audio(manifest, self.cfg.sample_rate, chosen)
         rows = self._usable_rows(manifest)
         self.datasets[split] = GroupedAudioDataset(
             self._audio_and_targets(manifest, rows, task_cfg or self.cfg),
@@ -167,9 +174,12 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
                 logger.warning(warning)
         elif not self.cfg.allow_unseen:
             if self.family is not None:
-                left_out.require_frames(manifest, rows, self.family.frames_of)
+                left_out.require_frames(
+                    manifest, self.cfg.min_sample_size or 0, self.family.frames_of
+                )
             self._too_long.find(
-                self.datasets[split], self.cfg.max_tokens_valid, skip=self.cfg.skip_too_long_valid
+                self.datasets[split], self.cfg.max_tokens_valid, "dataset.max_tokens_valid",
+                skip=self.cfg.skip_too_long_valid,
             )
 
     def _check_labels(self, manifest: Manifest) -> None:
@@ -178,14 +188,18 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         Raises:
             UserError: one cannot; in decoding it is a warning.
         """
-        try:
-            checks.check_labels(
-                manifest, self.target_dictionary.symbols, language_token=self.cfg.language_token
+        stops = not self.cfg.allow_unseen
+        symbols = set(self.target_dictionary.symbols) - set(SPECIAL_SYMBOLS)
+        labels = LabelTally.of(manifest, symbols)
+        self._frames_needed = labels.needed + self.cfg.language_token
+        findings = references.empty(manifest, labels.n_units, stops_training=stops)
+        if self.cfg.language_token:
+            findings += dictionary.tokens_lacking(
+                [manifest], symbols, self.cfg.labels, stops_training=stops
             )
-        except UserError as error:
-            if not self.cfg.allow_unseen:
-                raise
-            logger.warning("Such units count as errors. %s", error)
+        findings += dictionary.outside_dictionary(labels, symbols, stops_training=stops)
+        for sentence in require_none(findings, manifest.folder):
+            logger.warning(sentence)
 
     def _usable_rows(self, manifest: Manifest) -> np.ndarray:
         """[N] lines of the manifest that are items; those left out are named in the log."""
@@ -198,8 +212,8 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         if self.family is None:  # no model was built, or one that we do not know
             return np.empty(0, dtype=np.int64)
         return left_out.find_infeasible(
-            manifest, rows, self.family.frames_of,
-            language_token=self.cfg.language_token, skip=self.cfg.skip_infeasible,
+            manifest, rows, self._frames_needed, self.family.frames_of,
+            skip=self.cfg.skip_infeasible,
         )
 
     def _language_indices(self, manifest: Manifest) -> np.ndarray:

@@ -29,7 +29,6 @@ from fairseq_dro.batching.planner import BatchPlanner
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
-from fairseq_dro.group_by import GroupBy
 from fairseq_dro.training.fingerprint import Fingerprint
 from fairseq_dro.training.training_plan import TrainingPlan
 
@@ -162,7 +161,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
                 "meaning: put the dictionary back that it was trained with."
             )
         if self.group_state is not None:
-            self.group_state.require_trained_alike(_in_todays_words(state.get("group_dro", {})))
+            self.group_state.require_trained_alike(state.get("group_dro", {}))
             self._replan_as_saved(state)
         changes = self._changes_since(state)
         if changes and not self.accept_changed_data:
@@ -289,14 +288,6 @@ _OPTION_OF = {
     "seed": "common.seed",
 }
 """Field of ``BatchPlanner`` -> what the user sets; ``sampling`` is an enumeration, see there."""
-
-
-def _in_todays_words(saved: dict[str, Any]) -> dict[str, Any]:
-    """A saved group DRO state, in which ``task.group_by`` may be of an older version."""
-    trained_as = dict(saved.get("trained_as", {}))
-    if "task.group_by" in trained_as:
-        trained_as["task.group_by"] = str(GroupBy.parse(trained_as["task.group_by"]))
-    return {**saved, "trained_as": trained_as}
 
 
 def _changed_values(then: dict[str, Any], now: dict[str, Any], keys: Sequence[str]) -> list[str]:

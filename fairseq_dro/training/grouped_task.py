@@ -84,7 +84,9 @@ class GroupedTask:
             return self._planned_iterator(dataset, max_tokens, max_sentences, **options)
         if self.update_log is not None:
             self.update_log.validation.begin(split)
-        if self._too_long.find(dataset, max_tokens, skip=options.get("ignore_invalid_inputs")):
+        bound = "dataset.max_tokens" if self.cfg.allow_unseen else "dataset.max_tokens_valid"
+        skip = bool(options.get("ignore_invalid_inputs"))
+        if self._too_long.find(dataset, max_tokens, bound, skip=skip):
             options["max_positions"] = (max_tokens, sys.maxsize)
         return super().get_batch_iterator(
             dataset, max_tokens=max_tokens, max_sentences=max_sentences, **options

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 
-from fairseq_dro.checks import manifests as checks
+from fairseq_dro.checks import lengths, whisper_limits
+from fairseq_dro.checks.finding import require_none
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import Manifest
-from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import FramesOf, least_samples
 from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS
@@ -30,51 +30,44 @@ def warn_of_short(manifest: Manifest, rows: np.ndarray, min_sample_size: int) ->
     )
 
 
-def require_frames(manifest: Manifest, rows: np.ndarray, frames_of: FramesOf) -> None:
+def require_frames(manifest: Manifest, min_samples: int, frames_of: FramesOf) -> None:
     """Refuse utterances of which the model makes no frame: the first validation would stop there.
 
+    Args:
+        min_samples: ``task.min_sample_size``; shorter ones are left out.
+
     Raises:
-        UserError: naming them and the option that leaves them out.
+        UserError: naming the first and the option that leaves them out.
     """
-    least = least_samples(frames_of)
-    short = rows[manifest.n_samples[rows] < least]
-    if len(short):
-        more = f" ({len(short)} such utterances: {_ids(manifest, short)})" if short[1:].size else ""
-        raise UserError(
-            f"{manifest.where(int(short[0]))}: {manifest.n_samples[short[0]]} samples are fewer "
-            f"than the {least} of which the model makes a frame{more}: remove them from all files "
-            f"of the split, or leave such out of all splits with task.min_sample_size={least}."
-        )
+    findings = lengths.without_frame(
+        manifest, min_samples, least_samples(frames_of), stops_training=True
+    )
+    require_none(findings, manifest.folder)
 
 
 def find_infeasible(
     manifest: Manifest,
     rows: np.ndarray,
+    needed: np.ndarray,
     frames_of: FramesOf,
     *,
-    language_token: bool,
     skip: bool,
 ) -> np.ndarray:
     """Indices into ``rows`` of targets that are longer than CTC can align to their frames.
 
     Args:
+        needed: [N] frames that each target needs (``LabelTally``).
         frames_of: frames of the model for numbers of samples.
         skip: whether they are to be left out.
 
     Raises:
         UserError: there are such utterances, and they are not to be skipped.
     """
-    needed = checks.frames_needed(manifest, language_token=language_token)
-    bad = np.flatnonzero(needed[rows] > frames_of(manifest.n_samples[rows]))
-    if len(bad) and not skip:
-        row = int(rows[bad[0]])
-        frames = int(frames_of(manifest.n_samples[row : row + 1])[0])
-        n_units = len(manifest.labels[row].split()) + language_token
-        raise UserError(
-            f"{manifest.where(row, manifest.label_type)}: the target of {n_units} units is longer "
-            f"than its {frames} frames allow CTC to align ({len(bad)} such utterances): remove "
-            "them from all files of the split, or leave them out with task.skip_infeasible=true."
-        )
+    frames = frames_of(manifest.n_samples)
+    bad = np.flatnonzero(needed[rows] > frames[rows])
+    if not skip:
+        findings = lengths.infeasible(manifest, rows[bad], needed, frames, stops_training=True)
+        require_none(findings, manifest.folder)
     if len(bad):
         logger.warning(
             "%d training utterances are left out, their targets are longer than their frames "
@@ -95,21 +88,14 @@ def within_whisper(
     Raises:
         UserError: there are others, and they are not to be skipped.
     """
-    seconds = manifest.n_samples[rows] / sample_rate
-    too_long = seconds > MAX_SECONDS
-    bad = rows[too_long | (n_tokens[rows] > MAX_TEXT_TOKENS)]
+    seconds = manifest.n_samples / sample_rate
+    bad = np.intersect1d(rows, whisper_limits.beyond_whisper(manifest, seconds, n_tokens))
     if len(bad) == 0:
         return rows
-    if not skip:
-        row = int(bad[0])
-        found = manifest.n_samples[row] / sample_rate
-        what = f"{found:.1f} s of audio, and Whisper takes {MAX_SECONDS} s"
-        if found <= MAX_SECONDS:
-            what = f"a text of {n_tokens[row]} tokens, and Whisper takes {MAX_TEXT_TOKENS}"
-        raise UserError(
-            f"{manifest.where(row)} has {what} ({len(bad)} such utterances): cut or remove them, "
-            "or leave them out with task.skip_infeasible=true."
-        )
+    findings = whisper_limits.beyond_whisper_finding(
+        manifest, bad, seconds, n_tokens, stops=not skip
+    )
+    require_none(findings, manifest.folder)
     logger.warning(
         "%d utterances of %s are left out, they are longer than %d s or %d tokens: %s",
         len(bad), manifest.split, MAX_SECONDS, MAX_TEXT_TOKENS, _ids(manifest, bad),
@@ -128,8 +114,13 @@ class TooLong:
     def __init__(self) -> None:
         self._named: set[str] = set()  # splits
 
-    def find(self, dataset: GroupedAudioDataset, max_tokens: int | None, *, skip: bool) -> bool:
+    def find(
+        self, dataset: GroupedAudioDataset, max_tokens: int | None, option: str, *, skip: bool
+    ) -> bool:
         """Whether there are any; they are named once a split.
+
+        Args:
+            option: that sets the bound.
 
         Raises:
             UserError: there are, and they are not to be skipped.
@@ -137,18 +128,14 @@ class TooLong:
         too_long = np.flatnonzero(np.asarray(dataset.sizes) > (max_tokens or sys.maxsize))
         if len(too_long) == 0:
             return False
-        names = [dataset.manifest.where(int(dataset.rows[i])) for i in too_long[:_MOST_NAMED]]
-        if not skip:
-            raise UserError(
-                f"{names[0]} is longer than dataset.max_tokens={max_tokens} samples "
-                f"({len(too_long)} such utterances): raise it (dataset.max_tokens_valid for "
-                "validation), or leave them out with "
-                "dataset.skip_invalid_size_inputs_valid_test=true."
-            )
-        if dataset.manifest.split not in self._named:
-            self._named.add(dataset.manifest.split)
+        manifest, rows = dataset.manifest, dataset.rows[too_long]
+        findings = lengths.longer_than_memory(manifest, rows, max_tokens, option, stops=not skip)
+        require_none(findings, manifest.folder)
+        if manifest.split not in self._named:
+            self._named.add(manifest.split)
             logger.warning(
-                "%d utterances are longer than %d samples (dataset.max_tokens) and are left out: "
-                "%s", len(too_long), max_tokens, ", ".join(names),
+                "%d utterances are longer than %d samples (%s) and are left out: %s",
+                len(too_long), max_tokens, option,
+                ", ".join(manifest.where(int(row)) for row in rows[:_MOST_NAMED]),
             )
         return True
