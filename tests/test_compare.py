@@ -14,11 +14,11 @@ from fairseq_dro.cli import main
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
+from fairseq_dro.report.arms import group_runs, read_arms
 from fairseq_dro.report.blocks import Section, Table
-from fairseq_dro.report.compare.arms import group_runs, read_arms
-from fairseq_dro.report.compare.comparison import Comparison, Verdict, compare_arms
 from fairseq_dro.report.compare.difference_blocks import notes, summary, verdict_sentence
 from fairseq_dro.report.compare.document import cautions, side_by_side
+from fairseq_dro.report.comparison import Comparison, Verdict, compare_arms
 from fairseq_dro.report.figures.differences import draw_differences, row_label
 from fairseq_dro.report.figures.pareto import draw_pareto, pareto_front
 from fairseq_dro.report.markdown import render_markdown

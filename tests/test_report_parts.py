@@ -16,7 +16,7 @@ from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import per_cent
-from fairseq_dro.report.compare.comparison import Verdict
+from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
 from fairseq_dro.report.figures.group_weights import (
     draw_effective_groups,

@@ -24,7 +24,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import RESULTS
 
 if TYPE_CHECKING:
-    from fairseq_dro.report.compare.comparison import Comparison
+    from fairseq_dro.report.comparison import Comparison
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see ``arms``, ``training_facts`` and ``paired_records.pair``.
     """
-    from fairseq_dro.report.compare.apart import Eligible
-    from fairseq_dro.report.compare.arms import group_by_of, read_arms
-    from fairseq_dro.report.compare.comparison import compare_arms
+    from fairseq_dro.report.apart import Eligible
+    from fairseq_dro.report.arms import group_by_of, read_arms
     from fairseq_dro.report.compare.document import sections, subtitle
+    from fairseq_dro.report.comparison import compare_arms
     from fairseq_dro.report.markdown import render_markdown
     from fairseq_dro.report.training_facts import facts_of_run, references_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.alarms import Alarm
+from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.blocks import Section, counted
-from fairseq_dro.report.compare.arms import Arm
-from fairseq_dro.report.compare.comparison import Comparison, compare_arms
+from fairseq_dro.report.comparison import Comparison, compare_arms
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.score_tables import confusions

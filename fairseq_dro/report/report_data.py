@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from fairseq_dro.languages import known_languages
-from fairseq_dro.report.compare.comparison import Comparison, Verdict
+from fairseq_dro.report.comparison import Comparison, Verdict
 from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.training_facts import TrainingFacts

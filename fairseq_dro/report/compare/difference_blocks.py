@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from fairseq_dro.report.blocks import Cell, Column, Folded, Paragraph, Table, counted, per_cent
-from fairseq_dro.report.compare.comparison import ArmDifference, Comparison, Verdict
+from fairseq_dro.report.comparison import ArmDifference, Comparison, Verdict
 from fairseq_dro.report.measures import MEASURES, shown_measures
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.levelling import GapVerdict

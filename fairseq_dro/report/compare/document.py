@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from fairseq_dro.report.alarms import Alarm, objective_changed
+from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.blocks import (
     Cell,
     Column,
@@ -17,8 +18,6 @@ from fairseq_dro.report.blocks import (
     number_cell,
     rate_cell,
 )
-from fairseq_dro.report.compare.arms import Arm
-from fairseq_dro.report.compare.comparison import Comparison
 from fairseq_dro.report.compare.difference_blocks import (
     difference_table,
     groups_table,
@@ -27,10 +26,10 @@ from fairseq_dro.report.compare.difference_blocks import (
     summary,
     verdict_sentence,
 )
+from fairseq_dro.report.comparison import Comparison
 from fairseq_dro.report.figures.group_weights import draw_weights
-from fairseq_dro.report.figures.learning_curves import draw_learning_curves
+from fairseq_dro.report.figures.learning_curves import curve_of, draw_learning_curves
 from fairseq_dro.report.figures.style import shortened
-from fairseq_dro.report.sections.learning import curve_of
 from fairseq_dro.report.training_amount import unequal_training
 from fairseq_dro.runs.training_run import TrainingRun
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.report.compare.comparison import ArmDifference, Verdict
+from fairseq_dro.report.comparison import ArmDifference, Verdict
 from fairseq_dro.report.figures.style import COLOURS, GREY, INK, canvas, shortened, svg_of
 
 ROWS_PER_PANEL = 48

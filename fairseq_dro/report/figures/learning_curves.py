@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, svg_of
+from fairseq_dro.runs.training_run import TrainingRun
 
+_NAN = float("nan")
 _WIDTH, _HEIGHT = 1.95, 1.28  # inches
 _MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.86}
 
@@ -18,6 +20,23 @@ class Curve(NamedTuple):
     updates: Sequence[int]
     rates: Mapping[str, Sequence[float]]
     mean: Sequence[float] = ()
+
+
+def curve_of(run: TrainingRun) -> Curve:
+    """Validation CER of each group, and their mean."""
+    updates = [int(record["update"]) for record in run.validations]
+    groups = {group for record in run.validations for group in record["languages"]}
+    rates = {}
+    for group in sorted(groups):
+        rows = [record["languages"].get(group, {}) for record in run.validations]
+        values = [_NAN if row.get("cer") is None else row["cer"] for row in rows]
+        if any(value == value for value in values):
+            rates[group] = values
+    mean = [
+        _NAN if record.get("mean_cer") is None else record["mean_cer"]
+        for record in run.validations
+    ]
+    return Curve(run.name, updates, rates, mean)
 
 
 def draw_learning_curves(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_dro.report.compare.comparison import ArmDifference, Comparison
+from fairseq_dro.report.comparison import ArmDifference, Comparison
 from fairseq_dro.report.figures.style import COLOURS, FAINT, GREY, INK, MARKERS, canvas, svg_of
 
 

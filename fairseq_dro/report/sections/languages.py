@@ -15,7 +15,7 @@ from fairseq_dro.report.blocks import (
     per_cent,
     rate_cell,
 )
-from fairseq_dro.report.compare.comparison import Verdict
+from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.score_tables import counting_note, interval_note, rates_table
 from fairseq_dro.scoring.as_written import as_written_note

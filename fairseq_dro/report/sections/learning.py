@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from fairseq_dro.report.alarms import SILENCE
 from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, per_cent
-from fairseq_dro.report.figures.learning_curves import Curve, draw_learning_curves
+from fairseq_dro.report.figures.learning_curves import curve_of, draw_learning_curves
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.training_run import TrainingRun
-
-_NAN = float("nan")
 
 
 def learning_section(data: ReportData) -> Section:
@@ -46,23 +44,6 @@ def learning_section(data: ReportData) -> Section:
     )
     section.blocks += _other_splits(data.run)
     return section
-
-
-def curve_of(run: TrainingRun) -> Curve:
-    """Validation CER of each group, and their mean."""
-    updates = [int(record["update"]) for record in run.validations]
-    groups = {group for record in run.validations for group in record["languages"]}
-    rates = {}
-    for group in sorted(groups):
-        rows = [record["languages"].get(group, {}) for record in run.validations]
-        values = [_NAN if row.get("cer") is None else row["cer"] for row in rows]
-        if any(value == value for value in values):
-            rates[group] = values
-    mean = [
-        _NAN if record.get("mean_cer") is None else record["mean_cer"]
-        for record in run.validations
-    ]
-    return Curve(run.name, updates, rates, mean)
 
 
 def _other_splits(run: TrainingRun) -> list:

@@ -7,7 +7,7 @@ from pathlib import Path
 from fairseq_dro.report import alarms
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import Notices, Section
-from fairseq_dro.report.compare.comparison import Verdict
+from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.runs.decoding_command import decoding_command
 from fairseq_dro.runs.record_file import decoded_folders

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from fairseq_dro.group_by import GroupBy
-from fairseq_dro.report.compare.apart import ALL_ELIGIBLE, Eligible
-from fairseq_dro.report.compare.arms import Arm, group_by_of
+from fairseq_dro.report.apart import ALL_ELIGIBLE, Eligible
+from fairseq_dro.report.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
 from fairseq_dro.scoring import disparity, levelling, paired
