@@ -39,6 +39,7 @@ def register() -> None:
             importlib.import_module(f"{__name__}.{part}")
         if not compat.is_off("one_writer"):
             importlib.import_module(f"{__name__}.training.one_writer").apply()
+        compat.apply_once(f"{__name__}.refusals.plain_commands")  # the outermost
     except BaseException:
         _registered = False
         raise

@@ -52,6 +52,13 @@ def names_own_part(cfg: Any) -> bool:
     return any(_name_of(section) in own_names() for section in sections)
 
 
+def is_own_task(name: Any) -> bool:
+    """Whether fairseq knows a task of this package, or one derived from it, under a name."""
+    from fairseq.tasks import TASK_REGISTRY
+
+    return name in TASK_REGISTRY and _is_own(TASK_REGISTRY[name])
+
+
 def own_names() -> list[str]:
     """The names under which fairseq knows the tasks and criterions of this package."""
     from fairseq.criterions import CRITERION_REGISTRY
@@ -88,7 +95,7 @@ def apply() -> None:
     @functools.wraps(setup_task)
     def setup_task_of_a_run(cfg: Any, **kwargs: Any) -> Any:
         global _current
-        _current = _current or _name_of(cfg) in own_names()
+        _current = _current or is_own_task(_name_of(cfg))
         return setup_task(cfg, **kwargs)
 
     call_main_of_a_run.knows_own_runs = True  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.plus_signs",
     "refusals.missing_inputs",
     "compat.sweep_leftovers",
+    "compat.cpu_backend",
     "compat.primitive_cache",
     "survival.finished_run",
     "refusals.no_decay",

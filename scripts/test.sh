@@ -8,4 +8,5 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bash "$root/scripts/setup_environment.sh"
 cd "$root"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+unset PYTHONDONTWRITEBYTECODE  # many processes import this checkout: compile it once
 exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"

@@ -19,9 +19,10 @@ from fairseq_dro.tasks.language_grouped_audio_finetuning import (
 )
 
 
-def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
-    config = OmegaConf.structured(
-        LanguageGroupedAudioFinetuningConfig(
+def task_config(kind: type, data: Path, **options: Any) -> Any:
+    """Options of one of our tasks, with what it takes from other sections of a configuration."""
+    return OmegaConf.structured(
+        kind(
             **{
                 "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
                 "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
@@ -32,7 +33,12 @@ def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
             }
         )
     )
-    return LanguageGroupedAudioFinetuningTask(config)
+
+
+def make_task(data: Path, **options: Any) -> LanguageGroupedAudioFinetuningTask:
+    return LanguageGroupedAudioFinetuningTask(
+        task_config(LanguageGroupedAudioFinetuningConfig, data, **options)
+    )
 
 
 def make_model(task: LanguageGroupedAudioFinetuningTask, checkpoint: Path, **options: Any):

@@ -3,9 +3,8 @@
 ``fairseq-hydra-train`` needs four to five seconds to import torch and fairseq. ``CommandServer``
 is one process that has imported them and trained nothing; it runs each command, by its own console
 script, in a forked child. What differs from a start of its own: the hash seed is the server's, and
-a command that had the same arguments before starts from the configuration that hydra and fairseq
-composed then (under one second instead of nearly three), which is right for absolute paths and
-``hydra.run.dir=.``, as ``train_command`` gives them.
+a command with absolute paths and ``hydra.run.dir=.``, as ``train_command`` makes it, starts from
+the configuration that hydra and fairseq composed when it was given before.
 
 A command that is given ``FAIRSEQ_DRO_COMPAT`` must import hydra and fairseq under that value. A
 second process, which has imported torch and the like but neither of them nor this package, runs
@@ -139,8 +138,8 @@ class CommandServer:
         """Run to its end or its death, as ``stock_commands.run`` does.
 
         Args:
-            command: a console script, or ``[sys.executable, "-c", code]``, and its arguments; it
-                runs in ``cwd``, which is made.
+            command: a console script and its arguments, or ``[sys.executable, "-c", code]`` and the
+                like; it runs in ``cwd``, which is made.
             workers: so many processes, joined by gloo, as torchrun would start them.
             prepare: ``module:function`` names, called in each process before the command.
             kill_after_s: SIGKILL to all processes of the run after so many seconds.
@@ -334,7 +333,8 @@ def _composed(command: list[str]) -> Path:
     digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()
     path = Path(os.environ[_CONFIGURATIONS]) / digest
     is_bare = "fairseq" not in sys.modules  # it composes with what it will have imported
-    if path.exists() or is_bare or Path(command[0]).name != "fairseq-hydra-train":
+    is_of_hydra = Path(command[0]).name == "fairseq-hydra-train" and "hydra.run.dir=." in command
+    if path.exists() or is_bare or not is_of_hydra:
         return path
 
     def compose() -> int:
@@ -370,14 +370,18 @@ def _skip_hydra(configuration: bytes) -> None:
 def _run_script(command: list[str]) -> int:
     if "fairseq" not in sys.modules:  # as site-packages/fairseq_dro_startup.pth does
         importlib.import_module("fairseq_dro_startup").install()
-    is_code = command[:2] == [sys.executable, "-c"]
-    sys.argv = ["-c", *command[3:]] if is_code else list(command)
-    sys.path[0] = "" if is_code else str(Path(command[0]).parent)
+    is_python = command[0] == sys.executable
+    how, *words = command[1:] if is_python else command
+    is_file = not is_python or how not in ("-c", "-m")
+    sys.argv = [how, *(words if is_file else words[1:])]
+    sys.path[0] = str(Path(how).parent) if is_file else ""
     try:
-        if is_code:
-            exec(compile(command[2], "<string>", "exec"), {"__name__": "__main__"})
+        if is_file:
+            runpy.run_path(how, run_name="__main__")
+        elif how == "-m":
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
         else:
-            runpy.run_path(command[0], run_name="__main__")
+            exec(compile(words[0], "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(end.code + "\n")

@@ -15,7 +15,7 @@ from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
 from tests.doctor_folder import audio_of, copy_of, edit
 from tests.in_process import group_dro_ctc, make_model, make_task
-from tests.stock_commands import run, train_command
+from tests.stock_commands import train_command
 
 SENTENCE = re.compile(r"^[^\n]+[.?]$")
 
@@ -210,10 +210,10 @@ def test_fewer_utterances_than_workers(data, tiny_checkpoint):
 
 
 def test_the_training_command_ends_with_the_sentence_before_any_update(
-    data, tiny_checkpoint, tmp_path
+    data, tiny_checkpoint, tmp_path, command_server
 ):
     edit(data / "train.ltr", 9, lambda line: "ß " + line)
-    done = run(train_command(data, tiny_checkpoint), tmp_path / "run", check=False)
+    done = command_server.run(train_command(data, tiny_checkpoint), tmp_path / "run", check=False)
     assert done.returncode == 2
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith("error: ") and "train.ltr:9" in last

@@ -107,7 +107,7 @@ def test_a_languages_interval_holds_its_true_rate_in_95_of_100_data_sets(
     n: int, rate: float
 ) -> None:
     draw = np.random.default_rng(7)
-    n_data_sets, hits = 1_000, 0
+    n_data_sets, hits = 500, 0
     for seed in range(n_data_sets):
         (one,) = language_intervals(
             _utterances(draw, np.array([rate]), n), seed, n_replicates=600
@@ -119,7 +119,7 @@ def test_a_languages_interval_holds_its_true_rate_in_95_of_100_data_sets(
 @pytest.mark.parametrize("spread", [0.0, 0.05])
 def test_disparity_intervals_hold_the_truth_in_95_of_100_data_sets(spread: float) -> None:
     draw = np.random.default_rng(8)
-    n_data_sets, hits = 200, {}
+    n_data_sets, hits = 100, {}
     for seed in range(n_data_sets):
         true = np.clip(draw.normal(0.25, spread, 17), 0.02, 1.0)
         blocks = _utterances(draw, true, 60)

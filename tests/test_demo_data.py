@@ -119,9 +119,15 @@ def test_synthetic_speech_becomes_a_data_folder_once(tmp_path, capsys):
 
 
 def test_a_table_of_ogg_becomes_a_data_folder_with_flac(corpus, tmp_path):
-    assert main(["prepare", "table", str(tmp_path), "--table", str(corpus / "corpus.tsv")]) == 0
-    lines = (corpus / "corpus.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [dict(zip(lines[0].split("\t"), line.split("\t"))) for line in lines[1:]]
+    head, *lines = (corpus / "corpus.tsv").read_text(encoding="utf-8").splitlines()
+    if len(lines) > 100:  # of the real corpus, some of each language and split
+        lines = lines[::8]
+    rows = [dict(zip(head.split("\t"), line.split("\t"))) for line in lines]
+    for row in rows:
+        row["file"] = str(corpus / row["file"])
+    table = tmp_path / "some.tsv"
+    table.write_text("\n".join([head, *("\t".join(row.values()) for row in rows), ""]), "utf-8")
+    assert main(["prepare", "table", str(tmp_path), "--table", str(table)]) == 0
     symbols = set(Dictionary.load(str(tmp_path / "dict.ltr.txt")).symbols)
     for split, published in (("train", "train"), ("valid", "dev"), ("test", "test")):
         manifest = read_manifest(tmp_path, split)

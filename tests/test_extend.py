@@ -16,7 +16,7 @@ import yaml
 from fairseq_dro.dro.rules import floored
 from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
-from tests.stock_commands import BIN, REPOSITORY, TINY_RUN, run
+from tests.stock_commands import BIN, REPOSITORY, TINY_RUN
 
 TEXT = (REPOSITORY / "docs/extend.md").read_text(encoding="utf-8")
 
@@ -30,7 +30,7 @@ def example(folder: Path, name: str) -> Path:
     return path.parent
 
 
-def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
+def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path, command_server):
     """Its q follows its formula, over a resume, too."""
     command = re.search(r"```bash\n(fairseq-dro train.*?)```", TEXT, re.DOTALL)[1]
     example(tmp_path, "my_rules")
@@ -46,7 +46,8 @@ def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path):
         "model.mask_channel_prob=0",
     ]
     for last in (4, 8):
-        run([str(BIN / words[0]), *words[1:], *tiny, f"optimization.max_update={last}"], tmp_path)
+        command = [str(BIN / words[0]), *words[1:], *tiny, f"optimization.max_update={last}"]
+        command_server.run(command, tmp_path)
     moves = read_records(tmp_path / "run/group_weights.jsonl")
     assert [move["update"] for move in moves][-1] == 8
     for move in moves:

@@ -13,8 +13,9 @@ import time
 import pytest
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.survival import folder_lock
-from fairseq_dro.survival.folder_lock import LOCK_FILE, look, take
+from fairseq_dro.survival import folder_lock, lock_file
+from fairseq_dro.survival.folder_lock import take
+from fairseq_dro.survival.lock_file import LOCK_FILE, look
 from tests.stock_commands import REPOSITORY
 
 WORDS = {"named": "runs/twice", "instead": "name another folder: hydra.run.dir=..."}
@@ -25,9 +26,10 @@ def quick(monkeypatch):
     """The same waits, much shorter."""
     for name, seconds in (
         ("BEAT_SECONDS", 0.1), ("FIRST_BEAT_SECONDS", 0.05), ("WATCHED_SECONDS", 0.5),
-        ("LIMIT_SECONDS", 1.0), ("_PATIENCE_SECONDS", 0.2),
+        ("_PATIENCE_SECONDS", 0.2),
     ):  # fmt: skip
         monkeypatch.setattr(folder_lock, name, seconds)
+    monkeypatch.setattr(lock_file, "LIMIT_SECONDS", 1.0)
 
 
 def holder_elsewhere(folder, **changes):
@@ -108,7 +110,7 @@ def test_another_machines_holder_is_believed_by_its_beats_and_waited_for(tmp_pat
 def test_an_old_record_of_another_machine_is_watched_but_not_for_the_whole_limit(
     tmp_path, quick, monkeypatch
 ):
-    monkeypatch.setattr(folder_lock, "LIMIT_SECONDS", 60.0)
+    monkeypatch.setattr(lock_file, "LIMIT_SECONDS", 60.0)
     holder_elsewhere(tmp_path)
     os.utime(tmp_path / LOCK_FILE, (0, time.time() - 3600))
     assert look(tmp_path).is_alive is False
@@ -118,14 +120,14 @@ def test_an_old_record_of_another_machine_is_watched_but_not_for_the_whole_limit
 
 
 def test_without_flock_the_beats_alone_decide(tmp_path, quick, monkeypatch):
-    monkeypatch.setattr(folder_lock, "_flock", lambda *_: None)
+    monkeypatch.setattr(lock_file, "flock", lambda *_: None)
     lock = take(tmp_path, **WORDS)
     with pytest.raises(UserError, match=f"process {os.getpid()} "):
         take(tmp_path, **WORDS)
     assert look(tmp_path).is_alive
     lock.release()
     take(tmp_path, **WORDS).release()
-    holder_elsewhere(tmp_path, machine=folder_lock.machine())
+    holder_elsewhere(tmp_path, machine=lock_file.machine())
     take(tmp_path, **WORDS).release()
 
 

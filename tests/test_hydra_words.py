@@ -15,7 +15,7 @@ from fairseq_dro.cli import build_parser
 from fairseq_dro.hydra_words import hydra_value, readable, unreadable_override
 from fairseq_dro.recipes import shipped_folder
 from fairseq_dro.runs.decoding_command import infer_command
-from tests.stock_commands import BIN, run
+from tests.stock_commands import BIN
 
 PATHS = st.text(
     st.characters(exclude_characters="\\\x00\n\r\t", exclude_categories=["Cs"]), min_size=1
@@ -75,14 +75,14 @@ def test_a_word_that_hydra_cannot_read_is_quoted(value):
     assert read.value() == f"x{value}" and read.get_key_element() == "+a.b"
 
 
-def test_fairseqs_command_says_how_to_type_it_and_ours_reads_it(tmp_path):
+def test_fairseqs_command_says_how_to_type_it_and_ours_reads_it(tmp_path, command_server):
     recipe = ["--config-dir", str(shipped_folder()), "--config-name", "demo"]
     train = [str(BIN / "fairseq-hydra-train"), *recipe, "task.data=données"]
-    done = run(train, tmp_path, check=False)
+    done = command_server.run(train, tmp_path, check=False)
     *_, sentence = done.stdout.rstrip().splitlines()
     assert done.returncode == 2 and sentence.startswith("error: task.data=données: hydra does not")
     assert "Traceback" not in done.stdout and "ViableAlt" not in done.stdout
     infer = [str(BIN / "fairseq-dro-infer"), "common_eval.path=größe/a.pt"]
-    done = run(infer, tmp_path, check=False)
+    done = command_server.run(infer, tmp_path, check=False)
     *_, sentence = done.stdout.rstrip().splitlines()
     assert sentence.startswith("error: ") and "größe/a.pt does not exist" in sentence

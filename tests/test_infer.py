@@ -23,8 +23,10 @@ from fairseq_dro.report.score.reading import find_reading
 from fairseq_dro.report.score.text_files import Reading
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.summary import summarise
-from fairseq_dro.survival.folder_lock import look, take
-from tests.stock_commands import BIN, run, train_command
+from fairseq_dro.survival.folder_lock import take
+from fairseq_dro.survival.lock_file import look
+from tests.killed_commands import CommandServer
+from tests.stock_commands import BIN, train_command
 from tests.tiny_corpus import write_split
 
 STOCK_INFER = "examples.speech_recognition.new.infer"
@@ -35,7 +37,9 @@ WITH_ALIAS = (
 
 
 @pytest.fixture(scope="module")
-def stock_model(tiny_data: Path, tiny_checkpoint: Path, tmp_path_factory) -> Path:
+def stock_model(
+    tiny_data: Path, tiny_checkpoint: Path, tmp_path_factory, command_server: CommandServer
+) -> Path:
     """A model fine-tuned by fairseq's own task and criterion."""
     command = train_command(
         tiny_data, tiny_checkpoint, task___name="audio_finetuning", task__labels="ltr",
@@ -43,7 +47,7 @@ def stock_model(tiny_data: Path, tiny_checkpoint: Path, tmp_path_factory) -> Pat
     )
     ours = ("task.batch_seconds", "criterion.objective")
     folder = tmp_path_factory.mktemp("stock_model")
-    run([word for word in command if not word.startswith(ours)], folder)
+    command_server.run([word for word in command if not word.startswith(ours)], folder)
     return folder / "checkpoints" / "checkpoint_last.pt"
 
 
@@ -81,14 +85,16 @@ def piece_data(tiny_data: Path, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def piece_run(piece_data: Path, tiny_checkpoint: Path, tmp_path_factory) -> Path:
+def piece_run(
+    piece_data: Path, tiny_checkpoint: Path, tmp_path_factory, command_server: CommandServer
+) -> Path:
     """A grouped run on sentencepiece units and language tokens, with a validation.
 
     It hardly moves from its random start, where the output holds every unit; soon after, a small
     model writes nothing but blanks for a while, and every error rate would be 1.
     """
     folder = tmp_path_factory.mktemp("piece_run")
-    run(
+    command_server.run(
         train_command(
             piece_data, tiny_checkpoint, task__language_token="true",
             criterion__post_process="sentencepiece", dataset__disable_validation="false",
@@ -151,11 +157,11 @@ def _error(infer: Callable[..., Path], *words: str) -> str:
 
 
 def test_hypotheses_and_wer_are_those_of_stock_infer(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, command_server: CommandServer
 ) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     theirs.mkdir()
-    run(
+    command_server.run(
         [
             sys.executable, "-c", WITH_ALIAS, "task=audio_finetuning", f"task.data={tiny_data}",
             "task.labels=ltr", f"common_eval.path={stock_model}", "common.cpu=true",
@@ -204,27 +210,21 @@ def test_every_utterance_is_there_in_manifest_order_with_its_id_and_language(
 
 
 def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_litter(
-    stock_model: Path, tiny_data: Path, tmp_path: Path
+    stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     options = [
         "common_eval.path=model.pt", "task.data=data", "decoding.results_path=results",
         "dataset.batch_size=4", "common.cpu=true",
     ]
-    commands = {
-        "one": [str(BIN / "fairseq-dro-infer")],
-        "two": [
-            str(BIN / "torchrun"), "--standalone", "--nproc_per_node=2",
-            "-m", "fairseq_dro.commands.scored_infer",
-        ],
-    }
-    for name, command in commands.items():
+    for workers, name in ((1, "one"), (2, "two")):
         folder = tmp_path / name
         _copy_split(tiny_data, folder / "data")
         shutil.copy(stock_model, folder / "model.pt")
-        done = run([*command, *options], folder)
+        command = [str(BIN / "fairseq-dro-infer"), *options]
+        done = command_server.run(command, folder, workers=workers)
         assert done.stdout.count("**all together**") == 1
         assert sorted(path.name for path in folder.iterdir()) == ["data", "model.pt", "results"]
-    one, two = (sorted((tmp_path / name / "results").iterdir()) for name in commands)
+    one, two = (sorted((tmp_path / name / "results").iterdir()) for name in ("one", "two"))
     assert [path.name for path in one] == [path.name for path in two]
     assert len(one) == 8
     for mine, theirs in zip(one, two):
@@ -370,7 +370,7 @@ def test_a_task_chosen_by_hand_keeps_what_the_model_was_trained_with(
 
 
 def test_a_configuration_file_is_heeded_where_it_differs_from_the_defaults(
-    stock_model: Path, tiny_data: Path, tmp_path: Path
+    stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     _copy_split(tiny_data, tmp_path / "data", without=("test.*",))
     (tmp_path / "conf").mkdir()
@@ -381,7 +381,7 @@ def test_a_configuration_file_is_heeded_where_it_differs_from_the_defaults(
         encoding="utf-8",
     )
     command = [str(BIN / "fairseq-dro-infer"), "--config-dir", "conf", "--config-name", "mine"]
-    done = run(command, tmp_path)
+    done = command_server.run(command, tmp_path)
     assert f"data {tmp_path / 'data'}, split valid" in done.stdout
     assert len(_records(tmp_path / "results")) == len(_lines(tiny_data / "valid.lang"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "data", "results"]
@@ -545,8 +545,10 @@ def test_the_columns_of_the_data_folder_are_in_the_records(
 # --- mistakes ---
 
 
-def test_a_mistake_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
-    done = run(
+def test_a_mistake_is_one_sentence_on_the_command_line(
+    tmp_path: Path, command_server: CommandServer
+) -> None:
+    done = command_server.run(
         [str(BIN / "fairseq-dro-infer"), "common_eval.path=nowhere.pt"], tmp_path, check=False
     )
     assert done.returncode == 2
@@ -557,7 +559,7 @@ def test_a_mistake_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_damaged_recording_is_one_sentence_also_from_a_loader_process(
-    stock_model: Path, tiny_data: Path, tmp_path: Path
+    stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     data = _copy_split(tiny_data, tmp_path / "data")
     rows = _lines(data / "test.tsv")
@@ -566,7 +568,7 @@ def test_a_damaged_recording_is_one_sentence_also_from_a_loader_process(
     cut.write_bytes((tiny_data / path).read_bytes()[:2000])
     rows[3] = f"{cut}\t{n_samples}"
     (data / "test.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    done = run(
+    done = command_server.run(
         [
             str(BIN / "fairseq-dro-infer"), f"common_eval.path={stock_model}", f"task.data={data}",
             "decoding.results_path=results", "dataset.num_workers=1",
@@ -688,9 +690,9 @@ def test_a_language_model_decoder_that_is_not_installed_is_named(stock_model: Pa
 # --- why the workaround is there ---
 
 
-def test_stock_infer_cannot_find_examples(tmp_path: Path) -> None:
+def test_stock_infer_cannot_find_examples(tmp_path: Path, command_server: CommandServer) -> None:
     """Red when fairseq's module runs by itself: then ``compat/examples_alias.py`` can go."""
-    done = run(
+    done = command_server.run(
         [sys.executable, "-m", f"fairseq.{STOCK_INFER}", "--help"], tmp_path, check=False,
         FAIRSEQ_DRO_COMPAT="startup",
     )

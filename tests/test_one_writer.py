@@ -19,11 +19,12 @@ from omegaconf import OmegaConf
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.progress import Progress, write_progress
-from fairseq_dro.survival.folder_lock import LOCK_FILE, look, take
+from fairseq_dro.survival.folder_lock import take
+from fairseq_dro.survival.lock_file import LOCK_FILE, look
 from fairseq_dro.training import one_writer
 from tests.checkpoints import load
 from tests.killed_commands import at
-from tests.stock_commands import REPOSITORY, train_command
+from tests.stock_commands import BIN, REPOSITORY, train_command
 
 WORDS = {"named": "here", "instead": "another"}
 
@@ -202,9 +203,17 @@ def test_real_commands_refuse_a_folder_in_use_and_resume_at_once_after_a_kill(
     command = train_command(
         tiny_data, tiny_checkpoint, dataset__num_workers=1, checkpoint__save_interval_updates=1
     )
+    without_hydra = [
+        str(BIN / "fairseq-train"), str(tiny_data), "--task", "language_grouped_audio_finetuning",
+        "--normalize", "--criterion", "group_dro_ctc", "--arch", "wav2vec_ctc", "--w2v-path",
+        str(tiny_checkpoint), "--cpu",
+    ]  # fmt: skip
     lock = take(tmp_path, **WORDS)
-    refused = command_server.run(command, tmp_path, check=False)
-    assert refused.returncode == 2 and "is in use by process" in refused.stdout
+    for refused_command in (command, without_hydra):
+        refused = command_server.run(refused_command, tmp_path, check=False)
+        *_, sentence = refused.stdout.rstrip().splitlines()
+        assert refused.returncode == 2 and sentence.startswith("error: ")
+        assert "is in use by process" in sentence and "Traceback" not in refused.stdout
     assert not (tmp_path / "checkpoints").exists()
     lock.release()
     died = command_server.run(command, tmp_path, die=at("update_ends", 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-import time
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,18 +244,26 @@ def test_a_configuration_of_many_workers_needs_no_process_group(tmp_path):
     assert trainer.load_checkpoint.call_args[0][0] == f"{tmp_path}/checkpoint_last.pt"
 
 
-def test_the_time_out_of_fairseq_arrives_as_keyboard_interrupt():
-    from fairseq.distributed import DistributedTimeoutWrapper
+TIMED_OUT = """
+import signal, time, torch
+from fairseq.distributed import DistributedTimeoutWrapper
+print("handler", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+try:
+    DistributedTimeoutWrapper(torch.nn.Identity(), timeout=0.05)(torch.zeros(1))
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        model = DistributedTimeoutWrapper(torch.nn.Identity(), timeout=0.05)
-        with pytest.raises(KeyboardInterrupt):
-            model(torch.zeros(1))
-            time.sleep(5)
-        model.stop_timeout()
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+@pytest.mark.parametrize("switch", ["1", "startup"])
+def test_a_process_that_uses_nothing_of_ours_gets_keyboard_interrupt(
+    command_server, tmp_path, switch
+):
+    """By the signal of fairseq's time-out wrapper, with the plugin registered and without."""
+    command = [sys.executable, "-c", TIMED_OUT]
+    said = command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT=switch).stdout
+    assert "handler True" in said and "interrupted" in said
 
 
 # --- whose run it is ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 
 from fairseq_dro.models.output_layer import OUTPUT_LAYERS, UnitRows, take_rows
 from tests.checkpoints import load
-from tests.stock_commands import run, train_command
+from tests.stock_commands import train_command
 
 WEIGHT, BIAS = "w2v_encoder.proj.weight", "w2v_encoder.proj.bias"
 
@@ -126,7 +126,7 @@ def test_stock_fairseq_takes_rows_by_their_place(
         data, tiny_checkpoint, checkpoint__finetune_from_model=trained,
         optimization__lr="[1e-12]", optimization__max_update=1,
     )
-    run(command, tmp_path / "run", FAIRSEQ_DRO_COMPAT="-finetuned_units")
+    command_server.run(command, tmp_path / "run", FAIRSEQ_DRO_COMPAT="-finetuned_units")
     before = list(rows_by_unit(trained).values())
     after = list(rows_by_unit(tmp_path / "run/checkpoints/checkpoint_last.pt").values())
     torch.testing.assert_close(after, before, atol=1e-9, rtol=0)

@@ -10,7 +10,6 @@ from fairseq.distributed import utils as distributed_utils
 from omegaconf import OmegaConf
 
 from fairseq_dro.compat import primitive_cache
-from tests.stock_commands import run
 
 CONVOLUTIONS = """
 import torch
@@ -52,10 +51,10 @@ def test_our_runs_keep_few_kernels_where_nobody_said_how_many(monkeypatch, task,
 
 
 @pytest.mark.parametrize(("capacity", "is_kept"), [("1024", True), ("64", False)])
-def test_the_variable_is_what_decides(tmp_path, capacity, is_kept):
+def test_the_variable_is_what_decides(tmp_path, capacity, is_kept, command_server):
     """Red when torch no longer keeps kernels, or by another rule."""
     code = CONVOLUTIONS.format(n_shapes=80)
-    done = run(
+    done = command_server.run(
         [sys.executable, "-c", code], tmp_path, ONEDNN_VERBOSE="profile_create",
         ONEDNN_PRIMITIVE_CACHE_CAPACITY=capacity,
     )

@@ -22,7 +22,8 @@ from fairseq_dro.cli import main
 from fairseq_dro.dro.rules import RULES
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import FORMER, find_recipe
-from tests.stock_commands import BIN, REPOSITORY, run
+from tests.killed_commands import CommandServer
+from tests.stock_commands import BIN, REPOSITORY
 
 CONFIG = REPOSITORY / "examples" / "xlsr_dro" / "config"
 RECIPES = ("finetune", "mms", "paper", "demo", "frozen_linear", "frozen_transformer")
@@ -81,11 +82,16 @@ def _compose(recipe: str, *overrides: str):
     return cfg
 
 
-def _train(recipe: str, cwd: Path, *overrides: str) -> str:
+@pytest.fixture
+def train(command_server):
+    return functools.partial(_train, command_server)
+
+
+def _train(server: CommandServer, recipe: str, cwd: Path, *overrides: str) -> str:
     """Run a recipe with a configuration folder given relative to ``cwd``; the whole output."""
     relative = Path(*[".."] * len(cwd.resolve().parts[1:]), *CONFIG.parts[1:])
     command = [str(BIN / "fairseq-hydra-train"), "--config-dir", str(relative)]
-    return run([*command, "--config-name", recipe, *TINY, *overrides], cwd).stdout
+    return server.run([*command, "--config-name", recipe, *TINY, *overrides], cwd).stdout
 
 
 def _home(tmp_path: Path, tiny_data: Path, tiny_checkpoint: Path) -> Path:
@@ -257,18 +263,18 @@ def test_the_table_of_effective_batches_follows_from_the_recipes():
 
 
 def test_the_same_command_resumes_from_any_folder_with_relative_paths(
-    tmp_path, tiny_data, tiny_checkpoint
+    tmp_path, tiny_data, tiny_checkpoint, train
 ):
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
     folder = home / "runs" / "finetune" / "ctc_dro"
     options = ("task.data=data", "model.w2v_path=tiny.pt", "model.mask_channel_length=8")
 
-    _train("finetune", home, *options, "optimization.max_update=2")
+    train("finetune", home, *options, "optimization.max_update=2")
     first = _updates(folder)
     # only the output layer trains until update 10,000
     assert _moved(home / "tiny.pt", folder / "checkpoints" / "checkpoint_last.pt") == set()
 
-    _train("finetune", home, *options, "optimization.max_update=4")
+    train("finetune", home, *options, "optimization.max_update=4")
     log = (folder / "hydra_train.log").read_text(encoding="utf-8")
     assert "Loaded checkpoint checkpoints/checkpoint_last.pt (epoch 1 @ 2 updates)" in log
     assert (first, _updates(folder)) == ([2], [2, 4])
@@ -276,10 +282,10 @@ def test_the_same_command_resumes_from_any_folder_with_relative_paths(
 
 
 def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
-    tmp_path, tiny_data, tiny_checkpoint
+    tmp_path, tiny_data, tiny_checkpoint, train
 ):
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
-    _train(
+    train(
         "mms", home, "criterion.objective=group_dro", "task.data=data", "model.w2v_path=tiny.pt",
         "model.mask_channel_length=8", "optimization.max_update=2",
     )  # fmt: skip
@@ -288,13 +294,15 @@ def test_the_mms_recipe_trains_the_whole_model_from_the_first_update(
     assert unmoved == {"w2v_encoder.proj.weight", "w2v_encoder.proj.bias"}  # not in tiny.pt
 
 
-def test_the_paper_recipe_runs_with_language_tokens(tmp_path, tiny_data, tiny_checkpoint):
+def test_the_paper_recipe_runs_with_language_tokens(
+    tmp_path, tiny_data, tiny_checkpoint, train
+):
     home = _home(tmp_path, tiny_data, tiny_checkpoint)
     shutil.copytree(tiny_data, home / "with_tokens")
     symbols = home / "with_tokens" / "dict.ltr.txt"
     tokens = "".join(f"[{language}] 1\n" for language in ("deu", "ell", "fra"))
     symbols.write_text(symbols.read_text(encoding="utf-8") + tokens, encoding="utf-8")
-    _train(
+    train(
         "paper", home, "task.data=with_tokens", "model.w2v_path=tiny.pt",
         "optimization.max_update=2",
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fairseq_dro.compat import relative_paths
-from tests.stock_commands import run, stock_train_command, train_command
+from tests.stock_commands import stock_train_command, train_command
 
 
 @pytest.fixture
@@ -27,32 +27,33 @@ def named_here(folder, data, checkpoint):
     return "data", "tiny.pt"
 
 
-def test_a_path_is_relative_to_where_it_was_typed(tmp_path, command):
-    run(command, tmp_path)
+def test_a_path_is_relative_to_where_it_was_typed(tmp_path, command, command_server):
+    command_server.run(command, tmp_path)
     assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
     assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("compat", ["1", "-relative_paths"])
 def test_fairseq_looks_in_the_run_folder_and_so_do_its_own_tasks(
-    tmp_path, tiny_data, tiny_checkpoint, compat
+    tmp_path, tiny_data, tiny_checkpoint, compat, command_server
 ):
     command = stock_train_command(
         *named_here(tmp_path, tiny_data, tiny_checkpoint), **ONE_UPDATE
     )
-    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT=compat)
+    done = command_server.run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT=compat)
     assert done.returncode != 0
     assert "FileNotFoundError: [Errno 2] No such file or directory: 'data/dict.ltr.txt'" in (
         done.stdout
     )
 
 
-def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, command):
+def test_a_user_dir_that_is_imported_late_is_in_time(tmp_path, command, command_server):
     late = tmp_path / "late"
     late.mkdir()
     code = "from fairseq_dro.compat import relative_paths\n\nrelative_paths.apply()\n"
     (late / "__init__.py").write_text(code, encoding="utf-8")
-    run([*command, f"common.user_dir={late}"], tmp_path, FAIRSEQ_DRO_COMPAT="-relative_paths")
+    command = [*command, f"common.user_dir={late}"]
+    command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-relative_paths")
     assert (tmp_path / "a" / "run" / "folder" / "checkpoints" / "checkpoint_last.pt").is_file()
 
 

@@ -340,7 +340,7 @@ def test_stock_fairseq_trains_a_finished_run_further(
     """What survival/finished_run.py answers; red once it can be deleted."""
     command = train_command(tiny_data, tiny_checkpoint, optimization__max_update=3)
     command_server.run(command, tmp_path)
-    run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
+    command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-finished_run")
     assert load(tmp_path / LAST)["optimizer_history"][-1]["num_updates"] == 4
 
 

@@ -14,7 +14,8 @@ from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.progress import Progress, write_progress
 from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import read_training_run
-from fairseq_dro.survival.folder_lock import LOCK_FILE, take
+from fairseq_dro.survival.folder_lock import take
+from fairseq_dro.survival.lock_file import LOCK_FILE
 from tests.planted_runs import plant_training, write_configuration
 
 

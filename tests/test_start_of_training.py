@@ -11,7 +11,7 @@ from fairseq_dro.checks.learning_rate import require_decay
 from fairseq_dro.errors import UserError
 from tests.checkpoints import load
 from tests.killed_commands import at
-from tests.stock_commands import BIN, REPOSITORY, run, train_command
+from tests.stock_commands import BIN, REPOSITORY, train_command
 
 TRI_STAGE = {
     "lr_scheduler___name": "tri_stage", "lr_scheduler__phase_ratio": "[0.1,0.5,0.4]",
@@ -37,10 +37,10 @@ def test_a_run_too_short_to_decay_says_how_long_it_must_be(
     command_server.run(longer, tmp_path / "three")
 
 
-def test_stock_fairseq_divides_by_zero_there(tiny_data, tiny_checkpoint, tmp_path):
+def test_stock_fairseq_divides_by_zero_there(tiny_data, tiny_checkpoint, tmp_path, command_server):
     """What refusals/no_decay.py answers; red once it can be deleted."""
     command = short_run(tiny_data, tiny_checkpoint)
-    done = run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="-no_decay")
+    done = command_server.run(command, tmp_path, check=False, FAIRSEQ_DRO_COMPAT="-no_decay")
     assert "ZeroDivisionError" in done.stdout
 
 
@@ -113,10 +113,10 @@ RECIPE = [
     ],
 )
 def test_a_mistaken_option_is_one_sentence_with_what_to_type(
-    tiny_data, tiny_checkpoint, tmp_path, mistake, says
+    tiny_data, tiny_checkpoint, tmp_path, mistake, says, command_server
 ):
     data = [f"task.data={tiny_data}", f"model.w2v_path={tiny_checkpoint}"]
-    done = run([*RECIPE, *data, mistake], tmp_path, check=False)
+    done = command_server.run([*RECIPE, *data, mistake], tmp_path, check=False)
     *before, sentence = done.stdout.rstrip().splitlines()
     assert done.returncode == 2 and sentence.startswith("error: ") and says in sentence
     assert mistake.lstrip("+").partition("=")[0] in sentence
@@ -124,11 +124,12 @@ def test_a_mistaken_option_is_one_sentence_with_what_to_type(
     assert "tensorboardX" not in done.stdout  # tensorboard is installed
 
 
-def test_stock_fairseq_asks_for_tensorboardx_beside_tensorboard(tmp_path):
+def test_stock_fairseq_asks_for_tensorboardx_beside_tensorboard(tmp_path, command_server):
     """What compat/tensorboard_hint.py answers; red once it can be deleted."""
     command = [sys.executable, "-c", "import fairseq"]
-    assert "tensorboardX" not in run(command, tmp_path).stdout
-    assert "tensorboardX" in run(command, tmp_path, FAIRSEQ_DRO_COMPAT="-tensorboard_hint").stdout
+    for switch, asks in (("1", False), ("-tensorboard_hint", True)):
+        done = command_server.run(command, tmp_path, FAIRSEQ_DRO_COMPAT=switch)
+        assert ("tensorboardX" in done.stdout) == asks
 
 
 @pytest.mark.parametrize(("update", "says"), [(2, "begins anew"), (5, "goes on from update 3")])

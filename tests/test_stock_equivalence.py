@@ -7,7 +7,7 @@ import json
 import torch
 
 from tests.checkpoints import load
-from tests.stock_commands import run, train_command
+from tests.stock_commands import train_command
 
 OPTIONS = {
     "optimization__max_update": 20,
@@ -29,7 +29,7 @@ def logged(output: str) -> list[dict[str, str]]:
 
 
 def test_twenty_updates_of_erm_are_bitwise_those_of_stock_ctc(
-    tiny_data, tiny_checkpoint, tmp_path
+    tiny_data, tiny_checkpoint, tmp_path, command_server
 ):
     """With masks, dropout and layerdrop on; same task, hence same batches and seeds."""
     erm = train_command(tiny_data, tiny_checkpoint, criterion__objective="erm", **OPTIONS)
@@ -38,7 +38,10 @@ def test_twenty_updates_of_erm_are_bitwise_those_of_stock_ctc(
         for argument in erm
         if not argument.startswith("criterion.objective")
     ]
-    outputs = {name: run(c, tmp_path / name).stdout for name, c in (("erm", erm), ("ctc", stock))}
+    outputs = {
+        name: command_server.run(command, tmp_path / name).stdout
+        for name, command in (("erm", erm), ("ctc", stock))
+    }
     assert logged(outputs["erm"]) == logged(outputs["ctc"])
     assert len(logged(outputs["erm"])) == 20
     erm_model, stock_model = (

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fairseq_dro.languages import known_languages
 from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
-from tests.stock_commands import run, train_command
+from tests.stock_commands import train_command
 from tests.tiny_corpus import write_tiny_corpus
 
 VALIDATING = {
@@ -24,14 +24,14 @@ VALIDATING = {
 
 
 @pytest.fixture(scope="module")
-def validated_run(tiny_data, tiny_checkpoint, tmp_path_factory) -> Path:
+def validated_run(tiny_data, tiny_checkpoint, tmp_path_factory, command_server) -> Path:
     folder = tmp_path_factory.mktemp("validated")
     command = train_command(
         tiny_data, tiny_checkpoint,
         checkpoint__best_checkpoint_metric="worst_cer", common__tensorboard_logdir="tb",
         **VALIDATING,
     )
-    (folder / "output.log").write_text(run(command, folder).stdout)
+    (folder / "output.log").write_text(command_server.run(command, folder).stdout)
     return folder
 
 
@@ -71,12 +71,14 @@ def test_tensorboard_gets_each_language_by_name(validated_run):
         assert events.Scalars(f"q/{language}")[-1].value == pytest.approx(row["q"], rel=1e-6)
 
 
-def test_with_143_languages_the_progress_lines_stay_readable(tiny_checkpoint, tmp_path):
+def test_with_143_languages_the_progress_lines_stay_readable(
+    tiny_checkpoint, tmp_path, command_server
+):
     codes = sorted(known_languages())[:143]
     data = write_tiny_corpus(
         tmp_path / "data", {"train": 1, "valid": 1}, dict.fromkeys(codes, "abc"), growth=0
     )
-    done = run(train_command(data, tiny_checkpoint, **VALIDATING), tmp_path / "run")
+    done = command_server.run(train_command(data, tiny_checkpoint, **VALIDATING), tmp_path / "run")
     progress = [
         line for line in done.stdout.splitlines() if "[train_inner]" in line or "[valid]" in line
     ]
@@ -86,12 +88,14 @@ def test_with_143_languages_the_progress_lines_stay_readable(tiny_checkpoint, tm
     assert all("cer" in row for row in record["languages"].values())
 
 
-def test_the_language_token_is_one_symbol_before_each_target(tiny_data, tiny_checkpoint, tmp_path):
+def test_the_language_token_is_one_symbol_before_each_target(
+    tiny_data, tiny_checkpoint, tmp_path, command_server
+):
     data = write_tiny_corpus(tmp_path / "data", {"train": 6, "valid": 2})
     dictionary = data / "dict.ltr.txt"
     tokens = "".join(f"[{iso}] 1\n" for iso in ("deu", "ell", "fra"))
     dictionary.write_text(dictionary.read_text() + tokens)
-    run(
+    command_server.run(
         train_command(data, tiny_checkpoint, task__language_token="true", **VALIDATING),
         tmp_path / "run",
     )
@@ -100,7 +104,9 @@ def test_the_language_token_is_one_symbol_before_each_target(tiny_data, tiny_che
     assert with_token["w2v_encoder.proj.weight"].shape[0] == n_symbols
 
 
-def test_sentencepiece_units_train_and_validate_on_characters(tiny_checkpoint, tmp_path):
+def test_sentencepiece_units_train_and_validate_on_characters(
+    tiny_checkpoint, tmp_path, command_server
+):
     data = write_tiny_corpus(tmp_path / "data", {"train": 8, "valid": 2})
     texts = {
         split: [
@@ -120,7 +126,7 @@ def test_sentencepiece_units_train_and_validate_on_characters(tiny_checkpoint, t
         (data / f"{split}.spm").write_text("".join(f"{line}\n" for line in encoded))
         pieces |= {piece for line in encoded for piece in line.split()}
     (data / "dict.spm.txt").write_text("".join(f"{piece} 1\n" for piece in sorted(pieces)))
-    run(
+    command_server.run(
         train_command(
             data, tiny_checkpoint, task__labels="spm", criterion__post_process="sentencepiece",
             **VALIDATING,

@@ -50,8 +50,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 @pytest.fixture(scope="module")
 def speech() -> list[Utterance]:
-    """Two utterances in each of ten languages."""
-    return [one for language in LANGUAGES for one in utterances(language, "test", 4, 6)]
+    """An utterance in each of ten languages."""
+    return [one for language in LANGUAGES for one in utterances(language, "test", 4, 5)]
 
 
 def batch_of(audio: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,7 +80,7 @@ def test_log_mel_equals_that_of_transformers(speech: list[Utterance], n_mels: in
 
 
 def test_logits_equal_those_of_transformers(loaded: Loaded, speech: list[Utterance]) -> None:
-    for language, audio, text in speech[:4:2]:
+    for language, audio, text in speech[:2]:
         tokens = loaded.tokenizer.prompt(LANGUAGES[language]) + loaded.tokenizer.encode(text)
         tokens = torch.tensor([tokens])
         with torch.no_grad():
@@ -153,7 +153,7 @@ def test_no_text_that_was_really_said_is_taken_for_a_loop(loaded: Loaded) -> Non
 def test_at_true_length_an_utterance_alone_has_its_loss_in_a_batch(
     loaded: Loaded, speech: list[Utterance]
 ) -> None:
-    chosen = speech[::5]  # of lengths from a word to a sentence
+    chosen = speech[::3]  # of lengths from a word to a sentence
     tokenizer = loaded.tokenizer
 
     def nats(batch: list[Utterance]) -> list[float]:

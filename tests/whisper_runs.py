@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from fairseq_dro.tasks.language_grouped_whisper_finetuning import (
     LanguageGroupedWhisperFinetuningTask,
 )
 from fairseq_dro.tasks.whisper_options import LanguageGroupedWhisperFinetuningConfig
+from tests.in_process import task_config
 from tests.stock_commands import BIN, TINY_RUN
 from tests.tiny_corpus import write_tiny_corpus
 from tests.whisper_files import TINY, config, random_weights, write_ctranslate2
@@ -89,20 +89,13 @@ def whisper_corpus(folder: Path, **letters: str) -> Path:
 
 
 def make_whisper_task(data: Path, **options: Any) -> LanguageGroupedWhisperFinetuningTask:
-    cfg = OmegaConf.structured(
-        LanguageGroupedWhisperFinetuningConfig(
-            **{
-                "data": str(data), "normalize": False, "seed": 1, "train_subset": "train",
-                "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
-                "ddp_backend": "legacy_ddp", "find_unused_parameters": False,
-                "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,
-                "required_batch_size_multiple": 8, "curriculum": 0, "grouped_shuffling": False,
-                "combine_valid_subsets": None, "history_dir": tempfile.mkdtemp(), "fp16": False,
-                "bf16": False, "max_update": 0, "max_epoch": 0, **options,
-            }
-        )
+    options = {
+        "normalize": False, "fp16": False, "bf16": False, "max_update": 0, "max_epoch": 0,
+        **options,
+    }  # fmt: skip
+    return LanguageGroupedWhisperFinetuningTask(
+        task_config(LanguageGroupedWhisperFinetuningConfig, data, **options)
     )
-    return LanguageGroupedWhisperFinetuningTask(cfg)
 
 
 def make_whisper(

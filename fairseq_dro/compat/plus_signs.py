@@ -23,7 +23,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-PACKAGE = __name__.partition(".")[0]
+from fairseq_dro.own_runs import is_own_task
 
 
 def needed() -> bool:
@@ -85,12 +85,6 @@ def dataclass_of(section: str, name: str | None) -> Any:
     return REGISTRIES.get(section, {}).get("dataclass_registry", {}).get(name)
 
 
-def is_ours(task: str | None) -> bool:
-    """Whether a task is one of this package."""
-    known = dataclass_of("task", task)
-    return known is not None and known.__module__.partition(".")[0] == PACKAGE
-
-
 def known_options(section: str, name: str | None) -> frozenset[str]:
     """Names of the options of a section; empty where they are not known."""
     known = dataclass_of(section, name)
@@ -103,7 +97,8 @@ def _as_choice(override: str, recipe: Any) -> str:
     if section == "task" or "defaults" in recipe or not dataclass_of(section, name):
         return override
     task = recipe.get("task")
-    return f"+{override}" if hasattr(task, "get") and is_ours(task.get("_name")) else override
+    is_ours = hasattr(task, "get") and is_own_task(task.get("_name"))
+    return f"+{override}" if is_ours else override
 
 
 def _is_recipe_of_our_task(cfg: Any, overrides: Sequence[Any]) -> bool:
@@ -117,7 +112,7 @@ def _is_recipe_of_our_task(cfg: Any, overrides: Sequence[Any]) -> bool:
 
     if OmegaConf.get_type(cfg) is not FairseqConfig or OmegaConf.get_type(cfg, "task") is not dict:
         return False
-    return is_ours(cfg.task.get("_name")) or is_ours(_chosen("task", overrides))
+    return is_own_task(cfg.task.get("_name")) or is_own_task(_chosen("task", overrides))
 
 
 def _chosen(section: str, overrides: Sequence[Any]) -> str | None:

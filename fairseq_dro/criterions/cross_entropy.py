@@ -10,7 +10,7 @@ from fairseq.criterions import register_criterion
 from fairseq_dro.criterions.base import GroupDroCriterion, UtteranceLosses
 from fairseq_dro.criterions.group_dro_options import GroupDroCrossEntropyConfig
 from fairseq_dro.dro.group_loss import GroupLoss
-from fairseq_dro.errors import UserError
+from fairseq_dro.option_ranges import out_of_range
 from fairseq_dro.scoring import validation_counts
 
 # Shapes: B utterances, L target tokens, V vocabulary.
@@ -30,9 +30,8 @@ class GroupDroCrossEntropyCriterion(GroupDroCriterion):
 
     def __init__(self, cfg: GroupDroCrossEntropyConfig, task: Any) -> None:
         if not 0 <= cfg.label_smoothing < 1:
-            raise UserError(
-                f"criterion.label_smoothing={cfg.label_smoothing} is out of range: it must be at "
-                "least 0 and below 1."
+            raise out_of_range(
+                "criterion.label_smoothing", cfg.label_smoothing, "at least 0 and below 1"
             )
         self.decodes = getattr(task, "recognises_in_validation", False)
         if not self.decodes:

@@ -15,6 +15,7 @@ from fairseq_dro.dro.group_loss import GroupLoss
 from fairseq_dro.dro.rules import RULES, parameters, require_in_range, rule_named
 from fairseq_dro.dro.state import UpdateWhen
 from fairseq_dro.errors import UserError
+from fairseq_dro.option_ranges import require_in_ranges
 
 OF_RULES = {option.name: option for rule in RULES.values() for option in parameters(rule)}
 """Parameters of this package's rules, by name; rules that share a name share the option."""
@@ -157,15 +158,14 @@ def require_ranges(cfg: GroupDroConfig) -> None:
     rule_named(str(cfg.objective))
     for name, option in OF_RULES.items():
         require_in_range(option, getattr(cfg, name), f"criterion.{name}")
-    for name, is_right, expected in (
-        ("group_adjustment", cfg.group_adjustment >= 0, "at least 0"),
-        ("newest_share", 0 < cfg.newest_share <= 1, "above 0 and at most 1"),
-        ("dro_start_update", cfg.dro_start_update >= 0, "at least 0"),
-    ):
-        if not is_right:
-            raise UserError(
-                f"criterion.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
-            )
+    require_in_ranges(
+        "criterion", cfg,
+        (
+            ("group_adjustment", cfg.group_adjustment >= 0, "at least 0"),
+            ("newest_share", 0 < cfg.newest_share <= 1, "above 0 and at most 1"),
+            ("dro_start_update", cfg.dro_start_update >= 0, "at least 0"),
+        ),
+    )  # fmt: skip
 
 
 def rule_options(cfg: GroupDroConfig, names: set[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from fairseq import checkpoint_utils, tasks
 from fairseq.data.data_utils import post_process
 from omegaconf import OmegaConf
 
-from fairseq_dro.compat.plus_signs import is_ours
+from fairseq_dro import own_runs
 from fairseq_dro.decoding import published
 from fairseq_dro.decoding.greedy import GreedyDecoder
 from fairseq_dro.decoding.infer_options import configuration_of, post_process_of
@@ -217,6 +217,6 @@ def _task_options(saved: Any, state: dict[str, Any]) -> Any:
     write_dictionary(folder / f"dict.{saved.task.labels}.txt", state)
     options = OmegaConf.create(OmegaConf.to_container(saved.task, resolve=True, enum_to_str=True))
     options.data = str(folder)
-    if is_ours(options._name):
+    if own_runs.is_own_task(options._name):
         options.allow_unseen = True
     return options

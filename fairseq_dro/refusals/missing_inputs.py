@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_dro import own_runs
-from fairseq_dro.compat.plus_signs import is_ours
 from fairseq_dro.errors import UserError
 from fairseq_dro.input_paths import INPUTS, missing, require_path
 from fairseq_dro.recipes import find_recipe
@@ -85,5 +84,5 @@ def require_inputs(cfg: Any) -> None:
             raise missing(name)
         if option not in part:
             continue
-        if is_ours(cfg.task.get("_name")) and isinstance(part[option], str):
+        if own_runs.is_own_task(cfg.task.get("_name")) and isinstance(part[option], str):
             require_path(name, part[option])

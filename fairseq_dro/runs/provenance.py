@@ -29,7 +29,7 @@ from typing import Any
 
 from fairseq_dro.data.columns import column_files
 from fairseq_dro.runs.history import append_record
-from fairseq_dro.survival.folder_lock import LOCK_FILE
+from fairseq_dro.survival.lock_file import LOCK_FILE
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE
 from fairseq_dro.runs.progress import PROGRESS_FILE
 from fairseq_dro.runs.training_run import LOG_FILE, TrainingRun
-from fairseq_dro.survival.folder_lock import look
+from fairseq_dro.survival.lock_file import look
 
 _LAST = "checkpoint_last.pt"
 _SILENT_SECONDS = 900  # files untouched for longer belong to no run that is still going

@@ -18,8 +18,6 @@ folder while it lives. Its thread notices before it writes another beat, and end
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import secrets
@@ -28,49 +26,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.survival import lock_file
+from fairseq_dro.survival.lock_file import LOCK_FILE, Holder
 
-LOCK_FILE = "in_use.lock"
 BEAT_SECONDS = 15.0
-LIMIT_SECONDS = 120.0
 WATCHED_SECONDS = 45.0
 FIRST_BEAT_SECONDS = 2.0
 """So soon a holder finds out that another machine, whose flock it cannot see, began with it."""
 _PATIENCE_SECONDS = 1.0  # a reader holds the flock for a moment, a new holder writes late
-_RECORD_BYTES = 512
-_NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who writes in a folder, as the lock's file says.
-
-    Attributes:
-        machine: tells one start of one kernel from all others; host names are not unique.
-        started: when it took the folder, ISO 8601 in UTC.
-        token: of this one holding.
-        beat: how many beats it has written.
-    """
-
-    host: str
-    machine: str
-    pid: int
-    started: str
-    token: str
-    beat: int = 0
-
-
-@dataclass(frozen=True)
-class Use:
-    """What a look at a lock's file tells; ``silent_seconds`` since the last beat."""
-
-    holder: Holder | None
-    is_alive: bool
-    silent_seconds: float
 
 
 class FolderLock:
@@ -95,13 +63,13 @@ class FolderLock:
         _held.remove(self)
         path = self.folder / LOCK_FILE
         with contextlib.suppress(OSError):
-            if _is_file_of(self._descriptor, path):
+            if lock_file.is_file_of(self._descriptor, path):
                 path.unlink()
         os.close(self._descriptor)
 
     def _write(self) -> None:
         """In place, for the flock belongs to this very file; one write of fixed length."""
-        record = json.dumps(asdict(self.holder)).encode().ljust(_RECORD_BYTES - 1) + b"\n"
+        record = json.dumps(asdict(self.holder)).encode().ljust(lock_file.RECORD_BYTES - 1) + b"\n"
         with contextlib.suppress(OSError):  # no beat then; the next one may come through
             os.pwrite(self._descriptor, record, 0)
             os.fsync(self._descriptor)
@@ -112,7 +80,7 @@ class FolderLock:
             seconds = BEAT_SECONDS
             path = self.folder / LOCK_FILE
             try:
-                there = _read(path)
+                there = lock_file.read(path)
             except FileNotFoundError:
                 self._put_back(path)
                 continue
@@ -129,7 +97,7 @@ class FolderLock:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError:
             return
-        _flock(descriptor)
+        lock_file.flock(descriptor)
         os.dup2(descriptor, self._descriptor, inheritable=False)
         os.close(descriptor)
         self._write()
@@ -161,11 +129,11 @@ def take(
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         lock = None
         try:
-            locked = _flock(descriptor)
-            there = _parse(os.pread(descriptor, _RECORD_BYTES, 0))
-            is_here = there is None or there.machine == machine()
+            locked = lock_file.flock(descriptor)
+            there = lock_file.parse(os.pread(descriptor, lock_file.RECORD_BYTES, 0))
+            is_here = there is None or there.machine == lock_file.machine()
             is_late = time.monotonic() > patience
-            if not _is_file_of(descriptor, path):
+            if not lock_file.is_file_of(descriptor, path):
                 is_free = False  # the holder has just released it: there may be a new file
             elif locked is not False and (there is None or (locked and is_here)):
                 is_free = locked is True or is_late  # else its maker may be about to write it
@@ -192,36 +160,10 @@ def take(
         time.sleep(0.05)
 
 
-def look(folder: str | Path) -> Use | None:
-    """Whether somebody writes in a folder; None where there is no lock's file. Changes nothing."""
-    path = Path(folder) / LOCK_FILE
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        silent = max(0.0, time.time() - os.fstat(descriptor).st_mtime)
-        holder = _parse(os.pread(descriptor, _RECORD_BYTES, 0))
-        locked = _flock(descriptor, fcntl.LOCK_SH)
-    finally:
-        os.close(descriptor)
-    is_here = holder is not None and holder.machine == machine()
-    if locked is False or (locked is True and is_here):
-        return Use(holder, not locked, silent)
-    return Use(holder, silent < LIMIT_SECONDS, silent)
-
-
-def machine() -> str:
-    """Of this start of this kernel; the host's name where the kernel does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()
-
-
 def _hold(folder: Path, descriptor: int) -> FolderLock:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    holder = Holder(socket.gethostname(), machine(), os.getpid(), now, secrets.token_hex(8))
+    token = secrets.token_hex(8)
+    holder = Holder(socket.gethostname(), lock_file.machine(), os.getpid(), now, token)
     return FolderLock(folder, descriptor, holder)
 
 
@@ -241,18 +183,18 @@ def _is_gone(
     silent, begun, said = _silent_seconds(path), time.monotonic(), False
     while True:
         watched = time.monotonic() - begun
-        if watched >= WATCHED_SECONDS and silent + watched >= LIMIT_SECONDS:
+        if watched >= WATCHED_SECONDS and silent + watched >= lock_file.LIMIT_SECONDS:
             return True
         if watched > _PATIENCE_SECONDS and not said:
             said = True
-            wait = max(WATCHED_SECONDS, LIMIT_SECONDS - silent)
+            wait = max(WATCHED_SECONDS, lock_file.LIMIT_SECONDS - silent)
             say(
                 f"{named} was in use by process {there.pid} on host {there.host} (last sign of "
                 f"life {silent:.0f} s ago): waiting up to {wait:.0f} s to see whether it still is"
             )
         time.sleep(min(1.0, BEAT_SECONDS / 4))
         try:
-            now = _read(path)
+            now = lock_file.read(path)
         except OSError:
             return False
         if now is not None and now.token != there.token:
@@ -279,7 +221,8 @@ def _refusal(
     if there is None:
         return f"{named} is in use by another process. Wait for it, or {instead}"
     far = doing()
-    kill = f"kill {there.pid}" + ("" if there.machine == machine() else f" on {there.host}")
+    where = "" if there.machine == lock_file.machine() else f" on {there.host}"
+    kill = f"kill {there.pid}{where}"
     return (
         f"{named} is in use by process {there.pid} on host {there.host} (started "
         f"{_clock(there.started)}{', ' if far else ''}{far}). Wait for it, stop it ({kill}), or "
@@ -301,46 +244,12 @@ def _end_process(folder: Path, there: Holder) -> None:
     """A fence: the folder has another writer now, and this process may be anywhere in its work."""
     sentence = (
         f"\nerror: {folder} was taken over by process {there.pid} on host {there.host}, since this "
-        f"process gave no sign of life for {LIMIT_SECONDS:.0f} s: nothing more is written here.\n"
+        f"process gave no sign of life for {lock_file.LIMIT_SECONDS:.0f} s: nothing more is "
+        "written here.\n"
     )
     sys.stdout.flush()
     os.write(2, sentence.encode(errors="replace"))
     os._exit(2)
-
-
-def _flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool | None:
-    """Whether it is ours now; None where the file system knows no such thing."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        return True
-    except OSError as error:
-        if error.errno in _NO_FLOCK:
-            return None
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        raise
-
-
-def _is_file_of(descriptor: int, path: Path) -> bool:
-    try:
-        there = path.stat()
-    except OSError:
-        return False
-    ours = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
-
-
-def _read(path: Path) -> Holder | None:
-    with open(path, "rb") as stream:
-        return _parse(stream.read(_RECORD_BYTES))
-
-
-def _parse(record: bytes) -> Holder | None:
-    """None for a file that is not written yet, or in the middle of a write."""
-    try:
-        return Holder(**json.loads(record))
-    except (ValueError, TypeError):
-        return None
 
 
 _held: list[FolderLock] = []

@@ -10,6 +10,7 @@ from omegaconf import II
 
 from fairseq_dro.batching.planner import GroupSampling
 from fairseq_dro.errors import UserError
+from fairseq_dro.option_ranges import out_of_range, require_in_ranges
 
 
 @dataclass
@@ -161,15 +162,14 @@ def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
     Raises:
         UserError: the first such.
     """
-    for name, is_right, expected in (
-        ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
-        ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
-        ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
-    ):
-        if not is_right:
-            raise UserError(
-                f"task.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
-            )
+    require_in_ranges(
+        "task", cfg,
+        (
+            ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
+            ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
+            ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
+        ),
+    )  # fmt: skip
     if not cfg.allow_unseen:
         _require_trainable(cfg)
 
@@ -190,4 +190,4 @@ def _require_trainable(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
             + ": leave it out; dataset.max_tokens bounds the memory."
         )
     if cfg.seed < 0:
-        raise UserError(f"common.seed={cfg.seed} is out of range: it must be at least 0.")
+        raise out_of_range("common.seed", cfg.seed, "at least 0")

@@ -65,7 +65,7 @@ def trains_here(cfg: Any) -> bool:
     """Whether a composed configuration is that of a training run with a task of this package."""
     task = cfg.get("task")
     name = task.get("_name") if isinstance(task, DictConfig) else task
-    return name in own_runs.own_names() and "optimization" in cfg and "decoding" not in cfg
+    return own_runs.is_own_task(name) and "optimization" in cfg and "decoding" not in cfg
 
 
 def leads(distributed: Any, environment: Mapping[str, str] = os.environ) -> bool:

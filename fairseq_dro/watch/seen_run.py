@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE, HISTORY_FILE, read_records
 from fairseq_dro.runs.progress import PROGRESS_FILE, Progress, read_progress
-from fairseq_dro.survival.folder_lock import LOCK_FILE, look
+from fairseq_dro.survival.lock_file import LOCK_FILE, look
 
 _TAIL_BYTES = 1 << 18  # of group_weights.jsonl, whose lines have 8 kB for 143 groups
 _FILES = (HISTORY_FILE, GROUP_WEIGHTS_FILE, PROGRESS_FILE, LOCK_FILE, "hydra_train.log")

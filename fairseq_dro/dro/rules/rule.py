@@ -21,6 +21,7 @@ import numpy as np
 
 from fairseq_dro.dro.group_loss import GroupLoss
 from fairseq_dro.errors import UserError
+from fairseq_dro.option_ranges import out_of_range
 
 Q_FLOOR = 1e-10
 """Smallest weight before normalising. A group at zero could never come back, since updates only
@@ -117,9 +118,7 @@ def require_in_range(field: dataclasses.Field, value: float, option: str) -> Non
         UserError: naming ``option``.
     """
     if not field.metadata["is_right"](value):
-        raise UserError(
-            f"{option}={value} is out of range: it must be {field.metadata['expected']}."
-        )
+        raise out_of_range(option, value, field.metadata["expected"])
 
 
 def rule_named(objective: str) -> type[Rule]:

@@ -9,6 +9,7 @@ from omegaconf import II
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.layers import Dropout
 from fairseq_dro.models.whisper.spec_augment import SpecAugment
+from fairseq_dro.option_ranges import require_in_ranges
 
 
 @dataclass
@@ -113,23 +114,17 @@ def require_ranges(cfg: WhisperConfig) -> None:
     Raises:
         UserError: the first such.
     """
-    for name, is_right, expected in (
-        ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
-        ("dropout", 0 <= cfg.dropout < 1, "at least 0 and below 1"),
-        ("attention_dropout", 0 <= cfg.attention_dropout < 1, "at least 0 and below 1"),
-        ("activation_dropout", 0 <= cfg.activation_dropout < 1, "at least 0 and below 1"),
-        ("layerdrop", 0 <= cfg.layerdrop < 1, "at least 0 and below 1"),
-        ("freeze_encoder_updates", cfg.freeze_encoder_updates >= -1, "at least -1"),
-    ):
-        if not is_right:
-            raise UserError(
-                f"model.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
-            )
-    if getattr(cfg, "output_learning_rate_scale", 1.0) <= 0:
-        raise UserError(
-            f"model.output_learning_rate_scale={cfg.output_learning_rate_scale} is out of range: "
-            "it must be above 0."
-        )
+    shares = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+    scale = getattr(cfg, "output_learning_rate_scale", 1.0)
+    require_in_ranges(
+        "model", cfg,
+        (
+            ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
+            *((name, 0 <= getattr(cfg, name) < 1, "at least 0 and below 1") for name in shares),
+            ("freeze_encoder_updates", cfg.freeze_encoder_updates >= -1, "at least -1"),
+            ("output_learning_rate_scale", scale > 0, "above 0"),
+        ),
+    )  # fmt: skip
     if cfg.normalize:
         raise UserError(
             "task.normalize=true scales the audio, which Whisper takes as it is: set "
