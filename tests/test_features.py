@@ -200,6 +200,14 @@ def in_small_stretches() -> None:
     feature_writing.STRETCH = 20
 
 
+def test_a_split_without_transcripts_has_features(whisper, tiny_data, tmp_path):
+    encoder, made = whisper
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder, ignore=shutil.ignore_patterns("*.ltr", "train.*"))
+    out = compute(folder, encoder, tmp_path / "out")
+    assert (out / "test.tsv").read_bytes() == (made / "test.tsv").read_bytes()
+
+
 def test_the_command_refuses_to_mix_two_encoders(whisper, tiny_data, tmp_path, capsys):
     encoder, made = whisper
     words = ["features", str(tiny_data), "--out", str(made)]

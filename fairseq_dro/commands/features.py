@@ -65,9 +65,8 @@ def run(args: argparse.Namespace) -> int:
     if not Path(args.model).exists():
         raise UserError(f"--model {args.model} does not exist: name the encoder's file or folder.")
     splits = args.splits.split(",") if args.splits else _splits_of(args.data)
-    manifests = [
-        read_manifest(args.data, split, _label_type(args.data, split)) for split in splits
-    ]
+    # a split without transcripts has features, too: what is read as its labels is not used
+    manifests = [read_manifest(args.data, split, "lang") for split in splits]
     out = args.out or args.data / "features" / Path(args.model).name.removesuffix(".pt")
     model = _model(args)
     from fairseq_dro.survival import folder_lock
@@ -135,12 +134,6 @@ def _splits_of(data: Path) -> list[str]:
         raise UserError(f"{data} holds no split (no .tsv with a .lang beside it): name a data "
                         "folder.")  # fmt: skip
     return found
-
-
-def _label_type(data: Path, split: str) -> str:
-    """The labels are not read, but belong to a manifest."""
-    return next((kind for kind in ("ltr", "spm", "wrd") if (data / f"{split}.{kind}").exists()),
-                "ltr")  # fmt: skip
 
 
 def _model(args: argparse.Namespace) -> Any:

@@ -15,7 +15,9 @@ def draw_layer_weights(weights: Mapping[str, float]) -> str:
     width = max(_LEAST_WIDTH, 1.0 + _INCHES_A_LAYER * len(weights))
     with canvas(width, _HEIGHT) as figure:
         axis = figure.subplots()
-        axis.bar(list(weights), list(weights.values()), color=COLOURS[0], width=0.7)
+        places = range(len(weights))
+        axis.bar(places, list(weights.values()), color=COLOURS[0], width=0.7)
+        axis.set_xticks(places, list(weights))
         axis.axhline(1 / len(weights), color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
         axis.set_ylim(0, None)
         axis.set_xlabel("hidden layer")
