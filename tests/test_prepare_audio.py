@@ -22,6 +22,7 @@ from fairseq_dro.prepare import audio_pool
 from fairseq_dro.prepare.audio_conversion import convert_all
 from fairseq_dro.prepare.audio_files import AudioJob, probe_all
 from fairseq_dro.prepare.recording import ParquetAudio
+from fairseq_dro.processes import in_processes
 from tests.corpus_trees import rejected, tone, write_audio, write_lines
 
 ALL_TRAINING = ("--valid-fraction", "0", "--test-fraction", "0")
@@ -311,7 +312,7 @@ def test_the_order_does_not_depend_on_the_number_of_processes(tmp_path, monkeypa
 
 def test_a_worker_that_is_killed_is_told_in_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="was killed, perhaps for its memory: lower --workers"):
-        list(audio_pool._in_processes(_die, [[], []], 2))
+        list(in_processes(_die, [[], []], 2))
 
 
 def _die(_jobs):

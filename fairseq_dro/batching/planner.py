@@ -123,6 +123,34 @@ class BatchPlanner:
         is_left_out[kept] = False
         return Plan(batches, left_out=np.flatnonzero(is_left_out))
 
+    def plan_of_updates(
+        self,
+        n_samples: np.ndarray,
+        groups: np.ndarray,
+        *,
+        epoch: int,
+        workers: int,
+        micro_batches: Sequence[int],
+        share: np.ndarray | None = None,
+    ) -> tuple[Plan, int]:
+        """A plan that workers x micro-batches divide, and that number.
+
+        A small corpus may not yield such a multiple; then it is one of workers, with which no
+        worker needs a dummy batch either. With fewer utterances than workers it is 0.
+
+        Args:
+            micro_batches: of an update, in each epoch up to this one.
+        """
+        *earlier, multiple = [workers * n for n in micro_batches]
+        for multiple_of in (multiple, workers):
+            plan = self.plan(
+                n_samples, groups, epoch=epoch, multiple_of=multiple_of, earlier_multiples=earlier,
+                share=share,
+            )
+            if len(plan.batches) % multiple_of == 0:
+                return plan, multiple_of
+        return plan, 0
+
     def _kept(self, n_samples: np.ndarray) -> np.ndarray:
         """Indices of what fits into memory."""
         if self.max_padded_samples is None:

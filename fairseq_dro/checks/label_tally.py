@@ -56,7 +56,8 @@ class LabelTally:
             unknown = np.flatnonzero(~self.numbers.is_in(self._known, chunk.units))
             self.unknown[chunk.first + chunk.line_of(unknown)] = True
         counts = np.bincount(chunk.units)
-        self._counts = np.pad(self._counts, (0, max(len(counts) - len(self._counts), 0)))
+        if len(counts) > len(self._counts):
+            self._counts = np.pad(self._counts, (0, len(counts) - len(self._counts)))
         self._counts[: len(counts)] += counts
 
     def finish(self) -> LabelTally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import unicodedata
 from pathlib import Path
@@ -26,6 +25,7 @@ from fairseq_dro.doctor.option_names import (
 )
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
+from fairseq_dro.processes import n_cores
 from fairseq_dro.recipes import shipped_folder
 
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all-languages", action="store_true", help="show every row of the table")
     parser.add_argument("--json", action="store_true", help="write all that was found as JSON")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1,
+        "--workers", type=int, default=n_cores(),
         help="processes that read audio (default: one per core)",
     )  # fmt: skip
 

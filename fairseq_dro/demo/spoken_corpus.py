@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.demo.espeak import synthesiser
 from fairseq_dro.demo.spoken_languages import SpokenLanguage, vocabulary
 from fairseq_dro.errors import UserError
+from fairseq_dro.processes import n_cores
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def speak_corpus(
         by_language.setdefault(utterance.language, []).append(utterance)
     context = multiprocessing.get_context("spawn")
     jobs = [(utterances, str(folder)) for utterances in by_language.values()]
-    n_workers = min(len(jobs), workers or os.cpu_count() or 1)
+    n_workers = min(len(jobs), workers or n_cores())
     with context.Pool(n_workers, maxtasksperchild=1) as pool:
         yield from pool.imap(_speak_language, jobs, chunksize=1)
 

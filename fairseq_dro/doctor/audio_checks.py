@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import soundfile
@@ -25,6 +25,7 @@ from fairseq_dro.checks.finding import (
 )
 from fairseq_dro.data.lines import split_zip_slice
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.processes import in_processes
 
 SILENT_DBFS = -60.0
 """A file whose loudest 20 ms are below this holds no speech that a microphone recorded."""
@@ -212,8 +213,12 @@ def clipped_share(audio: np.ndarray) -> float:
 def _examine_all(jobs: Sequence[AudioJob], workers: int) -> Iterable[list[tuple[str, str]]]:
     if workers <= 1 or len(jobs) < 200:
         return map(examine, jobs)
-    with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(examine, jobs, chunksize=50))
+    chunks = [jobs[first : first + 50] for first in range(0, len(jobs), 50)]
+    return chain.from_iterable(in_processes(_examine_some, chunks, workers))
+
+
+def _examine_some(jobs: Sequence[AudioJob]) -> list[list[tuple[str, str]]]:
+    return [examine(job) for job in jobs]
 
 
 def _slice(path: str, offset: int, length: int) -> bytes:

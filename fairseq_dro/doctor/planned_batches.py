@@ -49,10 +49,9 @@ def planned_batches(
     ) -> tuple[np.ndarray, dict[str, float]]:
         """[G] batches of an epoch, and how full they are by group."""
         planner = dataclasses.replace(run, batch_seconds=batch_seconds).planner()
-        for multiple_of in (run.workers * micro_batches, run.workers):  # as TrainingPlan
-            plan = planner.plan(manifest.n_samples, codes, epoch=1, multiple_of=multiple_of)
-            if len(plan.batches) % multiple_of == 0:
-                break
+        plan, _ = planner.plan_of_updates(
+            manifest.n_samples, codes, epoch=1, workers=run.workers, micro_batches=[micro_batches]
+        )
         if not plan.batches:  # all are longer than dataset.max_tokens
             return np.zeros(len(groups.names), np.int64), {}
         n_batches = np.bincount(plan.group_of_batch(codes), minlength=len(groups.names))

@@ -43,10 +43,10 @@ class RunSettings:
     max_samples_valid: int | None = None
     skips_too_long: bool = False
     max_utterances: int | None = None
-    sampling: GroupSampling = GroupSampling.PROPORTIONAL
-    temperature: float = 2.0
-    length_noise: float = 0.02
-    seed: int = 1
+    sampling: GroupSampling = BatchPlanner.sampling
+    temperature: float = BatchPlanner.temperature
+    length_noise: float = BatchPlanner.length_noise
+    seed: int = BatchPlanner.seed
     workers: int = 1
     micro_batches: int = 1
     compares_sums: bool = True

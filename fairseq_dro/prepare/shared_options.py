@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import is_column
-from fairseq_dro.prepare.audio_pool import default_workers
 from fairseq_dro.prepare.numerals import require_num2words
+from fairseq_dro.processes import n_cores
 from fairseq_dro.text.profiles import PROFILES
 
 FILE_OPTIONS = (
@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     )
     parser.add_argument("--overwrite", action="store_true", help="replace another data set in OUT")
     parser.add_argument(
-        "--workers", type=int, default=default_workers(), help="processes (default: one per core)"
+        "--workers", type=int, default=n_cores(), help="processes (default: one per core)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
 

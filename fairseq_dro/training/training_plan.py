@@ -42,10 +42,7 @@ class TrainingPlan:
         micro_batches: Sequence[int],
         share: np.ndarray | None = None,
     ) -> TrainingPlan:
-        """Plan all items but the ``infeasible`` ones.
-
-        A small corpus may not yield a multiple of workers x micro-batches; then it is one of
-        workers, with which no worker needs a dummy batch either.
+        """Plan all items but the ``infeasible`` ones (``BatchPlanner.plan_of_updates``).
 
         Args:
             micro_batches: of an update, in each epoch up to this one.
@@ -56,21 +53,18 @@ class TrainingPlan:
         """
         kept = np.setdiff1d(np.arange(len(dataset)), infeasible)
         n_samples, groups = np.asarray(dataset.sizes)[kept], dataset.groups[kept]
-        *earlier, multiple = [workers * n for n in micro_batches]
-        for multiple_of in (multiple, workers):
-            plan = planner.plan(
-                n_samples, groups, epoch=epoch, multiple_of=multiple_of, earlier_multiples=earlier,
-                share=share,
-            )
-            if len(plan.batches) % multiple_of == 0:
-                items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
-                trainable = np.delete(kept, plan.left_out)
-                return cls(dataset, planner, items, multiple_of, trainable)
-        manifest = dataset.manifest
-        raise UserError(
-            f"{manifest.folder}/{manifest.split}.tsv has {len(kept) - len(plan.left_out)} "
-            f"utterances to train on, too few for {workers} workers: start fewer workers."
+        plan, multiple_of = planner.plan_of_updates(
+            n_samples, groups, epoch=epoch, workers=workers, micro_batches=micro_batches,
+            share=share,
         )
+        if not multiple_of:
+            manifest = dataset.manifest
+            raise UserError(
+                f"{manifest.folder}/{manifest.split}.tsv has {len(kept) - len(plan.left_out)} "
+                f"utterances to train on, too few for {workers} workers: start fewer workers."
+            )
+        items = Plan([kept[batch] for batch in plan.batches], kept[plan.left_out])
+        return cls(dataset, planner, items, multiple_of, np.delete(kept, plan.left_out))
 
     @property
     def batches(self) -> list[np.ndarray]:
