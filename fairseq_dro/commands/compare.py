@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(comparison: Comparison, head: tuple[str, str], out: Path) -> Sequence[Path]:
     from fairseq_dro.report.blocks import Figure
-    from fairseq_dro.report.compare.document import curves_section, sections
+    from fairseq_dro.report.compare.document import sections
+    from fairseq_dro.report.figures.arms_over_updates import draw_arms
     from fairseq_dro.report.figures.differences import draw_differences
     from fairseq_dro.report.figures.pareto import draw_pareto
     from fairseq_dro.report.markdown import render_markdown
@@ -126,7 +127,12 @@ def _write(comparison: Comparison, head: tuple[str, str], out: Path) -> Sequence
         )
         alt = f"differences of CER, {one.name} - {comparison.baseline}"
         drawn[one.name] = Figure([svg], caption, alt, 620, [f"{name}.png"])
-    parts = [*sections(comparison, drawn.get), *curves_section(comparison)]
+    if any(arm.runs[0].validations for arm in comparison.arms):
+        svg = draw_arms(comparison, paths("comparison"))
+        width = 40 + 330 * len(comparison.arms)
+        caption = "Validation CER and weights q over updates; dotted: 1/|G|, where q started."
+        drawn["comparison"] = Figure([svg], caption, caption, width, ["comparison.png"])
+    parts = sections(comparison, drawn.get)
     record = json.dumps(comparison.as_record(), ensure_ascii=False, indent=1) + "\n"
     written = write_files(out, {
         "comparison.html": render_page(*head, parts),

@@ -26,15 +26,21 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text).replace("\n", " ")
 
 
+def _prose(text: str) -> str:
+    """Escaped, but for what stands between backticks."""
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(part if number % 2 else escaped(part) for number, part in enumerate(parts))
+
+
 def _lines(block: Block) -> list[str]:
     if block.kind == "paragraph":
-        return [escaped(block.text)]
+        return [_prose(block.text)]
     if block.kind == "notices":
         if not block.sentences:
             return [escaped(block.none)]
         lines = []
         for name, text, command in block.sentences:
-            lines.append(f"- **{escaped(name)}**: {escaped(text)}")
+            lines.append(f"- **{escaped(name)}**: {_prose(text)}")
             lines += ["", f"      {command}", ""] if command else []
         return lines
     if block.kind == "table":

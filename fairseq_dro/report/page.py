@@ -6,11 +6,12 @@ as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fairseq_dro.report.blocks import Section
 
@@ -27,5 +28,11 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = Markup
+    environment.filters["prose"] = _prose
     template = environment.get_template(TEMPLATE)
     return template.render(title=title, subtitle=subtitle, sections=sections)
+
+
+def _prose(text: str) -> Markup:
+    """Escaped; what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

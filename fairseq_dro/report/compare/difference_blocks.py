@@ -51,20 +51,21 @@ def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
     noun, n = comparison.by.noun, len(one.codes)
     better, worse = (one.count()[verdict] for verdict in (Verdict.BETTER, Verdict.WORSE))
     worst = one.measures["worst"]
+    fell, rose = n > 1 and worst.high < 0, n > 1 and worst.low > 0
+    helped, harmed = better > 0 or fell, worse > 0 or rose
+    if helped and harmed:
+        says = f"helped {f'some {noun}s' if better else f'the worst {noun}'} and harmed others"
+    elif helped or harmed:
+        says = "helped" if helped else "did not help"
+    else:
+        says = "made no difference that is shown"
     moved = f"{better or 'none'} of {counted(n, noun)} better, {worse or 'none'} worse"
     if worse and not better:
-        says, moved = "did not help", f"{worse} of {counted(n, noun)} worse, none better"
-    elif worse:
-        says = f"helped some {noun}s and harmed others"
-    elif better:
-        says = "helped"
-    else:
-        says, moved = "made no difference that is shown", f"none of {counted(n, noun)} moved"
+        moved = f"{worse} of {counted(n, noun)} worse, none better"
     text = f"{one.name} {says} (against {comparison.baseline}): {moved}"
-    if n > 1 and worst.high < 0:
-        text += f"; the worst {noun}'s CER fell by {signed(-worst.estimate).lstrip('+')} points"
-    elif n > 1 and worst.low > 0:
-        text += f"; the worst {noun}'s CER rose by {signed(worst.estimate).lstrip('+')} points"
+    if fell or rose:
+        points = signed(abs(worst.estimate)).lstrip("+")
+        text += f"; the worst {noun}'s CER {'fell' if fell else 'rose'} by {points} points"
     elif n > 1 and (better or worse):
         text += f"; that the worst {noun}'s CER moved is not shown"
     names = (comparison.baseline, one.name)

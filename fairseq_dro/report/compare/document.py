@@ -27,9 +27,6 @@ from fairseq_dro.report.compare.difference_blocks import (
     verdict_sentence,
 )
 from fairseq_dro.report.comparison import Comparison
-from fairseq_dro.report.figures.group_weights import draw_weights
-from fairseq_dro.report.figures.learning_curves import curve_of, draw_learning_curves
-from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.training_amount import unequal_training
 from fairseq_dro.runs.training_run import TrainingRun
 
@@ -38,7 +35,7 @@ GUESS_NOTE = (
     "Constant guess: the CER of always answering one fixed sentence of the training text, which "
     "never hears the audio; above 100 % where that is longer than what is said."
 )
-Pictures = Callable[[str], Figure | None]  # by name: pareto, or the name of an arm
+Pictures = Callable[[str], Figure | None]  # by name: pareto, comparison, or an arm
 
 
 def subtitle(comparison: Comparison) -> str:
@@ -76,31 +73,8 @@ def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> 
         section.blocks += [picture] if picture is not None else []
         section.blocks += [groups_table(comparison, one), notes_block(comparison, one)]
         parts.append(section)
-    return parts
-
-
-def curves_section(comparison: Comparison) -> list[Section]:
-    """Validation CER and q over updates, of the first run of each arm; none without histories."""
-    arms = [arm for arm in comparison.arms if arm.runs[0].validations]
-    if not arms:
-        return []
-    by, noun = comparison.by, comparison.by.noun
-    curves = [curve_of(arm.runs[0])._replace(name=arm.name) for arm in arms]
-    labels = {code: shortened(by.label_of(code)) for code in comparison.codes}
-    others = "; ".join(f"{curve.name}: coloured, broken" for curve in curves[1:])
-    caption = f"Validation CER in per cent over updates. Dark: {curves[0].name}; {others}."
-    section = Section("curves", "Learning curves")
-    pictures = draw_learning_curves(comparison.codes, labels, curves)
-    section.blocks.append(Figure(pictures, caption, caption, 187))
-    moved = [arm for arm in arms if arm.runs[0].moved_q and len(arm.runs[0].q_path()) > 1]
-    if moved:
-        pictures = [draw_weights(arm.runs[0].q_path(), arm.name) for arm in moved]
-        caption = (
-            f"Weights q of the {noun}s over updates: {', '.join(arm.name for arm in moved)}; "
-            "dotted: 1/|G|, where they started."
-        )
-        section.blocks.append(Figure(pictures, caption, caption))
-    return [section]
+    curves = pictures("comparison")
+    return [*parts, *([Section("curves", "Learning curves", [curves])] if curves else [])]
 
 
 def side_by_side(comparison: Comparison) -> Table:

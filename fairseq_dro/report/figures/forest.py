@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, MARKERS, canvas, svg_of
+from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, MARKERS, canvas, fitted, svg_of
 
 ROWS_PER_PICTURE = 48
 _WIDTH, _WIDTH_ALONE = 3.9, 4.5  # inches
@@ -40,16 +40,11 @@ def draw_forest(
         series: the run first, filled and in front; then its baselines.
         null_band: where the highest CER would lie if all languages were equal; shaded.
     """
-    highest = max(
-        (
-            max(e.value, e.high if e.high == e.high else 0.0)
-            for one in series
-            for e in one.estimates.values()
-            if e.value == e.value
-        ),
-        default=1.0,
-    )
-    limit = 100 * min(max(highest, 0.01) * 1.04, 2.0)
+    ends = (
+        min(100 * end, 200.0)
+        for one in series for estimate in one.estimates.values() for end in estimate
+    )  # fmt: skip
+    limits = fitted(ends)
     pictures = []
     n_pictures = -(-len(codes) // ROWS_PER_PICTURE)
     rows = -(-len(codes) // max(n_pictures, 1))
@@ -57,11 +52,11 @@ def draw_forest(
         chosen = codes[start : start + rows]
         width = _WIDTH if n_pictures > 1 else _WIDTH_ALONE
         name = f"forest {start}"
-        pictures.append(_draw(chosen, labels, series, null_band, limit, name, rows, width))
+        pictures.append(_draw(chosen, labels, series, null_band, limits, name, rows, width))
     return pictures
 
 
-def _draw(codes, labels, series, null_band, limit, name, padded_to, width) -> str:
+def _draw(codes, labels, series, null_band, limits, name, padded_to, width) -> str:
     offsets = _offsets(len(series))
     row_height = (0.17 if len(series) < 3 else 0.22) * (1.5 if padded_to < 20 else 1)
     height = 0.75 + row_height * max(padded_to, 2)
@@ -77,7 +72,7 @@ def _draw(codes, labels, series, null_band, limit, name, padded_to, width) -> st
         axis.grid(axis="y", visible=False)
         for row in range(len(codes)):
             axis.axhline(row, color=FAINT, linewidth=0.4, zorder=0.5)
-        axis.set_xlim(0, limit)
+        axis.set_xlim(*limits)
         axis.set_xlabel("CER, %")
         axis.spines["left"].set_visible(False)
         if len(series) > 1:
@@ -115,5 +110,3 @@ def _offsets(n: int) -> list[float]:
     if n == 1:
         return [0.0]
     return [-0.17 + 0.4 * index / (n - 1) for index in range(n)]
-
-

@@ -13,6 +13,7 @@ from fairseq_dro.report.figures.style import (
     INK,
     LINES,
     canvas,
+    fitted,
     label_ends,
     svg_of,
 )
@@ -37,7 +38,7 @@ def coloured_languages(path: Sequence[tuple[int, Mapping[str, float]]]) -> list[
     return ordered[:MOST_COLOURED]
 
 
-def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]], title: str = "") -> str:
+def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]]) -> str:
     """q by language over updates; the line at 1/|G| is where it started."""
     path = _thinned(path)
     coloured = coloured_languages(path)
@@ -54,13 +55,12 @@ def draw_weights(path: Sequence[tuple[int, Mapping[str, float]]], title: str = "
             values = [q.get(code, np.nan) for _, q in path]
             axis.plot(updates, values, color=COLOURS[number], linestyle=LINES[number], lw=1.5)
             ends.append((values[-1], code, COLOURS[number]))
-        axis.set_ylim(0, None)
+        axis.set_ylim(*fitted(value for _, q in path for value in q.values()))
         axis.set_xlim(updates[0], max(updates[-1], updates[0] + 1))
         axis.set_xlabel("update")
         axis.set_ylabel("weight q")
-        axis.set_title(title, loc="left")
         label_ends(axis, ends)
-        return svg_of(figure, f"weights {title}", f"q of {n_groups} groups over updates {title}")
+        return svg_of(figure, "weights", f"q of {n_groups} groups over updates")
 
 
 def draw_effective_groups(
@@ -75,11 +75,12 @@ def draw_effective_groups(
         axis = figure.subplots()
         axis.axhline(n_groups, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
         axis.plot(updates, effective, color=INK, linewidth=1.5)
-        axis.set_ylim(1, n_groups * 1.05)
+        axis.set_ylim(*fitted([*effective, n_groups], 1.0))
         axis.set_xlim(updates[0], max(updates[-1], updates[0] + 1))
         axis.set_xlabel("update")
         axis.set_ylabel(f"effective number of {noun}s (of {n_groups})")
-        ticks = [tick for tick in axis.get_yticks() if 1 <= tick <= n_groups * 1.05]
+        low, high = axis.get_ylim()
+        ticks = [tick for tick in axis.get_yticks() if low <= tick <= high]
         right = axis.secondary_yaxis("right")  # the same heights, as entropies
         right.set_yticks(ticks, [f"{np.log(tick):.2f}" for tick in ticks])
         right.set_ylabel("entropy of q, nats")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, svg_of
+from matplotlib.ticker import MaxNLocator
+
+from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, fitted, svg_of
 from fairseq_dro.runs.training_run import TrainingRun
 
 _NAN = float("nan")
@@ -49,14 +51,14 @@ def draw_learning_curves(
     """
     last = max((max(curve.updates, default=0) for curve in curves), default=0)
     values = [v for curve in curves for code in codes for v in curve.rates.get(code, ()) if v == v]
-    top = 100 * min(1.1, max(values, default=1.0))
+    limits = fitted(100 * min(1.1, value) for value in values)
     return [
-        _draw(code, labels[code], curves, last, top, f"curve {number}")
+        _draw(code, labels[code], curves, last, limits, f"curve {number}")
         for number, code in enumerate(codes)
     ]
 
 
-def _draw(code, label, curves: Sequence[Curve], last: int, top: float, name: str) -> str:
+def _draw(code, label, curves: Sequence[Curve], last: int, limits, name: str) -> str:
     with canvas(_WIDTH, _HEIGHT, _MARGINS) as figure:
         axis = figure.subplots()
         run = curves[0]
@@ -72,9 +74,9 @@ def _draw(code, label, curves: Sequence[Curve], last: int, top: float, name: str
                 linewidth=1.3, marker="o" if len(rates) < 4 else None, markersize=2.5,
             )  # fmt: skip
         axis.set_xlim(0, last or 1)
-        axis.set_ylim(0, top * 1.03)
+        axis.set_ylim(*limits)
         axis.set_xticks([0, last or 1])
-        axis.set_yticks([0, 50, 100] if top > 60 else [0, round(top / 2), round(top)])
+        axis.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         axis.tick_params(labelsize=7)
         labels = axis.get_xticklabels()
         labels[0].set_ha("left")

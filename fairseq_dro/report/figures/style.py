@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -146,6 +146,17 @@ def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0},
             annotation_clip=False,
         )  # fmt: skip
+
+
+def fitted(values: Iterable[float], lowest: float = 0.0) -> tuple[float, float]:
+    """Ends of an axis for these values, with a margin; it begins at ``lowest`` unless they are far
+    from it, further than they are apart.
+    """
+    known = [value for value in values if value == value]
+    low, high = min(known, default=lowest), max(known, default=lowest + 1)
+    margin = 0.05 * ((high - low) or abs(high) or 1.0)
+    start = low - margin if low - lowest > high - low else lowest
+    return max(lowest, start), high + margin
 
 
 def shortened(label: str, length: int = 22) -> str:

@@ -49,9 +49,11 @@ def proxy_section(data: ReportData) -> Section:
     section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), noun)))
     pictures = []
     if lines:
+        lowest = min(0.0, *(value for _, _, line in lines for value in line if value == value))
+        limits = (lowest - 0.05, 1.05)
         pictures.append(
             draw_over_updates(
-                lines, y_label="rank correlation with CER", name="proxy", limits=(-1.05, 1.05)
+                lines, y_label="rank correlation with CER", name="proxy", limits=limits
             )
         )
     if rho == rho:

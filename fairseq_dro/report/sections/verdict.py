@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import (
+    Beside,
     Block,
     Cell,
     Column,
+    Figure,
     Folded,
     Notices,
     Paragraph,
@@ -22,6 +24,7 @@ from fairseq_dro.report.compare.difference_blocks import (
     summary,
     verdict_sentence,
 )
+from fairseq_dro.report.figures.differences import ROWS_PER_PANEL, draw_differences
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.training_amount import training_amount, unequal_training
 from fairseq_dro.runs.training_run import TrainingRun
@@ -71,10 +74,20 @@ def difference_sections(data: ReportData) -> list[Section]:
     for number, comparison in enumerate(one for one in data.comparisons if one is not None):
         one = comparison.differences[0]
         section = Section(f"against{number}", f"Against {comparison.baseline}")
-        section.blocks += [
-            Paragraph(summary(comparison, one)), difference_table(comparison, one),
-            notes_block(comparison, one),
-        ]  # fmt: skip
+        caption = (
+            "Left of 0: fewer errors. Bars are 95 % intervals; verdicts are corrected for the "
+            f"number of {data.noun}s, intervals are not."
+        )
+        picture = draw_differences(one, comparison.baseline, by=comparison.by)
+        width = 440 if len(one.codes) <= ROWS_PER_PANEL else 1100
+        figure = Figure([picture], caption, caption, width)
+        table = difference_table(comparison, one)
+        section.blocks.append(Paragraph(summary(comparison, one)))
+        if width == 440:
+            section.blocks.append(Beside([("", table), ("", figure)]))
+        else:
+            section.blocks += [table, figure]
+        section.blocks.append(notes_block(comparison, one))
         sections.append(section)
     return sections
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, counted
+from fairseq_dro.report.blocks import (
+    Beside,
+    Cell,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    counted,
+)
 from fairseq_dro.report.figures.group_weights import (
     coloured_languages,
     draw_effective_groups,
@@ -56,10 +65,13 @@ def weights_section(data: ReportData) -> Section:
         caption += f"; grey: the {rest} {data.noun}s whose weight never was among the largest"
     caption += "."
     caption += f" Second: effective number of {data.noun}s, exp(entropy); dotted: all of them."
+    table = _table(last, data, n_groups)
     if len(path) > 1:
         pictures = [draw_weights(path), draw_effective_groups(path, data.noun)]
-        section.blocks.append(Figure(pictures, caption, alt=caption))
-    section.blocks.append(_table(last, data, n_groups))
+        figure = Figure(pictures, caption, alt=caption, width=380)
+        section.blocks.append(Beside([("", table), ("", figure)]))
+    else:
+        section.blocks.append(table)
     return section
 
 
