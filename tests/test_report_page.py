@@ -133,7 +133,7 @@ def test_pictures_on_one_page_share_no_id_and_miss_none(six):
     page = Page(six[0])
     assert [name for name, n in page.ids.items() if n > 1] == []
     assert page.references <= set(page.ids)
-    assert page.tags["svg"] == 1 + 6 + 2 + 2  # forest, curves, weights, loss against CER
+    assert page.tags["svg"] == 1 + 1 + 6 + 2 + 2  # forest, differences, curves, weights, loss
 
 
 def test_the_markdown_holds_the_same_tables(six):
