@@ -219,7 +219,7 @@ def _read(path: Path) -> dict[str, Language]:
         if not _CODE.fullmatch(code):
             raise UserError(
                 f"{path}:{number}: {code!r} is no code: expected three lower-case letters, such as "
-                "deu, which may go on as in org_jpn"
+                "deu, which may continue as in org_jpn"
             )
         if code in rows:
             raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")

@@ -4,7 +4,7 @@
 #   bash scripts/demo.sh --languages 100             a hundred languages (or codes: deu,kat)
 #   bash scripts/demo.sh --corpus FOLDER             real speech listed in FOLDER/corpus.tsv
 # More options: --updates N, --utterances N (synthetic, in training), --validate-every N,
-# --out FOLDER, --seed N. Killed? The same command goes on where it was.
+# --out FOLDER, --seed N. Killed? The same command resumes where it was.
 # Makes .venv first, unless a virtual environment with fairseq-dro is active.
 set -euo pipefail
 

@@ -14,7 +14,7 @@ those.
         command = train_command(tiny_data, tiny_checkpoint)
         died = command_server.run(command, tmp_path, die=at("update_ends", 5))
         assert died.returncode == -signal.SIGKILL
-        command_server.run(command, tmp_path)          # goes on; a failure shows its output
+        command_server.run(command, tmp_path)          # resumes; a failure shows its output
 
 A ``Moment`` says where a run dies: before or after the n-th call of any attribute of any module.
 ``MOMENTS`` names some; another is one line, here or in a test file:
@@ -244,7 +244,7 @@ def _in_child(work: Callable[[], int]) -> None:
     status = 1
     try:
         status = work()
-    except BaseException:  # whatever it is, this process must not go on as a second server
+    except BaseException:  # whatever it is, this process must not continue as a second server
         traceback.print_exc()
     finally:
         sys.stdout.flush()

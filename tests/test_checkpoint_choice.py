@@ -143,7 +143,7 @@ def test_decoded_checkpoints_stand_side_by_side_with_their_paired_differences(tm
 
 
 def test_a_folder_that_holds_another_checkpoint_is_not_taken_for_the_choice(tmp_path, capsys):
-    """The run went on after decoding, and the criterion now chooses a later update."""
+    """The run continued after decoding, and the criterion now chooses a later update."""
     plant_history(tmp_path, records())
     plant_decoded(tmp_path)
     touch(tmp_path, "checkpoint_1_300.pt")

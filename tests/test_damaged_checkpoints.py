@@ -1,4 +1,4 @@
-"""Which file a run goes on from, when some are damaged, missing, half written or misplaced."""
+"""Which file a run resumes from, when some are damaged, missing, half written or misplaced."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_damaged_ones_are_set_aside_one_after_the_other(tmp_path, caplog):
     told = [record.getMessage() for record in caplog.records]
     assert f"{folder}/{LAST} is damaged (it is cut short or overwritten)" in told[0]
     assert "checkpoint_1_5.pt.corrupt" in told[1]
-    assert "going on from checkpoint_1_4.pt (update 4)" in told[2]
+    assert "resuming from checkpoint_1_4.pt (update 4)" in told[2]
     assert {path.name for path in folder.iterdir()} == {
         "checkpoint_best.pt", "checkpoint_1_4.pt", "checkpoint_1_5.pt.corrupt", f"{LAST}.corrupt",
     }
@@ -205,7 +205,7 @@ def test_the_file_probably_meant_is_named(tmp_path):
         require_named_files(named(tmp_path, restore_file="checkpoint_best.pt"))
 
 
-def test_what_a_run_was_started_from_may_be_gone_when_it_goes_on(tmp_path):
+def test_what_a_run_was_started_from_may_be_gone_when_it_resumes(tmp_path):
     folder_of(tmp_path, (LAST, 5))
     for option in ("finetune_from_model", "continue_once"):
         require_named_files(named(tmp_path, **{option: "gone.pt"}))
@@ -243,7 +243,7 @@ def whole(command, command_server, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_with_a_damaged_last_goes_on_from_the_one_before_it(
+def test_a_run_with_a_damaged_last_resumes_from_the_one_before_it(
     tiny_data, tiny_checkpoint, command_server, tmp_path, workers
 ):
     command = train_command(
@@ -267,7 +267,7 @@ def test_a_run_with_a_damaged_last_goes_on_from_the_one_before_it(
     assert_same_training_state(checkpoints / LAST, tmp_path / "whole" / LAST)
 
 
-def test_crash_pt_is_refused_for_going_on_even_under_another_name(
+def test_crash_pt_is_refused_for_resuming_even_under_another_name(
     command, command_server, tmp_path
 ):
     failed = command_server.run(

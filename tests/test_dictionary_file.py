@@ -75,7 +75,7 @@ def test_another_encoding_is_a_sentence_of_training_and_a_finding(data, capsys, 
     with pytest.raises(UserError, match=said):
         make_task(data).target_dictionary  # noqa: B018
     status, found = doctor(capsys, data, "--audio-per-language", "0")
-    assert status == 1 and found["bad_dictionary"]["mend"]
+    assert status == 1 and found["bad_dictionary"]["fix"]
 
 
 def test_what_trains_well_is_no_finding(data, capsys):

@@ -68,13 +68,13 @@ def test_a_full_disk_ends_in_one_sentence_with_the_older_files_whole(
     assert re.fullmatch(
         rf"error: {checkpoints}/checkpoint_1_4\.pt cannot be written: {reason} \([\d,]+ bytes are "
         r"free there\); the files before it are whole: free some space .*, and type the same "
-        r"command again to go on from the newest of them\.",
+        r"command again to resume from the newest of them\.",
         sentence,
     ), sentence
     assert contents(checkpoints) == before
 
 
-def test_the_same_command_goes_on_once_there_is_space(
+def test_the_same_command_resumes_once_there_is_space(
     command, whole, command_server, checkpoints
 ):
     hooks = ["tests.saving_hooks:small_files_only"]

@@ -183,7 +183,7 @@ def test_a_byte_order_mark_is_one_finding_with_the_command_that_removes_it(data,
     if name == "train.lang":
         with pytest.raises(UserError, match="train.lang:1 begins with a byte order mark"):
             make_task(data).load_dataset("train")
-    command = re.search("`(.*)`", finding["what"] + finding["mend"])[1]
+    command = re.search("`(.*)`", finding["what"] + finding["fix"])[1]
     subprocess.run(command, shell=True, check=True)
     assert path.read_bytes() == clean
 
@@ -380,7 +380,7 @@ def test_a_language_that_cannot_fill_a_batch(data, capsys):
     remove(data, "train", lambda i, language: language == "rus" and i % 3 > 0)
     status, found = doctor(capsys, data)
     assert status == 0 and "1 language (rus 20 s)" in found["batch_not_filled"]["what"]
-    assert "group_loss=per_second" in found["batch_not_filled"]["mend"]
+    assert "group_loss=per_second" in found["batch_not_filled"]["fix"]
 
 
 def test_ids_and_files_that_stand_twice(data, capsys):

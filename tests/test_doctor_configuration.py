@@ -53,7 +53,7 @@ def test_a_launcher_is_chosen_as_for_training(findings):
     assert findings("hydra/launcher=basic", "hydra.sweep.dir=runs") == (0, {})
     status, found = findings("hydra/launcher=submitit_slum")
     assert status == 1 and "load hydra/launcher/submitit_slum" in found["bad_configuration"]["what"]
-    assert "install the plugin" in found["bad_configuration"]["mend"]
+    assert "install the plugin" in found["bad_configuration"]["fix"]
 
 
 def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
@@ -89,11 +89,11 @@ def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
 def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
     status, found = findings(override)
     assert status == 1 and said in found["bad_configuration"]["what"]
-    assert found["bad_configuration"]["mend"]
+    assert found["bad_configuration"]["fix"]
 
 
 @pytest.mark.parametrize(
-    ("override", "mend"),
+    ("override", "fix"),
     [
         ("task._name=language_groupd_audio_finetuning", "language_grouped_audio_finetuning"),
         ("criterion._name=group_dro", "criterion._name=group_dro_ctc"),
@@ -102,9 +102,9 @@ def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
         ("model._name=wav2vec_ct", "model._name=wav2vec_ctc"),
     ],
 )
-def test_a_name_that_nothing_has_is_told_with_those_that_exist(findings, override, mend):
+def test_a_name_that_nothing_has_is_told_with_those_that_exist(findings, override, fix):
     status, found = findings(override)
-    assert status == 1 and mend in found["unknown_option"]["mend"]
+    assert status == 1 and fix in found["unknown_option"]["fix"]
     assert found["unknown_option"]["what"] == f"{override} (command line) is no option"
 
 
@@ -125,7 +125,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
     assert {*ignored, "task.eval_bleu"} == {option for option, *_ in IGNORED}
     for option, value in ignored.items():
         found = findings(f"{option}={str(value).lower()}")[1]["option_ignored"]
-        assert found["severity"] == "warning" and option in found["what"] and found["mend"]
+        assert found["severity"] == "warning" and option in found["what"] and found["fix"]
     task = make_task(tiny_data, **{key.split(".")[1]: value for key, value in ignored.items()})
     task.load_dataset("train")
     said = [record.getMessage() for record in caplog.records]
@@ -170,7 +170,7 @@ def test_contradictions_are_all_found_at_once(findings, overrides, said_by_kind)
     for kind, said in said_by_kind.items():
         assert said in found[kind]["what"], kind
     sentences = {"out_of_range", "wrong_checkpoint", "unreadable_split", "no_column"}
-    assert {kind for kind, one in found.items() if not one["mend"]} <= sentences
+    assert {kind for kind, one in found.items() if not one["fix"]} <= sentences
 
 
 def test_a_run_without_end_or_groups_and_tokens_that_stand_twice(capsys, clean, tmp_path):

@@ -1,4 +1,4 @@
-"""Of every kind, a planted defect is found at its place, and what its mend sets mends it."""
+"""Of every kind, a planted defect is found at its place, and what its fix sets fixes it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Planted:
 
     Attributes:
         where: how its first place begins, or where it has none, words of its sentence.
-        mend: words of it; empty where the sentence itself ends in what to do.
+        fix: words of it; empty where the sentence itself ends in what to do.
         overrides: of the recipe with which the folder is examined; None: without one.
     """
 
     severity: str
     where: str
-    mend: str
+    fix: str
     spoil: Callable[[Path], object] = lambda folder: None
     overrides: tuple[str, ...] | None = None
 
@@ -52,8 +52,8 @@ def change(name: str, line: int, to: Callable[[str], str]) -> Callable[[Path], N
     return lambda folder: edit(folder / name, line, to)
 
 
-def of_recipe(severity: str, where: str, mend: str, *overrides: str) -> Planted:
-    return Planted(severity, where, mend, overrides=overrides)
+def of_recipe(severity: str, where: str, fix: str, *overrides: str) -> Planted:
+    return Planted(severity, where, fix, overrides=overrides)
 
 
 def empty_test(folder: Path) -> None:
@@ -184,7 +184,7 @@ PLANTED = {
         "note", "train.ltr:7 (wav/deu_train_6): 'a'", "listen",
         change("train.ltr", 7, lambda t: "a |")),
     "token_contradicts_lang": Planted(
-        "error", "train.ltr:4 (wav/deu_train_3): [rus], and .lang says deu", "mend train.lang or",
+        "error", "train.ltr:4 (wav/deu_train_3): [rus], and .lang says deu", "fix train.lang or",
         lambda f: tokens(f, wrong=4)),
     "token_on_some_lines": Planted(
         "error", "train.ltr:6 (wav/deu_train_5)", "of all utterances with it, or of none",
@@ -207,7 +207,7 @@ PLANTED = {
         "error", "dict.ltr.txt does not exist", "one line `unit count`",
         lambda f: (f / "dict.ltr.txt").unlink()),
     "bad_dictionary": Planted(
-        "error", "dict.ltr.txt:2: 'a'", "remove or mend the lines",
+        "error", "dict.ltr.txt:2: 'a'", "remove or fix the lines",
         change("dict.ltr.txt", 2, lambda t: "a")),
     "group_not_trained": Planted(
         "error", "valid.accent:2 (wav/deu_valid_1)", "or remove them from valid", accent_of_valid,
@@ -264,9 +264,9 @@ PLANTED = {
     "id_twice": Planted(
         "warning", "train.utt:7 (wav/deu_train_1)", "write train.utt", name_file_twice),
     **{
-        f"audio_{how}": Planted(severity, "train.tsv:20 (wav/deu_train_18)", mend, spoilt(how))
-        for how, severity, mend in (
-            ("missing", "error", "mend the root folder"), ("unreadable", "error", "restore"),
+        f"audio_{how}": Planted(severity, "train.tsv:20 (wav/deu_train_18)", fix, spoilt(how))
+        for how, severity, fix in (
+            ("missing", "error", "fix the root folder"), ("unreadable", "error", "restore"),
             ("cut", "error", "`fairseq-dro prepare`"), ("rate", "error", "sox IN -r 16000"),
             ("channels", "warning", "sox IN -c 1"), ("silent", "warning", "listen"),
             ("clipped", "warning", "listen"),
@@ -362,17 +362,17 @@ def test_a_planted_defect_is_found_at_its_place(clean, tmp_path, found, monkeypa
         assert finding["places"][0].startswith(planted.where)
     else:
         assert planted.where in finding["what"]
-    assert planted.mend in finding["mend"] and bool(planted.mend) == bool(finding["mend"])
+    assert planted.fix in finding["fix"] and bool(planted.fix) == bool(finding["fix"])
     assert status == any(one["severity"] == "error" for one in findings.values())
-    for options in ways_of(finding["mend"]):
-        mended = found(folder, with_options(planted.overrides or (), options))[1]
-        assert "bad_configuration" not in mended, options
-        assert mended.get(kind, {}).get("severity") != planted.severity, options
+    for options in ways_of(finding["fix"]):
+        fixed = found(folder, with_options(planted.overrides or (), options))[1]
+        assert "bad_configuration" not in fixed, options
+        assert fixed.get(kind, {}).get("severity") != planted.severity, options
 
 
-def ways_of(mend: str) -> list[list[str]]:
-    """The options of each way that a mend names, as they are printed; none where it has a blank."""
-    found = [re.findall(r"\b[a-z_]+\.\w+=[^\s,;?)`]+", way) for way in mend.split(", or ")]
+def ways_of(fix: str) -> list[list[str]]:
+    """The options of each way that a fix names, as they are printed; none where it has a blank."""
+    found = [re.findall(r"\b[a-z_]+\.\w+=[^\s,;?)`]+", way) for way in fix.split(", or ")]
     return [way for way in found if way and not re.search("VALUE|NAME", " ".join(way))]
 
 
@@ -393,7 +393,7 @@ def test_a_mend_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe
         capsys, clean, "--audio-per-language", "0", "--config-dir", str(CONFIG),
         "--config-name", recipe, *typed,
     )  # fmt: skip
-    ways = {kind: ways_of(one["mend"]) for kind, one in findings.items()}
+    ways = {kind: ways_of(one["fix"]) for kind, one in findings.items()}
     for options in (options for kind in ways for options in ways[kind]):
         compose_configuration(CONFIG, recipe, with_options(typed, options))
     assert {"normalize_differs", "batch_exceeds_memory"} <= set(ways)
@@ -411,7 +411,7 @@ def test_an_update_that_asks_for_more_than_training_has(clean, tmp_path, found):
         finding = found(folder, overrides)[1]["batch_not_filled"]
         n = 16 if len(overrides) == 1 else 8
         assert f"an update asks for {n} x 50 s = {n * 50} s, and train has 113 s" in finding["what"]
-        lower, shorter, counted = ways_of(finding["mend"])
+        lower, shorter, counted = ways_of(finding["fix"])
         assert lower[0] == f"optimization.update_freq=[{2 if n == 16 else 1}]"
         assert [way.partition("=")[0] for way in shorter] == ["task.batch_seconds"]
         for way in (lower, shorter):
@@ -424,7 +424,7 @@ def test_without_ctc_dro_batches_that_are_not_filled_are_a_note(clean, tmp_path,
     third_of_russian(folder)
     finding = found(folder, ("criterion.objective=erm",))[1]["batch_not_filled"]
     assert finding["severity"] == "note" and "ctc_dro" not in finding["what"]
-    assert "group_loss=per_second" not in finding["mend"]
+    assert "group_loss=per_second" not in finding["fix"]
 
 
 def test_options_that_make_no_configuration_plan_no_batches(clean, tmp_path, found, capsys):

@@ -60,6 +60,6 @@ def test_what_whisper_cannot_take_is_named_or_left_out(clean, examine, tmp_path,
     assert finding["places"][0].startswith("train.tsv:2")
     said = "601 tokens" if defect == "text" else "40.0 s"
     assert said in finding["places"][0]
-    assert "task.skip_infeasible=true" in finding["mend"]
+    assert "task.skip_infeasible=true" in finding["fix"]
     _, findings = examine(folder, "task.skip_infeasible=true")
     assert findings["beyond_whisper"]["severity"] == "warning"

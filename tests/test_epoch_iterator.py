@@ -1,4 +1,4 @@
-"""The planner's order reaches the trainer, and a resumed iterator goes on where it stopped."""
+"""The planner's order reaches the trainer, and a resumed iterator resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_another_number_of_workers_is_refused_also_between_epochs(tiny_data):
             resumed(iterator(tiny_data, update_freq=[2]), first.state_dict(), accept=False)
 
 
-def test_other_workers_go_on_where_the_first_ones_stopped(tiny_data):
+def test_other_workers_resume_where_the_first_ones_stopped(tiny_data):
     """2 x 1 continued as 1 x 2: the same global order, so nothing is lost or repeated."""
     first = iterator(tiny_data, n_workers=2)
     drawn(first, 3)
@@ -183,7 +183,7 @@ def test_an_accepted_manifest_begins_the_interrupted_epoch_again(tiny_data, tmp_
     assert sorted(i for batch in drawn(second) for i in batch) == list(range(125))
 
 
-def test_a_corrected_transcript_goes_on_at_the_same_batch(tiny_data, tmp_path):
+def test_a_corrected_transcript_resumes_at_the_same_batch(tiny_data, tmp_path):
     """The utterances of the remaining batches are the same ones: each is still trained on once."""
     change, _ = MANIFEST_CHANGES["another transcript"]
     changed = change_lines(copy_of(tiny_data, tmp_path / "data"), change)

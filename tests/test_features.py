@@ -171,7 +171,7 @@ def whisper(tiny_data, tmp_path_factory) -> tuple[dict, Path]:
     return encoder, compute(tiny_data, encoder, folder / "features")
 
 
-def test_a_killed_command_goes_on_where_it_was(whisper, tiny_data, tmp_path, command_server):
+def test_a_killed_command_resumes_where_it_was(whisper, tiny_data, tmp_path, command_server):
     encoder, whole = whisper
     command = [BIN / "fairseq-dro", "features", tiny_data, "--model", encoder["whisper_path"],
                "--out", tmp_path / "features"]  # fmt: skip

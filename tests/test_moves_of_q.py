@@ -201,7 +201,7 @@ def test_out_of_memory_on_one_of_two_workers_stops_the_run_by_name(
     assert done.returncode != 0
     assert "error: worker 1 of 2 ran out of memory in update 2 (" in done.stdout
     assert "the first " in done.stdout and "lower dataset.max_tokens" in done.stdout
-    assert not (tmp_path / "checkpoints/checkpoint_last.pt").exists(), "it does not go on"
+    assert not (tmp_path / "checkpoints/checkpoint_last.pt").exists(), "it does not continue"
 
 
 def count_collectives() -> None:

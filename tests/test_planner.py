@@ -222,7 +222,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("sampling", list(GroupSampling))
 def test_a_plan_is_the_same_on_every_machine(sampling):
-    """Else a run could not go on elsewhere. A planner changed on purpose renews these numbers."""
+    """Else a run could not resume elsewhere. A planner changed on purpose renews these numbers."""
     rng = np.random.default_rng(0)
     n_samples = rng.integers(RATE, 15 * RATE, 3000)
     groups = rng.integers(0, 9, 3000) * rng.integers(0, 2, 3000)

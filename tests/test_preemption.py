@@ -60,7 +60,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
         assert read_records(folder / file) == read_records(whole / file)
 
 
-def test_sigterm_saves_at_the_next_update_and_the_same_command_goes_on(
+def test_sigterm_saves_at_the_next_update_and_the_same_command_resumes(
     command, whole, command_server, tmp_path
 ):
     """Stopped while it computes, validates, saves, at the end of an epoch and twice in a row."""
@@ -79,7 +79,7 @@ def test_sigterm_saves_at_the_next_update_and_the_same_command_goes_on(
         assert done.returncode == EXIT_STATUS == 143, done.stdout[-3000:]
         assert updates_in(tmp_path) == stopped_at, moment
         words = ", before its validation" if validation_is_due else ""
-        told = f"stopped as asked at update {stopped_at}{words}; the same command goes on from here"
+        told = f"stopped as asked at update {stopped_at}{words}; the same command resumes from here"
         assert told in done.stdout
     command_server.run(command, tmp_path)
     assert_same_end(tmp_path, whole)

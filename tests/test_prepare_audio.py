@@ -152,7 +152,7 @@ def test_a_missing_file_that_is_there_in_another_spelling_is_told(tmp_path):
     assert result.error == "audio file missing" and "the same in NFD: rename it" in result.detail
 
 
-def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_goes_on(
+def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_continues(
     tmp_path, capsys
 ):
     write_audio(tmp_path / "good.wav")
@@ -202,7 +202,7 @@ def test_mp3_without_a_decoder_says_what_to_install(tmp_path, capsys, monkeypatc
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_ends_in_one_sentence_and_the_same_command_goes_on(tmp_path, capsys):
+def test_a_full_disk_ends_in_one_sentence_and_the_same_command_resumes(tmp_path, capsys):
     """The kernel refuses what is larger than RLIMIT_FSIZE, as it does on a full disk."""
     write_audio(tmp_path / "small.wav", 0.05, 8000)
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, 48_000)
@@ -225,7 +225,7 @@ def test_a_full_disk_ends_in_one_sentence_and_the_same_command_goes_on(tmp_path,
     assert len(read_manifest(tmp_path / "out", "train")) == 2
 
 
-def test_a_killed_conversion_leaves_whole_files_only_and_goes_on_where_it_was(tmp_path):
+def test_a_killed_conversion_leaves_whole_files_only_and_resumes_where_it_was(tmp_path):
     files = [f"{number:03d}.wav" for number in range(160)]
     for file in files:
         write_audio(tmp_path / file, 2.0, 44_100)

@@ -394,7 +394,7 @@ def test_another_number_of_workers_is_the_same_command(tmp_path, table, capsys):
     assert "there already" in capsys.readouterr().out
 
 
-def test_an_unfinished_folder_goes_on_under_the_same_command_only(tmp_path, table, capsys):
+def test_an_unfinished_folder_resumes_under_the_same_command_only(tmp_path, table, capsys):
     out = tmp_path / "out"
     assert prepare(out, table) == 0
     made = record(out)

@@ -18,9 +18,9 @@ from fairseq_dro.doctor.audio_checks import CLIPPED_SHARE, clipped_share
 from fairseq_dro.prepare.adjusted import BEYOND_FULL_SCALE, ROUNDED_DURATION, UNFINISHED_HEADER
 from fairseq_dro.prepare.audio_conversion import convert_all
 from fairseq_dro.prepare.audio_files import (
+    CONTINUES,
     CUT,
     EMPTY,
-    GOES_ON,
     OUTSIDE,
     TOO_LOUD,
     AudioJob,
@@ -281,11 +281,11 @@ LONGER = {
 def test_audio_behind_the_end_of_the_header_is_no_silent_loss(tmp_path, kind):
     path = write(tmp_path / "a.bin", LONGER[kind]())
     found = probed(path)
-    assert (found.error, found.n_samples) == (GOES_ON, 0)
+    assert (found.error, found.n_samples) == (CONTINUES, 0)
     assert found.detail.endswith(f"in {path}")
 
 
-def test_a_part_of_a_file_that_goes_on_is_what_it_says(tmp_path):
+def test_a_part_of_a_file_that_continues_is_what_it_says(tmp_path):
     path = write(tmp_path / "a.wav", LONGER["wav"]())
     assert probed(path, 0.1, 0.3).error == ""
     result, samples = converted(path, 0.1, 0.3)
@@ -333,7 +333,7 @@ def test_no_file_that_libsndfile_writes_is_taken_for_longer_or_for_unfinished(tm
             except soundfile.LibsndfileError:
                 continue  # the format has no such subtype, rate or number of channels
             found = probed(path)
-            assert found.error not in (GOES_ON, CUT, EMPTY), (subtype, rate, found.detail)
+            assert found.error not in (CONTINUES, CUT, EMPTY), (subtype, rate, found.detail)
             assert found.adjusted == ()
 
 
@@ -408,7 +408,7 @@ def test_what_was_put_right_is_counted_in_the_summary_and_in_the_record(tmp_path
         BEYOND_FULL_SCALE: {"ell": 2}, ROUNDED_DURATION: {"deu": 2}, UNFINISHED_HEADER: {"ell": 1}
     }  # fmt: skip
     assert "Kept, and put right:" in said and f"2  {ROUNDED_DURATION} (deu 2)" in said
-    assert [row["reason"] for row in rejected(out)] == [GOES_ON]
+    assert [row["reason"] for row in rejected(out)] == [CONTINUES]
 
 
 # --- parts of one file ---

@@ -322,7 +322,7 @@ def test_a_locale_that_lacks_a_table_or_a_column_is_named(tmp_path, capsys):
     assert "dev.tsv:1 has no column 'sentence'" in capsys.readouterr().err
 
 
-def test_a_line_of_another_form_is_left_out_and_the_rest_goes_on(tmp_path):
+def test_a_line_of_another_form_is_left_out_and_the_rest_continues(tmp_path):
     root = common_voice_tree(tmp_path / "cv", CV)
     for name in ("train", "other"):  # a table that is only asked which clips it names may be odd
         with open(root / "de" / f"{name}.tsv", "a", encoding="utf-8") as stream:

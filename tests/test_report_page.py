@@ -190,7 +190,7 @@ def test_alarms_of_training_reach_the_page_and_the_terminal(tmp_path, capsys):
         assert "Georgian (kat) was never drawn in 1,000 updates" in text
 
 
-def test_a_run_that_still_goes_on_and_was_not_decoded_has_its_validation_numbers(tmp_path):
+def test_a_run_that_is_still_running_and_was_not_decoded_has_its_validation_numbers(tmp_path):
     run = plant_training(tmp_path / "run", SIX, updates=1000)
     write_configuration(run, objective="ctc_dro", updates=5000)
     log = run / "hydra_train.log"

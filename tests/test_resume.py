@@ -224,7 +224,7 @@ def test_q_survives_a_kill(tiny_data, tiny_checkpoint, tmp_path, command_server)
     assert_same_training_state(tmp_path / "killed" / LAST, tmp_path / "whole" / LAST)
 
 
-# --- other ways of going on ---
+# --- other ways of resuming ---
 
 
 def test_reset_dataloader_restarts_q_and_says_so_loudly(
@@ -355,26 +355,26 @@ def test_changed_languages_and_workers_are_refused_and_accepted_when_told(
     data, folder = copy_of(tiny_data, tmp_path / "data"), tmp_path / "run"
     gloo = {key: NOISY[key] for key in NOISY if key.startswith("distributed_training")}
 
-    def go_on(workers: int, max_update: int, **options: Any) -> subprocess.CompletedProcess[str]:
+    def resume(workers: int, max_update: int, **options: Any) -> subprocess.CompletedProcess[str]:
         command = train_command(
             data, tiny_checkpoint, **gloo, **options, optimization__max_update=max_update,
             distributed_training__distributed_world_size=workers, criterion__step_size=0.002,
         )
         return command_server.run(command, folder, workers=workers, check=False)
 
-    assert go_on(1, 8).returncode == 0
+    assert resume(1, 8).returncode == 0
     before = load(folder / LAST)["extra_state"]["train_iterator"]
     for split in ("train", "valid"):
         change_lines(data, change, split)
-    refused = go_on(2, 10)
+    refused = resume(2, 10)
     assert refused.returncode == 2
     for words in ("ell had 42 utterances and is gone", "nld is new, with 3 utterances",
                   "number of workers was 1 and is 2", "task.accept_changed_data=true"):
         assert words in refused.stdout
-    assert go_on(2, 10, task__accept_changed_data="true").returncode == 0
+    assert resume(2, 10, task__accept_changed_data="true").returncode == 0
     after = load(folder / LAST)["extra_state"]["train_iterator"]["group_dro"]
     assert after["groups"] == ["deu", "fra", "nld"]
     assert after["n_moves"] >= before["group_dro"]["n_moves"] > 0
     assert sum(after["q"]) == pytest.approx(1, abs=1e-12)
-    assert go_on(2, 12).returncode == 0
+    assert resume(2, 12).returncode == 0
     assert load(folder / LAST)["optimizer_history"][-1]["num_updates"] == 12

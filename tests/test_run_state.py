@@ -67,16 +67,16 @@ def test_a_first_start_that_has_made_no_update_yet_is_going_until_its_log_is_sil
     assert f" · 0 updates · {state_of(run)[:5]}" in f" · {make_report(ReportData(run)).subtitle}"
 
 
-def test_a_run_that_was_asked_to_stop_says_so_at_once_and_how_it_goes_on(tmp_path):
+def test_a_run_that_was_asked_to_stop_says_so_at_once_and_how_it_resumes(tmp_path):
     folder = plant_training(tmp_path / "run", ["deu", "kat"], updates=200)
     log = (folder / "hydra_train.log").read_text(encoding="utf-8").splitlines()
     log[-1] = (
         "[2026-01-02 04:00:00,000][fairseq_dro.survival.preemption][WARNING] - stopped as asked at "
-        "update 200, before its validation; the same command goes on from here"
+        "update 200, before its validation; the same command resumes from here"
     )
     (folder / "hydra_train.log").write_text("\n".join(log) + "\n", encoding="utf-8")
     run = read_training_run(folder)
-    assert state_of(run) == "stopped at update 200 (the same command goes on from here)"
+    assert state_of(run) == "stopped at update 200 (the same command resumes from here)"
 
 
 @pytest.fixture

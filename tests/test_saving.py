@@ -1,4 +1,4 @@
-"""Law 5: a kill at any moment leaves a good newest checkpoint, and the same command goes on."""
+"""Law 5: a kill at any moment leaves a good newest checkpoint, and the same command resumes."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ def test_stock_fairseq_asks_for_tensorboardx_beside_tensorboard(tmp_path, comman
         assert ("tensorboardX" in done.stdout) == asks
 
 
-@pytest.mark.parametrize(("update", "says"), [(2, "begins anew"), (5, "goes on from update 3")])
-def test_ctrl_c_says_where_the_same_command_goes_on(
+@pytest.mark.parametrize(("update", "says"), [(2, "begins anew"), (5, "resumes from update 3")])
+def test_ctrl_c_says_where_the_same_command_resumes(
     tiny_data, tiny_checkpoint, command_server, tmp_path, update, says
 ):
     command = train_command(tiny_data, tiny_checkpoint, checkpoint__save_interval_updates=3)

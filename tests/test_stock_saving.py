@@ -40,7 +40,7 @@ def command(tiny_data: Path, tiny_checkpoint: Path) -> list[str]:
     return train_command(tiny_data, tiny_checkpoint, **OPTIONS)
 
 
-def test_stock_fairseq_leaves_half_a_copy_and_cannot_go_on(command, stock_server, tmp_path):
+def test_stock_fairseq_leaves_half_a_copy_and_cannot_resume(command, stock_server, tmp_path):
     copying = Moment("os", "sendfile", "before")
     assert stock_server.run(command, tmp_path, die=copying).returncode == -signal.SIGKILL
     last = tmp_path / "checkpoints/checkpoint_last.pt"
@@ -78,7 +78,7 @@ def test_stock_fairseq_starts_afresh_without_the_file_it_was_told_to_restore(
     assert "No existing checkpoint found nowhere.pt" in stock_server.run(asked, tmp_path).stdout
 
 
-def test_stock_fairseq_goes_on_from_crash_pt_at_the_first_epoch(command, stock_server, tmp_path):
+def test_stock_fairseq_resumes_from_crash_pt_at_the_first_epoch(command, stock_server, tmp_path):
     failed = stock_server.run(
         command, tmp_path, die=at("micro_batch_ends", 2, action="EIO"), check=False
     )

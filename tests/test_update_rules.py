@@ -301,7 +301,7 @@ def test_an_added_group_starts_at_the_mean_weight_and_a_lost_one_leaves_its_to_a
 
 
 def test_losses_in_another_unit_are_dropped_and_q_is_kept(caplog):
-    """Nats an utterance must not pass for nats a batch when a run goes on as ctc_dro."""
+    """Nats an utterance must not pass for nats a batch when a run resumes as ctc_dro."""
     saved = GroupDroState(["a", "b"], Erm(), "every_update", loss_unit="nats an utterance")
     saved.observe(np.array([10.0, 20.0]), np.ones(2))
     saved.q = np.array([0.7, 0.3])

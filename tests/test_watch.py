@@ -101,13 +101,13 @@ def test_on_a_terminal_it_follows_the_files_until_the_run_ends(tmp_path, monkeyp
     monkeypatch.setattr(rich.console, "Console", lambda: terminal)
     lock = take(folder, named="run", instead="another")
 
-    def goes_on_and_ends():
+    def continues_and_ends():
         time.sleep(0.3)
         write_progress(folder, Progress(update=299, of=300))
         time.sleep(0.3)
         lock.release()
 
-    run = threading.Thread(target=goes_on_and_ends)
+    run = threading.Thread(target=continues_and_ends)
     run.start()
     assert cli.main(["watch", str(folder), "--every", "0.1"]) == 0
     run.join()

@@ -36,7 +36,7 @@ def turns_in_rounds(
 ) -> np.ndarray:
     """[B] group of each turn, where each round of G turns holds every group once.
 
-    Rounds go on over the epochs: the one that an epoch breaks off is ended by the next.
+    Rounds continue over the epochs: the one that an epoch breaks off is ended by the next.
 
     Args:
         before: turns in all earlier epochs.

@@ -1,7 +1,7 @@
 """Batches of a group with little audio that are all full.
 
 For sampling that is not proportional. The group is passed over again and again, from short to long
-and back; a batch that the end of a pass leaves unfilled goes on into the next pass, whose first
+and back; a batch that the end of a pass leaves unfilled continues in the next pass, whose first
 utterances have like lengths. Each pass uses each utterance once, so all are used about equally
 often, and the sum over a batch compares with that of other groups, as CTC-DRO needs: batches of
 five utterances, say, would have small sums that look like ease.
@@ -19,8 +19,7 @@ import numpy as np
 MOST_COPIES = 4
 """Times that an utterance may come in one batch of a group with little audio."""
 ENOUGH_BATCHES = 10
-"""From so many batches a pass on, even shares of a pass are full to 5 % and nothing needs to go on
-into the next one."""
+"""With so many batches a pass, even shares of a pass are full to 5 %: none continues in the next."""
 
 
 def full_batch_samples(

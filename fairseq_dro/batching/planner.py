@@ -14,7 +14,7 @@ How it works
     2. Which utterances they hold. Under ``proportional`` each group is sorted by length, with a
        little noise so that batches differ between epochs, and cut where sums are even and padding
        is small (``partition``); each utterance comes exactly once. Else each group is passed over
-       as often as its turns ask for; batches of a group with little audio go on from one pass
+       as often as its turns ask for; batches of a group with little audio continue from one pass
        into the next, so that they are full (``full_batches``). Like sums are what CTC-DRO needs
        (Bartelds et al. 2025, section 4.1: length-matched batches).
     3. In which order they come (``batch_order``): every group evenly over the epoch, or in
@@ -93,7 +93,7 @@ class BatchPlanner:
             epoch: 1-based epoch.
             multiple_of: workers x micro-batches of an update.
             earlier_multiples: the same of each epoch before, where it may have been another
-                (``update_freq`` by epoch): rounds go on where the last epoch left off.
+                (``update_freq`` by epoch): rounds continue where the last epoch left off.
             share: [G] of the epoch's batches, sum 1, for ``q``; None for all alike. Each group gets
                 one batch at least, so that its loss stays known.
         """

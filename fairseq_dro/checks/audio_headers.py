@@ -24,7 +24,7 @@ def check_audio(manifest: Manifest, sample_rate: int, indices: Iterable[int]) ->
         path, zip_slice = split_zip_slice(str(manifest.audio_path(index)))
         if not os.path.exists(path):
             raise UserError(
-                f"{where}: {path} does not exist: restore the file, or mend the root folder in "
+                f"{where}: {path} does not exist: restore the file, or fix the root folder in "
                 "line 1."
             )
         if zip_slice is not None:

@@ -34,15 +34,15 @@ def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
     try:
         units, faults = read_dictionary(path)
     except UserError as error:
-        what, _, mend = str(error).rpartition(": ")
-        return None, [Finding("bad_dictionary", Severity.ERROR, what, mend.rstrip("."))]
+        what, _, fix = str(error).rpartition(": ")
+        return None, [Finding("bad_dictionary", Severity.ERROR, what, fix.rstrip("."))]
     if not faults:
         return set(units), []
     return set(units), [
         Finding("bad_dictionary", Severity.ERROR,
                 f"lines of {path.name} that are not `unit count`, or name a unit that an "
                 f"earlier line or fairseq ({', '.join(SPECIAL_SYMBOLS)}) has: {len(faults)}",
-                "remove or mend the lines, or write the dictionary again", len(faults),
+                "remove or fix the lines, or write the dictionary again", len(faults),
                 tuple(f"{path.name}:{one.line}: {one.text!r} {one.what}"
                       for one in faults[:MOST_PLACES]))
     ]  # fmt: skip

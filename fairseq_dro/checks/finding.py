@@ -39,19 +39,19 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, how often, where, and what mends it.
+    """What is wrong, how often, where, and what fixes it.
 
     Attributes:
         kind: a name in snake case that stays the same over versions.
         what: a sentence without its full stop.
-        mend: the command or option that mends it, as an imperative without full stop.
+        fix: the command or option that fixes it, as an imperative without full stop.
         places: the first of them, ``file:line (utterance)`` with what was found there.
     """
 
     kind: str
     severity: Severity
     what: str
-    mend: str
+    fix: str
     count: int = 1
     places: tuple[str, ...] = ()
 
@@ -61,7 +61,7 @@ class Finding:
             "kind": self.kind,
             "severity": self.severity.value,
             "what": self.what,
-            "mend": self.mend,
+            "fix": self.fix,
             "count": self.count,
             "places": list(self.places),
         }
@@ -75,7 +75,7 @@ def require_none(findings: Iterable[Finding], folder: Path) -> list[str]:
     """
     said = []
     for finding in findings:
-        sentence = f"{finding.what}: {finding.mend}."
+        sentence = f"{finding.what}: {finding.fix}."
         if finding.places:
             first = finding.places[0].replace(" (", " (utterance ", 1)
             sentence = f"{folder}/{first}: {sentence}"

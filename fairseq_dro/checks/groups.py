@@ -51,13 +51,13 @@ def not_trained(
     column = new[0] if new else by.columns[-1]
     kind = "language_not_trained" if by == BY_LANGUAGE else "group_not_trained"
     of = "" if by == BY_LANGUAGE else f" by {by}"
-    mend = f"add training data for them, or remove them from {manifest.split}"
+    fix = f"add training data for them, or remove them from {manifest.split}"
     return [
         Finding(
             kind, Severity.ERROR if stops else Severity.WARNING,
             f"in {manifest.split} and not in {training}: "
             f"{number_of(len(unseen), by.noun)}{of} ({listed(unseen)})",
-            mend + ("" if stops else "; decoding accepts them"),
+            fix + ("" if stops else "; decoding accepts them"),
             len(unseen),
             places(manifest, [groups.index(name) for name in unseen], suffix_of(column)),
         )

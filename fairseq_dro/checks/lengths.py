@@ -144,12 +144,12 @@ def longer_than_memory(
         f"{'stops validation' if stops else 'leaves them out'}: "
         f"{number_of(len(rows), 'utterance')} of {manifest.split}"
     )
-    mend = f"raise {option}, or cut them"
+    fix = f"raise {option}, or cut them"
     if stops:
-        mend += ", or set dataset.skip_invalid_size_inputs_valid_test=true"
+        fix += ", or set dataset.skip_invalid_size_inputs_valid_test=true"
     return [
         Finding(
-            "longer_than_memory", Severity.ERROR if stops else Severity.WARNING, what, mend,
+            "longer_than_memory", Severity.ERROR if stops else Severity.WARNING, what, fix,
             len(rows), places(manifest, rows, "tsv"),
         )
     ]  # fmt: skip

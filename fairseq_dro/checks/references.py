@@ -106,7 +106,7 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
                     "token_contradicts_lang", Severity.ERROR,
                     "language tokens that contradict .lang: "
                     f"{number_of(len(wrong), 'utterance')} of {manifest.split}",
-                    f"mend {manifest.split}.lang or {manifest.split}.{manifest.label_type}: write "
+                    f"fix {manifest.split}.lang or {manifest.split}.{manifest.label_type}: write "
                     "both from one list",
                     len(wrong), places(manifest, wrong, manifest.label_type, details),
                 )

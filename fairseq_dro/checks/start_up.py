@@ -29,7 +29,7 @@ def start_up_warnings(manifest: Manifest, *, language_token: bool) -> list[str]:
         *splits.languages_of_splits(manifest, [], []),
     ]
     return [
-        f"{finding.what}{f', first {finding.places[0]}' if finding.places else ''}: {finding.mend} "
+        f"{finding.what}{f', first {finding.places[0]}' if finding.places else ''}: {finding.fix} "
         f"(`fairseq-dro doctor {shlex.quote(str(manifest.folder))}` shows all)"
         for finding in findings
         if finding.severity is not Severity.NOTE

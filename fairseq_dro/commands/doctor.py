@@ -139,7 +139,7 @@ def _what_next(result: Examination) -> list[str]:
     lines = ["Before training, put right:"]
     for number, one in enumerate(errors, start=1):
         times = f" ({one.count})" if one.count > 1 else ""
-        lines.append(f"  {number}. {one.kind}{times}: {one.mend or one.what}")
+        lines.append(f"  {number}. {one.kind}{times}: {one.fix or one.what}")
     return [*lines, "and give this command again."]
 
 
@@ -148,8 +148,8 @@ def _finding_lines(finding: Finding, n_shown: int) -> list[str]:
     lines += [f"    {place}" for place in finding.places[:n_shown]]
     if n_shown and finding.count > n_shown and finding.places:
         lines.append(f"    ... {finding.count - n_shown} more")
-    if finding.mend:
-        lines.append(f"    -> {finding.mend}")
+    if finding.fix:
+        lines.append(f"    -> {finding.fix}")
     return lines
 
 

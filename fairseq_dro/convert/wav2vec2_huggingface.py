@@ -377,7 +377,7 @@ _OUTSIDE = ("quantizer.", "project_q.", "project_hid.")
 
 
 def _of_fine_tuning(model: Mapping[str, Any], n_units: int) -> dict[str, Any]:
-    """Options of ``wav2vec_ctc`` that transformers' own training would go on with."""
+    """Options of ``wav2vec_ctc`` that transformers' own training would continue with."""
     masks = bool(model.get("apply_mask")) and float(model.get("mask_prob") or 0) > 0
     return {
         "architectures": ["Wav2Vec2ForCTC"], "vocab_size": n_units,

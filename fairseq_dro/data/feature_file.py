@@ -7,7 +7,7 @@ A folder of features has three files a split:
 - ``{split}.json``: of which encoder they are, and how many utterances are written.
 
 The blocks are written in the order of the lines, and their number is raised only once they are on
-the disk, so that a killed writer goes on where it was.
+the disk, so that a killed writer resumes where it was.
 
 Shapes: N utterances, L hidden layers, T frames, C channels.
 """
@@ -130,7 +130,7 @@ def open_features(
     if header["n_written"] != len(lines):
         raise UserError(
             f"task.features={folder} holds {header['n_written']} of {len(lines)} utterances of "
-            f"{split}: type the same `fairseq-dro features` command again, which goes on there."
+            f"{split}: type the same `fairseq-dro features` command again, which resumes there."
         )
     n_frames = np.array([frames for *_, frames in lines], dtype=np.int64)
     file = FeatureFile(place, split, FeatureSpec.from_record(header), n_frames)

@@ -54,7 +54,7 @@ class GroupedAudioDataset(BaseWrapperDataset):
         except Exception as error:  # soundfile, libsndfile and fairseq raise many kinds
             raise UserError(
                 f"{self.manifest.where(row)}: {self.manifest.audio_path(row)} cannot be read "
-                f"({str(error).rstrip('.')}): mend the file or remove its line from all files of "
+                f"({str(error).rstrip('.')}): fix the file or remove its line from all files of "
                 "the split."
             ) from error
         expected, found = int(self.sizes[index]), item["source"].numel()

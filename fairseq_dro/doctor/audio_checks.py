@@ -37,8 +37,8 @@ UNREADABLE = (OSError, EOFError, RuntimeError, TypeError, ValueError)
 """What soundfile raises: TypeError for the suffix .raw, whose rate stands nowhere."""
 LEAST_SPOILT = 3  # bad files without which a share of a small sample says nothing
 
-MENDS = {
-    "audio_missing": "restore the files, or mend the root folder in line 1 of the .tsv",
+FIXES = {
+    "audio_missing": "restore the files, or fix the root folder in line 1 of the .tsv",
     "audio_unreadable": "restore the files, or remove their lines from all files of the split",
     "audio_cut": "restore the files, or write their lines again with `fairseq-dro prepare`",
     "audio_rate": "convert them with `fairseq-dro prepare`, or `sox IN -r {rate} -c 1 OUT`",
@@ -120,7 +120,7 @@ def _finding(
         Severity.ERROR if is_error else Severity.WARNING,
         f"{WHATS[kind].format(rate=sample_rate)}: {len(bad)} of {len(jobs)} files read "
         f"of {manifest.split}{in_languages(manifest, rows)}",
-        MENDS[kind].format(rate=sample_rate),
+        FIXES[kind].format(rate=sample_rate),
         len(bad),
         places(manifest, rows, "tsv", [detail for _, detail in bad]),
     )

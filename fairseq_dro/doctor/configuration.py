@@ -140,7 +140,7 @@ def _mend_of(what: str, key: str) -> str:
     if group:
         return f"write {group[1]}._name=NAME"
     if what.startswith("Could not load hydra/"):
-        return "install the plugin that has it, or mend its name"
+        return "install the plugin that has it, or fix its name"
     if what.startswith("Could not append"):  # these two: in recipes of other tasks
         return "leave out the + before an option that is there already"
     if what.startswith("Could not override"):
@@ -151,8 +151,8 @@ def _mend_of(what: str, key: str) -> str:
     if "ListConfig" in what:
         return f"write a list: {key}=[VALUE]"
     if re.search("Key '.*' (not in|is not)", what):
-        return "leave it out, or mend its name"
-    return "mend the value"
+        return "leave it out, or fix its name"
+    return "fix the value"
 
 
 def _settings(cfg: DictConfig) -> RunSettings:

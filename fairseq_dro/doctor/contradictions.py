@@ -182,7 +182,7 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
     if ratio is not None and not isinstance(ratio, str) and abs(sum(ratio) - 1) > 1e-6:
         findings.append(
             _error("phase_ratio", f"lr_scheduler.phase_ratio={list(ratio)} does not sum to 1",
-                   "mend it: warm up, hold, decay")
+                   "fix it: warm up, hold, decay")
         )  # fmt: skip
     steps = _get(cfg, "lr_scheduler.decay_steps")
     if steps is not None and not isinstance(ratio, str) and last:  # of tri_stage alone
@@ -258,15 +258,15 @@ def _is_missing(cfg: DictConfig, key: str) -> bool:
     return OmegaConf.is_missing(cfg[section], option) if section in cfg else True
 
 
-def _error(kind: str, what: str, mend: str = "") -> Finding:
-    return Finding(kind, Severity.ERROR, what.rstrip("."), mend)
+def _error(kind: str, what: str, fix: str = "") -> Finding:
+    return Finding(kind, Severity.ERROR, what.rstrip("."), fix)
 
 
 def _with_mend(error: UserError) -> tuple[str, str]:
     """What is wrong, and what to set, which such a sentence says after its last colon."""
-    what, _, mend = str(error).rpartition(": ")
-    return what, mend.rstrip(".")
+    what, _, fix = str(error).rpartition(": ")
+    return what, fix.rstrip(".")
 
 
-def _warning(kind: str, what: str, mend: str) -> Finding:
-    return Finding(kind, Severity.WARNING, what, mend)
+def _warning(kind: str, what: str, fix: str) -> Finding:
+    return Finding(kind, Severity.WARNING, what, fix)

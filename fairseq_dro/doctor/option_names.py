@@ -99,7 +99,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise UserError(f"{where} is no YAML ({problem}): mend the line.") from None
+        raise UserError(f"{where} is no YAML ({problem}): fix the line.") from None
     if not isinstance(recipe, dict):
         raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
     for section in source_options.sections() or ():
@@ -141,9 +141,9 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _unknown(key: str, where: str, known: Collection[str], prefix: str) -> Finding:
     option = key.removeprefix(prefix).split(".")[0]
     near = difflib.get_close_matches(option, sorted(known), 3, 0.6)
-    mend = "leave it out; `fairseq-dro train RECIPE --cfg job` lists all"
+    fix = "leave it out; `fairseq-dro train RECIPE --cfg job` lists all"
     if prefix.endswith("="):
-        mend = f"expected one of {listed(sorted(known), 12)}"
+        fix = f"expected one of {listed(sorted(known), 12)}"
     if near:
-        mend = f"did you mean {' or '.join(prefix + name for name in near)}?"
-    return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is no option", mend)
+        fix = f"did you mean {' or '.join(prefix + name for name in near)}?"
+    return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is no option", fix)

@@ -31,7 +31,7 @@ def unfilled(
     if not short:
         return []
     told = listed([f"{name} {fills[name] * run.batch_seconds:.0f} s" for name in short])
-    so = ", whose summed losses ctc_dro takes for ease" if run.compares_sums else ""
+    so = ", whose summed losses look easy to ctc_dro" if run.compares_sums else ""
     what = (
         f"batches that hold much less than task.batch_seconds={run.batch_seconds:g}{so}: "
         f"{number_of(len(short), 'language')} ({told})"
@@ -45,9 +45,9 @@ def unfilled(
     ways = _ways(total_seconds, fills_of, run)
     if run.compares_sums:
         ways.append("criterion.group_loss=per_second")
-    mend = f"set {', or '.join(ways)}" if ways else "nothing need be done"
+    fix = f"set {', or '.join(ways)}" if ways else "nothing need be done"
     severity = Severity.WARNING if run.compares_sums else Severity.NOTE
-    return [Finding("batch_not_filled", severity, what, mend, len(short))]
+    return [Finding("batch_not_filled", severity, what, fix, len(short))]
 
 
 def _ways(

@@ -90,7 +90,7 @@ def require_pretrained(state: Mapping[str, Any], path: str) -> None:
     if _value(model, "w2v_args") is not None or _value(model, "w2v_path") is not None:
         raise UserError(
             f"{path} is a fine-tuned checkpoint; expected a pre-trained one such "
-            "as xlsr2_300m.pt: to go on from a fine-tuned model keep the old model.w2v_path and "
+            "as xlsr2_300m.pt: to resume from a fine-tuned model keep the old model.w2v_path and "
             f"set checkpoint.finetune_from_model={path}."
         )
 

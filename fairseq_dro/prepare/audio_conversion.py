@@ -129,5 +129,5 @@ def _write_whole(target: Path, data: memoryview) -> None:
     except OSError as error:
         raise UserError(
             f"{target} cannot be written ({error.strerror}): make room or choose another folder; "
-            "the same command goes on where it stopped."
+            "the same command resumes where it stopped."
         ) from None

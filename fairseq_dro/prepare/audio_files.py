@@ -27,7 +27,7 @@ from fairseq_dro.prepare.audio_container import (
     container_of,
     has_second_ogg,
 )
-from fairseq_dro.prepare.flac import flac_goes_on
+from fairseq_dro.prepare.flac import flac_continues
 from fairseq_dro.prepare.mp3 import Mp3, frames_of
 from fairseq_dro.prepare.parquet_file import open_parquet
 from fairseq_dro.prepare.recording import ParquetAudio
@@ -39,7 +39,7 @@ NO_LENGTH = "length unknown"
 OUTSIDE = "offset and duration (seconds) are outside the file"
 NOT_NUMBERS = "audio holds NaN or infinity"
 CUT = "audio is shorter than its header says"
-GOES_ON = "audio goes on behind the end that its header gives"
+CONTINUES = "audio continues behind the end that its header gives"
 TOO_LOUD = "a few samples are so far beyond full scale that the rest is silence beside them"
 
 _UNFIT_FOR_A_MANIFEST = ("\t", "\n", "\r", "/ ")  # a line there loses leading spaces
@@ -185,9 +185,9 @@ def _probe(job: AudioJob) -> AudioResult:
         cut = _cut_short(file, is_decoded=not is_fit)
         if cut:
             return AudioResult(error=CUT, detail=f"{cut} in {job.audio}")
-        more = _goes_on(file, container, job.audio)
+        more = _continues(file, container, job.audio)
         if more:
-            return AudioResult(error=GOES_ON, detail=f"{more} in {job.audio}")
+            return AudioResult(error=CONTINUES, detail=f"{more} in {job.audio}")
         return AudioResult(seconds, file.frames if is_fit else 0, adjusted=adjusted)
 
 
@@ -236,7 +236,7 @@ def _cut_short(file: soundfile.SoundFile, is_decoded: bool) -> str:
     return f"{seconds:.2f} s of {full:.2f} s" if is_cut(seconds, full) else ""
 
 
-def _goes_on(
+def _continues(
     file: soundfile.SoundFile, container: Container, audio: Path | ParquetAudio
 ) -> str:
     """What a file holds behind the end that its header gives, found without decoding it."""
@@ -245,7 +245,7 @@ def _goes_on(
         data = container.readable(_bytes_of(audio))
         if file.format == "OGG":
             return f"a second Ogg stream behind {seconds:.2f} s" * has_second_ogg(data)
-        return f"more than {seconds:.2f} s" * flac_goes_on(data, file.frames)
+        return f"more than {seconds:.2f} s" * flac_continues(data, file.frames)
     full = seconds * (1 + container.share_beyond)
     if file.format == "MP3" and file.subtype == "MPEG_LAYER_III":
         mp3 = _mp3(audio)

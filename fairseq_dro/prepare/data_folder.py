@@ -107,7 +107,7 @@ class DataFolder:
             # An unfinished one of the same request was cleared, if at all, when it was begun
             self._is_to_be_cleared = bool(different) or (overwrite and name == RECORD)
             if not different and name == UNFINISHED:
-                logger.info("%s holds an unfinished preparation: going on", self.path)
+                logger.info("%s holds an unfinished preparation: resuming it", self.path)
             return not different and name == RECORD and not overwrite
         present = [name for name in self._names() if (self.path / name).exists()]
         if present:

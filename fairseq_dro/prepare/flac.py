@@ -8,7 +8,7 @@ _BYTES_OF_BLOCK_SIZE = {6: 1, 7: 2}
 _BYTES_OF_RATE = {12: 1, 13: 2, 14: 2}
 
 
-def flac_goes_on(data: bytes, n_samples: int) -> bool:
+def flac_continues(data: bytes, n_samples: int) -> bool:
     """Whether frames, or a second FLAC, follow the ``n_samples`` of the header."""
     if data[:8] not in _BEGIN or len(data) < 42:
         return False

@@ -165,7 +165,7 @@ def _prepare(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(
             f"{error.filename or args.out} cannot be written ({error.strerror}): make room or "
-            "choose another folder; the same command goes on where it stopped."
+            "choose another folder; the same command resumes where it stopped."
         ) from None
 
 

@@ -36,7 +36,7 @@ class MissingParts:
             UserError: unless missing parts are to be skipped.
         """
         if not self.skip:
-            raise UserError(f"{what}: {advice}, or go on with the rest by --skip-missing.")
+            raise UserError(f"{what}: {advice}, or continue with the rest by --skip-missing.")
         logger.warning("skipped: %s", what)
         self.found.append(what)
 

@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
             help="only the languages of a named set, such as fleurs_102, or of such a file",
         )  # fmt: skip
     parser.add_argument(
-        "--skip-missing", action="store_true", help="go on where the corpus lacks a part"
+        "--skip-missing", action="store_true", help="continue where the corpus lacks a part"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace another data set in OUT")
     parser.add_argument(

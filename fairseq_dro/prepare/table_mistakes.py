@@ -22,7 +22,7 @@ class TableMistakes:
 
         Args:
             number: line of the table.
-            what: goes on after ``file:line``, such as ``: the path is empty``.
+            what: follows ``file:line``, such as ``: the path is empty``.
             kind: is told once, with the number of lines; ``what`` where it is not given.
         """
         kind = kind or what

@@ -66,6 +66,6 @@ def require_named_files(cfg: Any, suffix: str = "") -> None:
         if before < done < math.inf:
             raise UserError(
                 f"checkpoint.restore_file={start} would go back to update {before}, and write over "
-                f"{last}, which holds {done}: leave the option out to go on from there; to go back "
-                "all the same, move that file away or choose another hydra.run.dir."
+                f"{last}, which holds {done}: leave the option out to resume from there; to go "
+                "back all the same, move that file away or choose another hydra.run.dir."
             )

@@ -59,7 +59,7 @@ def sentences_for(error: Exception) -> list[str]:
         return [str(mistake)]
     except Exception:  # the error that is there says more than one of its explanation
         return []
-    found = [": ".join(filter(None, (f.what, f.mend))) for f in findings if f.kind in KINDS]
+    found = [": ".join(filter(None, (f.what, f.fix))) for f in findings if f.kind in KINDS]
     return [one if one.endswith(("?", ".")) else f"{one}." for one in found]
 
 

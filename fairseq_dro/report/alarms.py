@@ -233,7 +233,7 @@ def worsened_in_training(
         Alarm(
             "getting worse",
             f"Of {len(last)} {by.noun}s {len(rose)} had a clearly lower validation CER earlier in "
-            f"this run{means}, while the mean went on falling: "
+            f"this run{means}, while the mean kept falling: "
             f"{_joined(changes, len(rose), '; ')}.",
         )
     ]

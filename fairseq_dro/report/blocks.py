@@ -138,7 +138,7 @@ def per_cent(fraction: float | None, digits: int = 1) -> str:
     """``12.3`` for 0.123; the unit stands in the column's heading."""
     if fraction is None or fraction != fraction:
         return MISSING
-    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a nought
+    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
 
 
 def rate_cell(

@@ -56,7 +56,7 @@ def record_start(folder: str | Path, data: str | Path, update: int) -> None:
     Args:
         folder: the run's.
         data: the data folder, of whose splits fingerprints are taken.
-        update: where training goes on; 0 at the first start.
+        update: where training resumes; 0 at the first start.
     """
     try:
         append_record(Path(folder) / RUN_FILE, collect(data, update=update))
@@ -72,7 +72,7 @@ def collect(
     Args:
         data: the data folder, of which a fingerprint is taken.
         splits: its splits that the run uses; none means all.
-        update: where training goes on.
+        update: where training resumes.
     """
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),

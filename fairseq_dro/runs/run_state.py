@@ -27,7 +27,7 @@ def state_of(run: TrainingRun, now: float | None = None) -> str:
         return "finished"
     alive = _is_alive(run)
     if run.log.stopped_at is not None and not alive:
-        return f"stopped at update {run.log.stopped_at:,} ({run.log.how_to_go_on})"
+        return f"stopped at update {run.log.stopped_at:,} ({run.log.how_to_resume})"
     if 0 < run.planned_updates <= run.updates and not alive:
         return "finished"
     silent = max(0.0, (time.time() if now is None else now) - _last_sign(run))

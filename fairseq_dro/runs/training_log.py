@@ -35,7 +35,7 @@ class TrainingLog:
         waits: whether the last start has made no update: it was refused, or has yet to begin.
         planned_updates: ``optimization.max_update`` of the last start that trained, or 0.
         stopped_at: the update at which the last start stopped as it was asked to.
-        how_to_go_on: what it said then.
+        how_to_resume: what it said then.
         wall_seconds: between the first and the last line of each start, summed.
         last_update: highest update that any line tells of.
         saved_update: of the newest checkpoint; 0 where no line tells of one.
@@ -51,7 +51,7 @@ class TrainingLog:
     waits: bool = False
     planned_updates: int = 0
     stopped_at: int | None = None
-    how_to_go_on: str = ""
+    how_to_resume: str = ""
     validations: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ def read_training_log(path: Path) -> TrainingLog:
                 log.saved_update = int(saved[1])
             stopped = _STOPPED.match(message)
             if stopped:
-                log.stopped_at, log.how_to_go_on = int(stopped[1]), stopped[2]
+                log.stopped_at, log.how_to_resume = int(stopped[1]), stopped[2]
     if not log.waits:
         log.wall_seconds += _between(start, latest)
     log.n_starts = max(log.n_starts, int(start is not None))

@@ -66,7 +66,8 @@ def _studentised(
     e, length, ee, el, ll = (x.take(drawn).sum(axis=0) for x in moments)
     length = np.maximum(length, 1.0)
     rates = e / length
-    # a standard error is never below that of one error, lest a replicate without spread divide by 0
+    # a standard error is never below that of one error: a replicate may have no spread, and 0
+    # cannot be divided by
     spread = np.maximum(ee - 2 * rates * el + rates**2 * ll, 0.0)
     deviations = np.sqrt(spread * n / (n - 1) + one_error**2) / length
     low, high = np.quantile((rates - rate) / deviations, [tail, 1 - tail])

@@ -129,7 +129,7 @@ def _cannot_be_written(path: str, error: OSError) -> str:
     free = shutil.disk_usage(folder).free if os.path.isdir(folder) else 0
     return (
         f"{os.path.abspath(path)} cannot be written: {error.strerror or error} ({free:,} bytes are "
-        f"free there); the files before it are whole: free some space or mend the disk, keep "
+        f"free there); the files before it are whole: free some space or fix the disk, keep "
         f"fewer files (checkpoint.keep_interval_updates, checkpoint.keep_last_epochs), and type "
-        f"the same command again to go on from the newest of them."
+        f"the same command again to resume from the newest of them."
     )

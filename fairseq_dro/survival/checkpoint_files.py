@@ -21,7 +21,7 @@ from fairseq_dro.survival.durable_file import TEMPORARY_SUFFIX, sync_folder
 
 LAST = "checkpoint_last.pt"
 NAMES = re.compile(r"checkpoint(\d+|_\d+_\d+|_best|\.best_.+)\.pt")
-"""What fairseq calls the others that a run can go on from (checkpoint_utils.py:62-109)."""
+"""What fairseq calls the others that a run can resume from (checkpoint_utils.py:62-109)."""
 
 _NOT_THE_FILES_FAULT = (errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _LEGACY_PICKLE = b"\x80\x02"  # how files that are no zip begin; they hold no checksum
@@ -71,7 +71,7 @@ def updates_of(path: str) -> float:
 
 
 def other_checkpoints(folder: str) -> list[str]:
-    """Paths of the checkpoints in `folder` that a run can go on from, without `LAST`."""
+    """Paths of the checkpoints in `folder` that a run can resume from, without `LAST`."""
     names = [name for name in sorted(os.listdir(folder)) if NAMES.fullmatch(name)]
     return [os.path.join(folder, name) for name in names]
 

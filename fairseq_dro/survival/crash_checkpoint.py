@@ -1,4 +1,4 @@
-"""``crash.pt`` is not taken for a checkpoint to go on from.
+"""``crash.pt`` is not taken for a checkpoint to resume from.
 
 When an update fails, fairseq writes ``crash.pt`` without the position in the epoch
 (fairseq/trainer.py:861 and :968 pass an empty ``extra_state``), hence without q, and in the middle
@@ -31,7 +31,7 @@ def apply() -> None:
         if resumes and lacks_position and own_runs.has_own_part(self):
             raise UserError(
                 f"{filename} holds no position in the data and no group weights q, as crash.pt, "
-                f"which fairseq writes when an update fails: to go on, leave out "
+                f"which fairseq writes when an update fails: to resume, leave out "
                 f"checkpoint.restore_file, so that {cfg.save_dir}/checkpoint_last.pt is taken; to "
                 f"start a run from its weights, use checkpoint.finetune_from_model={filename} "
                 "and another hydra.run.dir."

@@ -1,8 +1,8 @@
-"""A run goes on from its newest good checkpoint, whatever happened to the others.
+"""A run resumes from its newest good checkpoint, whatever happened to the others.
 
 fairseq looks at ``checkpoint_last.pt`` alone (checkpoint_utils.py:211-219): if a kill came between
 ``checkpoint_1_500.pt`` and its copy, the newer file is not used; if ``checkpoint_last.pt`` is
-missing the run starts afresh; if it is damaged the run ends, or goes on with a flipped bit, since
+missing the run starts afresh; if it is damaged the run ends, or continues with a flipped bit, since
 ``torch.load`` checks no checksum.
 
 Here rank 0 first looks into the folder, while the others wait:
@@ -11,7 +11,7 @@ Here rank 0 first looks into the folder, while the others wait:
 - ``checkpoint_last.pt`` is read through its checksums; a damaged one is set aside as
   ``checkpoint_last.pt.corrupt``, and the newest good one of the others takes its place;
 - a checkpoint that was written after ``checkpoint_last.pt`` and holds more updates is what a kill
-  during saving left: the run goes on from it, and that saving is done again, so that best and last
+  during saving left: the run resumes from it, and that saving is done again, so that best and last
   are what they would have been.
 
 A file that somebody copies over ``checkpoint_last.pt`` is newer than the others, so it is taken.
@@ -101,7 +101,7 @@ def newest_good(folder: str, but: Iterable[str | None] = ()) -> str | None:
             break
         if _is_whole(path) and updates[path] < math.inf:
             logger.warning(
-                "going on from %s (update %d), the newest good checkpoint in %s",
+                "resuming from %s (update %d), the newest good checkpoint in %s",
                 os.path.basename(path), updates[path], os.path.abspath(folder),
             )
             return os.path.basename(path)
@@ -141,7 +141,7 @@ def _require_whole(path: str) -> None:
 
 @contextlib.contextmanager
 def _restoring(cfg: Any, path: str) -> Iterator[None]:
-    """The checkpoint section, with `path` as the file to go on from, and only for a while."""
+    """The checkpoint section, with `path` as the file to resume from, and only for a while."""
     before = cfg.restore_file, cfg.finetune_from_model
     cfg.restore_file, cfg.finetune_from_model = path, None
     try:

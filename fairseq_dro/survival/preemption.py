@@ -8,7 +8,7 @@ fairseq handles no signal: it dies where it stands, and the updates since the la
 - All workers stop after the same update: how many were asked travels in the all-reduce of numbers
   that fairseq makes anyway (fairseq/trainer.py:894 and :1148; 8 bytes more), and nobody leaves
   before rank 0 has written.
-- The same command goes on. A validation that was due at that update is made first, with the
+- The same command resumes. A validation that was due at that update is made first, with the
   saving and the choice of the best file that belong to it.
 - Where fairseq starts the workers itself (distributed/utils.py:344), the process that only waits
   for them passes the signal on.
@@ -60,7 +60,7 @@ def apply() -> None:
         if command is None or not own_runs.has_own_part(trainer):  # or a program of its own
             return load(cfg, trainer, **kwargs)
         if not hasattr(command.validate_and_save, "stops_on_request"):
-            command.train = _saying_where_it_goes_on(command.train)
+            command.train = _saying_where_it_resumes(command.train)
             command.validate = _validate_unless_stopping(command.validate)
             command.validate_and_save = _save_and_stop_on_request(command.validate_and_save)
         stop_requests.listen()
@@ -160,30 +160,30 @@ def _save_and_stop(cfg: Any, trainer: Any, epoch_itr: Any, *, validation_due: bo
 
     state = {**epoch_itr.state_dict(), **({DUE: True} if validation_due else {})}
     if cfg.checkpoint.no_last_checkpoints:
-        cfg.checkpoint.no_last_checkpoints = False  # or there would be nothing to go on from
+        cfg.checkpoint.no_last_checkpoints = False  # or there would be nothing to resume from
     checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, SavedPosition(state), None)
     if torch.distributed.is_initialized():  # whoever left early would have the others killed
         torch.distributed.barrier(distributed_utils.get_global_group())
     logger.warning(
         "stopped as asked at update %d%s; %s",
         trainer.get_num_updates(), ", before its validation" if validation_due else "",
-        _how_to_go_on(cfg.checkpoint),
+        _how_to_resume(cfg.checkpoint),
     )
     sys.exit(stop_requests.EXIT_STATUS)
 
 
-def _how_to_go_on(checkpoint: Any) -> str:
+def _how_to_resume(checkpoint: Any) -> str:
     if checkpoint.no_save:
         return "nothing was saved, for checkpoint.no_save=true"
     if checkpoint.restore_file != LAST:
         return (
             "the same command without checkpoint.restore_file, which would go back to "
-            f"{checkpoint.restore_file}, goes on from here"
+            f"{checkpoint.restore_file}, resumes from here"
         )
-    return "the same command goes on from here"
+    return "the same command resumes from here"
 
 
-def _saying_where_it_goes_on(train: Any) -> Any:
+def _saying_where_it_resumes(train: Any) -> Any:
     @functools.wraps(train)
     def train_until_interrupted(cfg: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -206,8 +206,8 @@ def _interrupted(checkpoint: Any, update: int) -> str:
     saved = updates_of(path)
     where = f"update {saved}" if saved < math.inf else "the last whole checkpoint"
     if checkpoint.restore_file != LAST:
-        return f"{done}: the same command without checkpoint.restore_file goes on from {where}."
-    return f"{done}: the same command goes on from {where} (`kill -TERM` saves before it stops)."
+        return f"{done}: the same command without checkpoint.restore_file resumes from {where}."
+    return f"{done}: the same command resumes from {where} (`kill -TERM` saves before it stops)."
 
 
 def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> None:

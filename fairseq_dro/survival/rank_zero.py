@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def on_rank_zero(trainer: Any, work: Callable[[], Result]) -> Result:
-    """What `work` returned on rank 0, on every rank; no rank goes on before it is done.
+    """What `work` returned on rank 0, on every rank; no rank continues before it is done.
 
     Args:
         trainer: fairseq's; it knows the workers.

@@ -5,12 +5,12 @@ resume while the model file stays a stock ``wav2vec_ctc`` checkpoint (``trainer.
 criterion's buffers are never saved, ``trainer.py:396``, and ``task.state`` is not restored).
 
 What a resume finds changed
-    - nothing: it goes on at the next batch, exactly;
+    - nothing: it resumes at the next batch, exactly;
     - the dictionary, the objective, what a group is: refused, always;
     - languages, their order, the manifest, the number of workers, or, inside an epoch, how its
       batches are planned: refused with the values then and now, unless
       ``task.accept_changed_data=true``. Then weights, optimizer and q stay; q is mapped by name; an
-      epoch that was begun goes on at the same batch if its batches are still the same and the next
+      epoch that was begun resumes at the same batch if its batches are still the same and the next
       update can begin there, and is begun again otherwise. Each is said in a warning.
 """
 
@@ -47,7 +47,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         planner: what planned them, so that a changed option can be named.
         plan_by: the plan of this epoch with groups drawn by [G] shares, where they are drawn by q:
             a checkpoint's rest of an epoch is planned again by the q it was planned with.
-        accept_changed_data: go on although what the checkpoint was trained on has changed.
+        accept_changed_data: resume although what the checkpoint was trained on has changed.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             raise UserError(self._refusal(changes))
         if changes:
             logger.warning(
-                "task.accept_changed_data=true: the run goes on although %s", "; ".join(changes)
+                "task.accept_changed_data=true: the run resumes although %s", "; ".join(changes)
             )
             state["iterations_in_epoch"] = self._position_after_changes(state)
         if self.group_state is not None:
@@ -242,7 +242,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
             done_by_all = done * plan["workers"]
             if done_by_all % self.multiple_of == 0:
                 logger.warning(
-                    "epoch %d goes on after its first %d of %d batches, which are the same",
+                    "epoch %d resumes after its first %d of %d batches, which are the same",
                     state["epoch"], done_by_all, now["n_batches"],
                 )
                 return done_by_all // self.num_shards

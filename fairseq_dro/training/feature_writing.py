@@ -30,7 +30,7 @@ from fairseq_dro.progress import with_progress
 from fairseq_dro.survival.durable_file import write_durably
 
 STRETCH = 200
-"""Utterances between two points from which a killed command goes on."""
+"""Utterances between two points from which a killed command resumes."""
 BATCH_SECONDS = {"cpu": 40.0, "cuda": 400.0}
 """Padded seconds of audio that are encoded together."""
 

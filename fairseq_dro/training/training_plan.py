@@ -128,7 +128,7 @@ class TrainingPlan:
     def uneven_fills(self, groups: Sequence[str]) -> dict[str, float]:
         """Mean fill by group where it lies beyond ``EVEN_FILL``.
 
-        A group with little audio has batches with small sums, which CTC-DRO takes for ease.
+        A group with little audio has batches with small sums, which look easy to CTC-DRO.
         """
         means = self.plan.mean_fills(
             np.asarray(self.dataset.sizes), self.dataset.groups, self.planner.batch_samples

@@ -48,7 +48,7 @@ def require_ddp_backend(backend: str, *, find_unused_parameters: bool) -> None:
 def stopping_when_out_of_memory(update: int, describe: Callable[[], str]) -> Iterator[None]:
     """With several workers, running out of memory in a step ends the run by name.
 
-    fairseq goes on (``trainer.py:824``): it drops this worker's gradients and keeps the losses
+    fairseq continues (``trainer.py:824``): it drops this worker's gradients and keeps the losses
     and sizes it has counted, so gradient, q and log would all be wrong. With one worker it drops
     the whole update, which is clean, and so nothing is done here.
 
@@ -67,8 +67,8 @@ def stopping_when_out_of_memory(update: int, describe: Callable[[], str]) -> Ite
         rank = distributed_utils.get_data_parallel_rank()
         raise UserError(
             f"worker {rank} of {n_workers()} ran out of memory in update {update} "
-            f"({describe()}), and going on would spoil the sums of all: lower dataset.max_tokens "
-            "or task.batch_seconds, and type the same command again to go on from the last "
+            f"({describe()}), and continuing would spoil the sums of all: lower dataset.max_tokens "
+            "or task.batch_seconds, and type the same command again to resume from the last "
             "checkpoint."
         ) from error
 

@@ -38,7 +38,7 @@ def signed(rate: float) -> str:
     if math.isnan(rate):
         return ""
     text = f"{100 * rate:+.1f}"
-    return text[1:] if float(text) == 0 else text  # no sign before a nought
+    return text[1:] if float(text) == 0 else text  # no sign before a zero
 
 
 def p_text(value: float) -> str:
