@@ -19,7 +19,7 @@ import numpy as np
 MOST_COPIES = 4
 """Times that an utterance may come in one batch of a group with little audio."""
 ENOUGH_BATCHES = 10
-"""With so many batches a pass, even shares of a pass are full to 5 %: none continues in the next."""
+"""With so many batches, even shares of a pass are full to 5 %; none continues in the next."""
 
 
 def full_batch_samples(

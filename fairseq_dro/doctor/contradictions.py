@@ -174,7 +174,7 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
     if objective not in ("erm", "None") and start < frozen:
         findings.append(
             _warning("q_moves_on_the_head", "q moves from update "
-                     f"{start} on, and the encoder is frozen until update {frozen}: q settles on "
+                     f"{start} on, and the encoder is frozen until update {frozen}: q adapts to "
                      "losses of the output layer alone",
                      f"set criterion.dro_start_update={frozen}")
         )  # fmt: skip
