@@ -90,7 +90,7 @@ def test_a_wrong_sample_rate(data):
     audio, _ = soundfile.read(path)
     soundfile.write(path, audio, 8000)
     message = refusal(data, audio_checks_per_language=-1)
-    assert "train.tsv:6" in message and "8000 Hz, expected 16000 Hz" in message
+    assert "train.tsv:6" in message and "8000 Hz: another sample rate than 16000 Hz" in message
 
 
 @pytest.mark.parametrize("checked_at_start", [True, False])

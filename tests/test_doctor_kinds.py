@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_dro.checks import audio
 from fairseq_dro.cli import main
-from fairseq_dro.doctor import audio_checks, copies, prepared_text
+from fairseq_dro.doctor import copies, prepared_text
 from fairseq_dro.doctor.configuration import compose_configuration
 from tests.doctor_folder import (
     audio_of,
@@ -452,7 +453,7 @@ def test_every_kind_of_finding_has_a_planted_defect():
     folders = (REPOSITORY / "fairseq_dro" / name for name in ("checks", "doctor"))
     kinds = set().union(*(kinds_of(path) for folder in folders for path in folder.glob("*.py")))
     of_variables = {
-        *audio_checks.WHATS, "language_not_validated", "language_not_tested",
+        *audio.WHATS, "language_not_validated", "language_not_tested",
         "language_not_trained", "group_not_trained",
         *(f"words_{kind}" for kind in prepared_text.WORDS),
     }  # fmt: skip

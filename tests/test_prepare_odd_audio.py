@@ -12,9 +12,9 @@ import pytest
 import soundfile
 import soxr
 
+from fairseq_dro.checks.audio import CLIPPED_SHARE, clipped_share
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest import read_manifest
-from fairseq_dro.doctor.audio_checks import CLIPPED_SHARE, clipped_share
 from fairseq_dro.prepare.adjusted import BEYOND_FULL_SCALE, ROUNDED_DURATION, UNFINISHED_HEADER
 from fairseq_dro.prepare.audio_conversion import convert_all
 from fairseq_dro.prepare.audio_files import (

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.checks import dictionary, groups, lengths, references, spelling, splits
-from fairseq_dro.checks.audio_headers import sample_per_language
+from fairseq_dro.checks import audio, dictionary, groups, lengths, references, spelling, splits
 from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.split_survey import SplitSurvey, survey
 from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
-from fairseq_dro.doctor import audio_checks, copies, prepared_text
+from fairseq_dro.doctor import copies, prepared_text
 from fairseq_dro.doctor.language_table import LanguageRow
 from fairseq_dro.doctor.planned_batches import planned_batches
 from fairseq_dro.doctor.run_settings import RunSettings
@@ -134,7 +133,7 @@ def examine(
     ]
     result.audio_files_read = sum(len(rows) for _, rows in chosen)
     result.audio_files = sum(len(manifest) for manifest in manifests.values())
-    result.findings += audio_checks.audio_findings(chosen, run.sample_rate, workers)
+    result.findings += audio.audio_findings(chosen, run.sample_rate, workers)
     return result
 
 
@@ -230,4 +229,4 @@ def _rows_to_read(manifest: Manifest, per_language: int, all_audio: bool) -> Seq
         steps = np.linspace(0, len(manifest) - 1, min(len(manifest), 20 * per_language))
         return np.unique(steps.astype(int)).tolist()
     per_language = min(per_language, max(MOST_FILES // len(manifest.languages.names), 1))
-    return sample_per_language(manifest, per_language)
+    return audio.sample_per_language(manifest, per_language)

@@ -13,7 +13,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.audio_finetuning import AudioFinetuningTask, LabelEncoder, label_len_fn
 from omegaconf import open_dict
 
-from fairseq_dro.checks import audio_headers, dictionary, references
+from fairseq_dro.checks import audio, dictionary, references
 from fairseq_dro.checks.finding import require_none
 from fairseq_dro.checks.groups import not_trained, unknown_languages
 from fairseq_dro.checks.label_tally import LabelTally
@@ -158,8 +158,9 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
         self._check_labels(manifest)
         n_headers = self.cfg.audio_checks_per_language
         n_headers = n_headers if n_headers >= 0 else len(manifest)
-        chosen = audio_headers.sample_per_language(manifest, n_headers)
-        audio_headers.check_audio(manifest, self.cfg.sample_rate, chosen)
+        chosen = audio.sample_per_language(manifest, n_headers)
+        found = audio.header_findings(manifest, chosen, self.cfg.sample_rate)
+        require_none(found, manifest.folder)
         rows = self._usable_rows(manifest)
         self.datasets[split] = GroupedAudioDataset(
             self._audio_and_targets(manifest, rows, task_cfg or self.cfg),

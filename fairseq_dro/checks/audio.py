@@ -1,4 +1,4 @@
-"""Findings about audio files, by reading them: a sample of each language, or all.
+"""Findings about audio files, by their headers or by reading them.
 
 Shapes: T samples, C channels.
 """
@@ -100,6 +100,18 @@ def audio_findings(
     return [*findings, *_clipping(clipped, n_read)]
 
 
+def header_findings(
+    manifest: Manifest, rows: Sequence[int], sample_rate: int
+) -> list[Finding]:
+    """What the headers of some rows tell, by kind: files that training could not use."""
+    jobs = [_job(manifest, row, sample_rate) for row in rows]
+    found: dict[str, list[tuple[int, str]]] = {}
+    for job in jobs:
+        for kind, detail in header_defects(job):
+            found.setdefault(kind, []).append((job.row, detail))
+    return [_finding(manifest, kind, bad, jobs, sample_rate) for kind, bad in found.items()]
+
+
 def _job(manifest: Manifest, row: int, sample_rate: int) -> AudioJob:
     path, n_samples = str(manifest.audio_path(row)), int(manifest.n_samples[row])
     return AudioJob(int(row), path, n_samples, sample_rate)
@@ -148,6 +160,34 @@ def _clipping(
     ]  # fmt: skip
 
 
+def header_defects(job: AudioJob) -> list[tuple[str, str]]:
+    """(kind, detail) of each defect that the header of one file tells, or that it is not there."""
+    path, zip_slice = split_zip_slice(job.path)
+    if not os.path.exists(path):
+        return [("audio_missing", path)]
+    if zip_slice is not None:
+        return []
+    try:
+        header = soundfile.info(path)
+    except UNREADABLE as error:
+        return [_unreadable(error)]
+    return _stated(job, header.samplerate, header.frames)
+
+
+def _unreadable(error: Exception) -> tuple[str, str]:
+    return "audio_unreadable", str(error).rstrip(".").replace("\n", " ")
+
+
+def _stated(job: AudioJob, rate: int, n_samples: int) -> list[tuple[str, str]]:
+    """Defects of what a file states, beside what the manifest says."""
+    defects = []
+    if rate != job.sample_rate:
+        defects.append(("audio_rate", f"{rate} Hz"))
+    if n_samples != job.n_samples:
+        defects.append(("audio_cut", f"{n_samples} samples, the manifest says {job.n_samples}"))
+    return defects
+
+
 def examine(job: AudioJob) -> list[tuple[str, str]]:
     """(kind, detail) of each defect of one file; never raises because of a file."""
     path, zip_slice = split_zip_slice(job.path)
@@ -159,14 +199,12 @@ def examine(job: AudioJob) -> list[tuple[str, str]]:
             rate, channels, frames = file.samplerate, file.channels, file.frames
             audio = file.read(dtype="float32", always_2d=True)  # [T, C]
     except UNREADABLE as error:
-        return [("audio_unreadable", str(error).rstrip(".").replace("\n", " "))]
-    defects = []
-    if rate != job.sample_rate:
-        defects.append(("audio_rate", f"{rate} Hz"))
+        return [_unreadable(error)]
+    defects = _stated(job, rate, len(audio))
+    if len(audio) < frames and len(audio) == job.n_samples:
+        defects.append(("audio_cut", f"{len(audio)} samples, the header says {frames}"))
     if channels > 1:
         defects.append(("audio_channels", f"{channels} channels"))
-    if len(audio) != job.n_samples or len(audio) < frames:
-        defects.append(("audio_cut", f"{len(audio)} samples, the manifest says {job.n_samples}"))
     if len(audio):
         defects += sound_defects(audio.mean(axis=1), rate)
     return defects
@@ -225,3 +263,14 @@ def _slice(path: str, offset: int, length: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(offset)
         return file.read(length)
+
+
+def sample_per_language(manifest: Manifest, at_most: int) -> list[int]:
+    """Evenly spaced utterances of each language, ``at_most`` of each."""
+    order = np.argsort(manifest.languages.codes, kind="stable")
+    sizes = np.bincount(manifest.languages.codes, minlength=len(manifest.languages.names))
+    chosen = [
+        order[end - size + np.linspace(0, size - 1, min(at_most, size)).astype(int)]
+        for end, size in zip(np.cumsum(sizes).tolist(), sizes.tolist())
+    ]
+    return np.sort(np.concatenate(chosen)).tolist() if chosen else []
