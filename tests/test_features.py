@@ -208,6 +208,17 @@ def test_a_split_without_transcripts_has_features(whisper, tiny_data, tmp_path):
     assert (out / "test.tsv").read_bytes() == (made / "test.tsv").read_bytes()
 
 
+def test_a_hugging_face_folder_gives_the_features_of_the_file_it_was_made_of(tiny_data, tmp_path):
+    encoder = write_encoder(tmp_path, "layer norm")
+    assert main(["convert", encoder["w2v_path"], str(tmp_path / "folder")]) == 0
+    folders = [
+        compute(tiny_data, one, tmp_path / name, "--splits", "valid")
+        for name, one in (("a", encoder), ("b", {"w2v_path": str(tmp_path / "folder")}))
+    ]
+    one, other = (np.fromfile(folder / "valid.f16", np.float16) for folder in folders)
+    np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
+
+
 def test_the_command_refuses_to_mix_two_encoders(whisper, tiny_data, tmp_path, capsys):
     encoder, made = whisper
     words = ["features", str(tiny_data), "--out", str(made)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help="data folder")
     parser.add_argument(
         "--model", required=True, metavar="PATH",
-        help="the encoder: a file of wav2vec 2.0, XLS-R or MMS, or a folder or file of Whisper",
+        help="the encoder: what model.w2v_path or model.whisper_path may be",
     )  # fmt: skip
     parser.add_argument(
         "--layers", default="all", metavar="LIST",
@@ -147,7 +146,7 @@ def _model(args: argparse.Namespace) -> Any:
     from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig
 
     logging.getLogger("fairseq").setLevel(logging.WARNING)
-    is_whisper = _is_whisper(Path(args.model))
+    is_whisper = _is_whisper(args.model)
     cfg = LayerWeightedCtcConfig(
         w2v_path=None if is_whisper else args.model,
         whisper_path=args.model if is_whisper else None,
@@ -159,18 +158,15 @@ def _model(args: argparse.Namespace) -> Any:
     return model.to("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
 
 
-def _is_whisper(path: Path) -> bool:
-    import torch
+def _is_whisper(path: str) -> bool:
+    """What is no Whisper is read as a wav2vec 2.0, and refused there."""
+    from fairseq_dro.convert import whisper_ctranslate2, whisper_huggingface, whisper_openai
+    from fairseq_dro.convert.source import Source
 
-    if path.is_dir():
-        config = path / "config.json"
-        kind = json.loads(config.read_text()).get("model_type") if config.exists() else None
-        return kind in (None, "whisper")  # CTranslate2's says none
-    try:
-        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except Exception:  # what is wrong with it is said by whoever reads it
-        return False
-    return isinstance(state, dict) and "model_state_dict" in state
+    source = Source(path)
+    readers = (whisper_ctranslate2, whisper_huggingface, whisper_openai)
+    of_checkpoint = (source.state.get("cfg") or {}).get("model") or {}
+    return any(one.recognises(source) for one in readers) or bool(of_checkpoint.get("dims"))
 
 
 def _was_normalized(path: str) -> bool:

@@ -13,7 +13,10 @@ from fairseq_dro.errors import UserError
 class LayerWeightedCtcConfig(FairseqDataclass):
     w2v_path: Optional[str] = field(
         default=None,
-        metadata={"help": "the encoder that stays frozen: a file of wav2vec 2.0, XLS-R or MMS"},
+        metadata={
+            "help": "the encoder that stays frozen: a wav2vec 2.0, XLS-R or MMS, fairseq's file or "
+            "a Hugging Face folder"
+        },
     )
     whisper_path: Optional[str] = field(
         default=None,
