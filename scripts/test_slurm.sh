@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # A real Slurm of two nodes on this machine runs examples/xlsr_dro/slurm/several_nodes.sbatch.
 #   apt-get install slurm-wlm munge && bash scripts/test_slurm.sh
-# One job runs to its end. Another is requeued after its first checkpoint (SIGTERM), warned as
-# --signal=USR1@120 warns (SIGUSR1), and ends in bitwise the same training state. It needs root,
-# .venv (scripts/setup_environment.sh) and some minutes; Slurm's own configuration stays untouched.
+# One job runs to its end. Another is requeued after its first checkpoint (SIGTERM), is warned as
+# --signal=USR1@120 warns (SIGUSR1), queues itself again, and ends in bitwise the same training
+# state. It needs root and .venv (scripts/setup_environment.sh). Slurm's own configuration stays
+# untouched. Not part of CI. Seen to pass with Slurm 22.05.8 and torch 2.13.0, in 17 minutes on two
+# busy cores.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PATH=$root/.venv/bin:/usr/sbin:$PATH PYTHONPATH=$root OMP_NUM_THREADS=1
@@ -24,7 +26,7 @@ trap stop EXIT
 mkdir -m 755 "$work/munge" "$work/state" "$work/spool.n1" "$work/spool.n2"
 (umask 077 && head -c 1024 /dev/urandom >"$work/munge/key")
 munged --foreground --force --key-file="$work/munge/key" --socket="$work/munge/socket" \
-    --pid-file="$work/munge/pid" --log-file="$work/munge/log" --seed-file="$work/munge/seed" &
+    --pid-file="$work/munge/pid" --seed-file="$work/munge/seed" >"$work/munge.log" 2>&1 &
 pids+=($!)
 
 host=$(hostname -s)
@@ -100,17 +102,17 @@ has_restarted() { [ "$(restarts_of "$1")" -ge "$2" ] && is_in_state "$1" RUNNING
 saved_after() { [ "$1/checkpoints/checkpoint_last.pt" -nt "$2" ]; }
 
 whole=$(submit whole 29501)
-until_true 300 "the end of the job that nobody stops" is_in_state "$whole" COMPLETED
+until_true 900 "the end of the job that nobody stops" is_in_state "$whole" COMPLETED
 
 stopped=$(submit stopped 29502)
-until_true 120 "a first checkpoint" test -f stopped/checkpoints/checkpoint_last.pt
+until_true 300 "a first checkpoint" test -f stopped/checkpoints/checkpoint_last.pt
 scontrol requeue "$stopped"
-until_true 120 "a second start" has_restarted "$stopped" 1
+until_true 300 "a second start" has_restarted "$stopped" 1
 touch second_start
-until_true 120 "a checkpoint of the second start" saved_after stopped second_start
+until_true 300 "a checkpoint of the second start" saved_after stopped second_start
 scancel --signal=USR1 "$stopped" # as --signal=USR1@120 does: to the steps, not to the script
-until_true 120 "a third start" has_restarted "$stopped" 2
-until_true 300 "the end of the third start" is_in_state "$stopped" COMPLETED
+until_true 300 "a third start" has_restarted "$stopped" 2
+until_true 900 "the end of the third start" is_in_state "$stopped" COMPLETED
 
 grep -h "stopped as asked at update" stopped.log | sed 's/^/    /'
 [ "$(grep -c 'stopped as asked at update' stopped.log)" -ge 2 ] || {
