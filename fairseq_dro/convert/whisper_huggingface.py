@@ -109,8 +109,8 @@ TRUE_LENGTH = (
     "keeps the rule of training."
 )
 LIMITS = (
-    "Greedy decoding. `fairseq-dro` ends a text that is longer than 1.5 times what its language "
-    "had in training; transformers does not, so loops can be longer there.",
+    "Greedy decoding. `fairseq-dro` stops a text that repeats itself or grows longer than those of "
+    "training; transformers does not, so loops can be longer there.",
 )
 
 

@@ -133,11 +133,11 @@ class WhisperTokenizer:
         library gives added tokens the ids behind those that are there.
         """
         content: dict[str, Any] = json.loads(self.json)
-        first_time = self.id_of(NO_TIMESTAMPS) + 1
-        times = [f"<|{0.02 * (t - first_time):.2f}|>" for t in range(self.size, n_vocab)]
-        for number, name in enumerate([*times, *(f"<|{code}|>" for code in codes)]):
+        size, first_time = self.size, self.id_of(NO_TIMESTAMPS) + 1
+        times = [f"<|{0.02 * (t - first_time):.2f}|>" for t in range(size, n_vocab)]
+        for token, name in enumerate([*times, *(f"<|{code}|>" for code in codes)], size):
             content["added_tokens"].append(
-                {"id": self.size + number, "content": name, "special": True}
+                {"id": token, "content": name, "special": True}
                 | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
             )
         return WhisperTokenizer(json.dumps(content, ensure_ascii=False))
