@@ -8,8 +8,11 @@ for Hugging Face, with a model card. What has no counterpart is named, never dro
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +63,17 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.convert import output_place
 
     output_place.require_free(out, source)
+    _convert(source, out, to, args)
+    return 0
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """A full disk or a folder that is not writable is a sentence."""
     try:
-        _convert(source, out, to, args)
+        yield
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}.") from None
-    return 0
 
 
 def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None:
@@ -72,11 +81,14 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
     from fairseq_dro.models.whole_file import require_whole
 
     logging.getLogger("fairseq").setLevel(logging.WARNING)
+    # an old call inside fairseq, about which the user can do nothing
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     checkpoint, file = _read(source)
     require_whole(checkpoint, str(file))
     origin = {"format": 1, "from": Path(source).name, "file": file.name}
     if to == FAIRSEQ:
-        output_place.write_checkpoint(out, checkpoint, origin)
+        with _writing(out):
+            output_place.write_checkpoint(out, checkpoint, origin)
         sys.stdout.write(f"{out}: {_named(checkpoint)}, for fairseq.\n")
         return
     from fairseq_dro.convert import loads_in_transformers
@@ -99,7 +111,8 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
         (folder / CARD).write_text(card, encoding="utf-8")
         checked.append(loads_in_transformers.check(folder))
 
-    output_place.write_folder(out, fill, origin)
+    with _writing(out):
+        output_place.write_folder(out, fill, origin)
     sys.stdout.write(f"{out}: {_named(checkpoint)}, for transformers; {checked[0]}\n")
     if facts is not None and facts.state != "finished":
         sys.stderr.write(f"warning: the run is {facts.state}; this is its update {update:,}.\n")
