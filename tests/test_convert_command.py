@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 import soundfile
 import torch
+from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.cli import main
+from fairseq_dro.conv_layers import parse_layers
 from fairseq_dro.convert import loads_in_transformers, output_place
+from fairseq_dro.doctor.contradictions import of_checkpoint
 from fairseq_dro.errors import UserError
 from tests.checkpoints import load
+from tests.conftest import TINY_SIZES
 from tests.stock_commands import BIN, train_command
 from tests.test_train_command import quick
 
@@ -60,6 +64,16 @@ def test_training_starts_from_a_folder_of_the_hub(home, tiny_checkpoint) -> None
     assert len(found) > 40
     for name, weight in found.items():  # six steps of Adam away from where it began
         torch.testing.assert_close(weight, start[name], atol=0.02, rtol=0)
+
+
+def test_the_doctor_reads_a_folder(home) -> None:
+    options = {"model": {"w2v_path": str(home / "hub")}, "task": {"normalize": False}}
+    findings, layers = of_checkpoint(OmegaConf.create(options))
+    assert [one.kind for one in findings] == ["normalize_differs"]
+    assert layers == parse_layers(TINY_SIZES["conv_feature_layers"])
+    options["model"]["w2v_path"] = str(home)
+    (finding,), _ = of_checkpoint(OmegaConf.create(options))
+    assert "is no Hugging Face folder of a wav2vec 2.0" in finding.what
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:

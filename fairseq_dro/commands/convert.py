@@ -147,9 +147,8 @@ def _read(source: Path) -> tuple[dict[str, Any], Path]:
         else:
             state = checkpoint_utils.load_checkpoint_to_cpu(str(file))
     cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
-    model = OmegaConf.to_container(cfg.model, resolve=False)
     state = {**state, "args": None, "cfg": OmegaConf.to_container(cfg, resolve=False)}
-    state["cfg"]["model"] = model
+    state.pop("last_optimizer_state", None)  # to resume with, which a copy is not for
     whisper = (state.get("task_state") or {}).get("whisper")
     if whisper is not None:
         whisper = WhisperVocabulary.of_state(whisper).with_all_tokens().as_state()
