@@ -21,10 +21,10 @@ from fairseq_dro.report.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
 from fairseq_dro.scoring import disparity, levelling, paired
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_MOMENTS
 
 FORMAT = 1
 MEASURES = {**disparity.MEASURES, "best": levelling.best}
-LEVEL = 1 - paired.CONFIDENCE
 
 
 class Verdict(str, Enum):
@@ -42,7 +42,7 @@ def verdict_of(difference: float, holm_p: float) -> Verdict:
     """Args: other - baseline, of an error rate; p after Holm's correction, NaN where unknown."""
     if np.isnan(holm_p):
         return Verdict.NONE
-    if holm_p > LEVEL:
+    if holm_p > 1 - CONFIDENCE:
         return Verdict.SAME
     return Verdict.BETTER if difference < 0 else Verdict.WORSE
 
@@ -163,7 +163,7 @@ class Comparison:
         """The content of ``comparison.json``; a number that is not known is null."""
         return {
             "format": FORMAT,
-            "confidence": paired.CONFIDENCE,
+            "confidence": CONFIDENCE,
             "rate": "cer",
             "group_by": str(self.by),
             "n_utterances": sum(self.test.n_utterances.values()),
@@ -228,7 +228,7 @@ def compare_arms(
     *,
     by: GroupBy | None = None,
     eligible: Eligible = ALL_ELIGIBLE,
-    n_replicates: int = paired.N_REPLICATES,
+    n_replicates: int = N_MOMENTS,
     seed: int = 0,
 ) -> Comparison:
     """Pair the arms' utterances and test every arm against the first.

@@ -18,7 +18,9 @@ import numpy as np
 
 # Shapes: N utterances, G languages, R replicates, n blocks of a language.
 
-N_REPLICATES = 10_000
+CONFIDENCE = 0.95  # of every interval
+N_REPLICATES = 10_000  # where ends are quantiles of replicates
+N_MOMENTS = 2_000  # where replicates give a variance or a studentised statistic
 MOST_BLOCKS = 400  # of a language; more are put together, see Blocks.bundled
 FEWEST_SPEAKERS = 5  # of a language; with fewer its blocks are utterances
 _DRAWN_AT_ONCE = 60_000  # indices, so that they stay in the processor's cache

@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_dro.scoring.bootstrap import Blocks
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, Blocks
 from fairseq_dro.scoring.disparity import MEASURES, WORST_FEW, WORST_K
-from fairseq_dro.scoring.intervals import LEVEL, Interval
+from fairseq_dro.scoring.intervals import Interval
 from fairseq_dro.scoring.paired import TIE_LIMIT
 from fairseq_dro.scoring.sampling_noise import Noise
 from fairseq_dro.scoring.true_rates import draw_true_rates
@@ -54,7 +54,7 @@ class Disparity(NamedTuple):
 
 
 def mean_interval(
-    observed: np.ndarray, replicates: np.ndarray, level: float = LEVEL
+    observed: np.ndarray, replicates: np.ndarray, level: float = CONFIDENCE
 ) -> Interval:
     """Mean over languages, from observed rates [G] and their replicates [R, G]."""
     low, high = np.quantile(replicates.mean(axis=-1), [(1 - level) / 2, (1 + level) / 2])
@@ -62,7 +62,7 @@ def mean_interval(
 
 
 def disparity_intervals(
-    blocks: Blocks, noise: Noise, seed: int = 0, level: float = LEVEL
+    blocks: Blocks, noise: Noise, seed: int = 0, level: float = CONFIDENCE
 ) -> dict[str, Disparity]:
     """Disparity numbers with intervals of the true ones; ``value`` is the observed one.
 

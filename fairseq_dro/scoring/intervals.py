@@ -16,12 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_dro.scoring.bootstrap import Block, Blocks
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_MOMENTS, Block, Blocks
 
 # Shapes: R replicates, n blocks of a language.
 
-LEVEL = 0.95
-N_STUDENTISED = 2_000  # replicates for the interval of one language
 FEWEST_BLOCKS = 5  # below, a language's variance is not known well enough for an interval
 ENOUGH_BLOCKS = 20  # from here on studentising alone holds its level
 
@@ -35,7 +33,7 @@ class Interval(NamedTuple):
 
 
 def language_intervals(
-    blocks: Blocks, seed: int = 0, n_replicates: int = N_STUDENTISED, level: float = LEVEL
+    blocks: Blocks, seed: int = 0, n_replicates: int = N_MOMENTS, level: float = CONFIDENCE
 ) -> dict[str, Interval]:
     """Each language's rate with its interval; languages without reference units are left out.
 

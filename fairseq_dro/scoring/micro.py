@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairseq_dro.scoring.bootstrap import MOST_BLOCKS, Blocks
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, MOST_BLOCKS, N_MOMENTS, Blocks
 from fairseq_dro.scoring.intervals import (
     FEWEST_BLOCKS,
-    LEVEL,
-    N_STUDENTISED,
     Interval,
     interval_about,
     interval_without_errors,
@@ -21,7 +19,7 @@ _FEWEST_IN_A_BUNDLE = 20  # bundles that a language keeps
 
 
 def micro_interval(
-    blocks: Blocks, seed: int = 0, n_replicates: int = N_STUDENTISED, level: float = LEVEL
+    blocks: Blocks, seed: int = 0, n_replicates: int = N_MOMENTS, level: float = CONFIDENCE
 ) -> Interval:
     """Errors over reference units of all languages, for other utterances of the *same* languages.
 

@@ -42,11 +42,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, MOST_BLOCKS, N_MOMENTS
+
 # Shapes: G languages, N blocks, R replicates, S runs of an arm, A arms.
 
-CONFIDENCE = 0.95
-N_REPLICATES = 2000
-MOST_BLOCKS = 256  # a language's blocks are pooled to so many before they are drawn: same variance
 TIE_LIMIT = 1 / (np.sqrt(2) - 1)  # of all bias to the bias that the bootstrap sees
 
 Functional = Callable[[np.ndarray], np.ndarray]  # rates [..., G] -> [...]
@@ -160,7 +159,7 @@ def difference_by_language(blocks: PairedBlocks, baseline: int, other: int) -> D
 
 
 def resample(
-    blocks: PairedBlocks, n_replicates: int = N_REPLICATES, seed: int = 0
+    blocks: PairedBlocks, n_replicates: int = N_MOMENTS, seed: int = 0
 ) -> Replicates:
     """Draw B - 1 of each language's B blocks with replacement, ``n_replicates`` times.
 

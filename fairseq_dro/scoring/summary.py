@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fairseq_dro.language_sets import FEW_SHOT, read_set
-from fairseq_dro.scoring.bootstrap import N_REPLICATES
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_REPLICATES
 from fairseq_dro.scoring.disparity import worst_k
 from fairseq_dro.scoring.disparity_intervals import disparity_intervals, mean_interval
-from fairseq_dro.scoring.intervals import LEVEL, language_intervals
+from fairseq_dro.scoring.intervals import language_intervals
 from fairseq_dro.scoring.micro import micro_interval
 from fairseq_dro.scoring.rates import Scores
 from fairseq_dro.scoring.sampling_noise import sampling_noise
@@ -44,7 +44,7 @@ def summarise(
     """
     record = scores.as_record()
     record["convention"] = dataclasses.asdict(scores.convention)
-    record["intervals"] = {"level": LEVEL, "n_replicates": n_replicates, "seed": seed}
+    record["intervals"] = {"level": CONFIDENCE, "n_replicates": n_replicates, "seed": seed}
     everything = scores.blocks.as_blocks()
     blocks = everything.only([i for i, name in enumerate(everything.languages) if name])
     for language in record["languages"].values():

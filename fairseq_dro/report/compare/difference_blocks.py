@@ -68,11 +68,11 @@ def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
         text += f"; the worst {noun}'s CER {'fell' if fell else 'rose'} by {points} points"
     elif n > 1 and (better or worse):
         text += f"; that the worst {noun}'s CER moved is not shown"
-    names = (comparison.baseline, one.name)
-    blind = [len(comparison.no_better_than_a_guess(name)) for name in names]
-    if comparison.constant_cer and all(blind):
-        where = "" if min(blind) == n else f" in {min(blind)} {noun}s or more"
-        text += f"; both are no better than a fixed guess{where}"
+    blind = set(comparison.no_better_than_a_guess(comparison.baseline))
+    blind &= set(comparison.no_better_than_a_guess(one.name))
+    if blind:
+        where = "" if len(blind) == n else f"in {len(blind)} of {n} "
+        text += f"; {where}both are no better than a fixed guess"
     return f"{text}."
 
 

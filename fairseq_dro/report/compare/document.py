@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from fairseq_dro.report.alarms import Alarm, objective_changed
 from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.blocks import (
+    Beside,
+    Block,
     Cell,
     Column,
     Figure,
@@ -59,22 +61,28 @@ def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> 
     found = cautions(comparison)
     if found:
         first.blocks.append(Notices(found))
-    together = Section("arms", "Side by side", [side_by_side(comparison)])
+    table = beside(side_by_side(comparison), pictures("pareto"))
+    together = Section("arms", "Side by side", [table])
     if comparison.constant_cer:
         together.blocks.append(Paragraph(GUESS_NOTE, small=True))
     if any(len(arm.runs) > 1 for arm in comparison.arms):
         together.blocks.append(runs_table(comparison))
-    together.blocks += [one for one in (pictures("pareto"),) if one is not None]
     parts = [first, together]
     for number, one in enumerate(comparison.differences):
         section = Section(f"difference{number}", f"{one.name} against {comparison.baseline}")
-        section.blocks += [Paragraph(summary(comparison, one)), difference_table(comparison, one)]
-        picture = pictures(one.name)
-        section.blocks += [picture] if picture is not None else []
-        section.blocks += [groups_table(comparison, one), notes_block(comparison, one)]
+        section.blocks += [
+            Paragraph(summary(comparison, one)),
+            beside(difference_table(comparison, one), pictures(one.name)),
+            groups_table(comparison, one), notes_block(comparison, one),
+        ]  # fmt: skip
         parts.append(section)
     curves = pictures("comparison")
     return [*parts, *([Section("curves", "Learning curves", [curves])] if curves else [])]
+
+
+def beside(table: Table, picture: Figure | None) -> Block:
+    """A table with its picture, where there is one."""
+    return table if picture is None else Beside([("", table), ("", picture)])
 
 
 def side_by_side(comparison: Comparison) -> Table:

@@ -132,6 +132,8 @@ def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 
         return
     low, high = axis.get_ylim()
     ends = sorted(ends)
+    if len(ends) > 1 and ends[-1][0] - ends[0][0] < 1e-3 * (high - low):
+        ends = [(ends[0][0], "all", GREY)]
     heights = [(value - low) / ((high - low) or 1.0) for value, _, _ in ends]
     for index in range(1, len(heights)):
         heights[index] = max(heights[index], heights[index - 1] + gap)
