@@ -78,9 +78,9 @@ WHISPER = System(
     }),
 )  # fmt: skip
 FROZEN = System(
-    "frozen_transformer", "lower", True, {**_CPU, "task.normalize": "false"},
+    "frozen_linear", "lower", True, {**_CPU, "task.normalize": "false"},
     _arms({
-        "erm": _one("optimization.lr", "[0.001]", "[0.002]"),
+        "erm": _one("optimization.lr", "[0.01]", "[0.005]"),
         "erm_temperature": _one("task.sampling_temperature", "5", "2"),
         "group_dro": _one("criterion.step_size", "0.0003", "0.0001"),
         "ctc_dro": _one("criterion.step_size", "0.001", "0.0003"),
@@ -109,9 +109,10 @@ class Setting:
 
 
 SETTINGS = {
-    "frozen_first": Setting(FROZEN, FIRST, 450, 75),
-    "frozen_first_scarce": Setting(FROZEN, FIRST, 450, 75, scarce=FIRST[:3]),
-    "frozen_second": Setting(FROZEN, SECOND, 450, 75),
+    "frozen_first_scarce": Setting(FROZEN, FIRST, 450, 150, scarce=FIRST[:3]),
+    "frozen_first": Setting(FROZEN, FIRST, 450, 150),
+    "frozen_second": Setting(FROZEN, SECOND, 450, 150),
+    "frozen_second_scarce": Setting(FROZEN, SECOND, 450, 150, scarce=SECOND[:3]),
     "whisper_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
 }
 
