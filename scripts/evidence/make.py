@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from plan import RECORDS, SETTINGS, Run, first_tries, further_seeds
-from write_up import choose, write_up
+from write_up import PAGE, choose, write_up
 
 OUT = Path(os.environ.get("OUT", "runs/evidence"))
 FEATURES = OUT / "data/all/features/whisper"  # hidden layers of the encoder, of all languages
@@ -31,7 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("settings", nargs="*", choices=[*SETTINGS, []], metavar="SETTING")
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
-    parser.add_argument("--write-up", action="store_true", help="only rebuild docs/results.md")
+    parser.add_argument("--write-up", action="store_true", help="only rebuild the page")
+    parser.add_argument("--page", type=Path, default=PAGE, help=f"default: {PAGE}")
     parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     args = parser.parse_args()
     for setting in [] if args.write_up else args.settings or SETTINGS:
@@ -40,7 +41,7 @@ def main() -> None:
         if all(chosen.values()):
             make(list(further_seeds(setting, chosen, args.seeds)), args.list)
     if not args.list:
-        write_up()
+        write_up(args.page)
 
 
 def make(planned: list[Run], only_list: bool) -> None:

@@ -1,7 +1,7 @@
 """docs/results.md from ``docs/evidence/page.md`` and the records beside it.
 
-A line ``{{SETTING}}`` of the page becomes what was found in that setting: the tries on dev, the
-comparison of the chosen arms with the first, CPU time, and pictures.
+A line ``{{SETTING}}`` of the page becomes what was found in that setting: the tries on dev speech
+with their cost, the comparison of the chosen arms with the first, and its pictures.
 """
 
 from __future__ import annotations
@@ -9,34 +9,36 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from plan import APART, RECORDS, SETTINGS, Run
+from plan import RECORDS, SETTINGS, Run
 
 PAGE = Path("docs/results.md")
-SEEDS = (1, 2, 3, 4)
+SEEDS = (1, 2, 3, 4, 5)
+PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
 
 
 def write_up(page: Path = PAGE) -> None:
-    """Write the page and, into ``docs/evidence/SETTING/``, its pictures."""
+    """Write the page and, into ``evidence/SETTING/`` beside it, its pictures."""
     lines = []
     for line in (RECORDS / "page.md").read_text().splitlines():
         if line.startswith("{{") and line.endswith("}}"):
-            lines += found(line[2:-2])
+            lines += found(line[2:-2], page.parent / "evidence" / line[2:-2])
         else:
             lines.append(line)
     page.write_text("\n".join(lines) + "\n")
 
 
-def found(setting: str) -> list[str]:
-    """The lines of one setting; a sentence where it has no run yet."""
+def found(setting: str, pictures: Path) -> list[str]:
+    """The lines of one setting; a sentence where it has no two arms yet."""
     chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
     arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
     if len(arms) < 2:
         return ["*Not run yet.*"]
-    return [*tries_table(setting, chosen), "", *comparison(setting, arms)]
+    return [*tries_table(setting, chosen), "", *comparison(setting, arms, pictures)]
 
 
 def choose(setting: str, arm: str) -> int | None:
@@ -65,12 +67,11 @@ def validations(run: Run) -> list[dict]:
 
 
 def dev_cer(run: Run) -> float | None:
-    """Mean CER over languages that count, of the run's last validation."""
+    """Mean CER over languages of the run's last validation."""
     records = validations(run)
     if not records:
         return None
-    languages = records[-1]["languages"]
-    return fmean(values["cer"] for code, values in languages.items() if code not in APART)
+    return fmean(values["cer"] for values in records[-1]["languages"].values())
 
 
 def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
@@ -93,21 +94,21 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
     return lines
 
 
-def comparison(setting: str, arms: dict[str, list[Run]]) -> list[str]:
-    """``fairseq-dro compare`` of the chosen arms, its headings one level down, with pictures."""
+def comparison(setting: str, arms: dict[str, list[Run]], pictures: Path) -> list[str]:
+    """``fairseq-dro compare`` of the chosen arms with the first, without its own headline."""
     words = [
         f"{arm}=" + ",".join(str(RECORDS / run.name) for run in runs) for arm, runs in arms.items()
     ]
-    apart = [code for code in APART if code in SETTINGS[setting].languages]
-    command = ["fairseq-dro", "compare", *words, *(["--apart", ",".join(apart)] if apart else [])]
+    command = ["compare", *words]
+    program = str(Path(sys.executable).with_name("fairseq-dro"))
+    pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run([*command, "--out", out], check=True, stdout=subprocess.DEVNULL)
-        for name in ("comparison.svg", "pareto.svg"):
-            shutil.copy(Path(out) / name, RECORDS / setting / name)
+        subprocess.run(
+            [program, *command, "--out", out], check=True, stdout=subprocess.DEVNULL
+        )  # fmt: skip
+        for name in PICTURES:
+            shutil.copy(Path(out) / f"{name}.svg", pictures)
         text = (Path(out) / "comparison.md").read_text().splitlines()
     kept = [line for line in text if not line.startswith(("![", "# "))]
-    pictures = [
-        f"![{alt}](evidence/{setting}/{name}.svg)"
-        for name, alt in (("pareto", "mean and worst CER"), ("comparison", "CER and q by update"))
-    ]
-    return ["    " + " ".join(command), "", *kept, *pictures]
+    links = [f"![{PICTURES[name]}](evidence/{setting}/{name}.svg)" for name in PICTURES]
+    return [f"    fairseq-dro {' '.join(command)}", "", *kept, *links]
