@@ -82,7 +82,8 @@ def make_run(run: Run) -> None:
     kept = RECORDS / run.name
     for name in KEPT:
         (kept / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / name, kept / name)
+        if (folder / name).exists():  # under ERM q does not move
+            shutil.copy(folder / name, kept / name)
     (kept / "cpu_seconds.json").write_text(json.dumps(cpu_seconds) + "\n")
     (kept / "decode_test").mkdir(exist_ok=True)
     for name in DECODED:
