@@ -74,15 +74,20 @@ WHISPER = System(
         "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
     }),
 )  # fmt: skip
-FROZEN = System(
-    "frozen_linear", "lower", True, {**_CPU, "task.normalize": "false"},
-    _arms({
-        "erm": _one("optimization.lr", "[0.01]", "[0.005]"),
-        "erm_temperature": _one("task.sampling_temperature", "5", "2"),
-        "group_dro": _one("criterion.step_size", "0.0003", "0.0001"),
-        "ctc_dro": _one("criterion.step_size", "0.001", "0.0003"),
-        "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
-    }),
+_FROZEN = {**_CPU, "task.normalize": "false"}
+_FROZEN_TRIES = {
+    "erm_temperature": _one("task.sampling_temperature", "5", "2"),
+    "group_dro": _one("criterion.step_size", "0.0003", "0.0001"),
+    "ctc_dro": _one("criterion.step_size", "0.001", "0.0003"),
+    "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
+}
+LINEAR = System(
+    "frozen_linear", "lower", True, _FROZEN,
+    _arms({"erm": _one("optimization.lr", "[0.01]", "[0.005]"), **_FROZEN_TRIES}),
+)  # fmt: skip
+TRANSFORMER = System(
+    "frozen_transformer", "lower", True, _FROZEN,
+    _arms({"erm": _one("optimization.lr", "[0.001]", "[0.002]"), **_FROZEN_TRIES}),
 )  # fmt: skip
 
 
@@ -106,11 +111,13 @@ class Setting:
 
 
 SETTINGS = {
-    "frozen_first_scarce": Setting(FROZEN, FIRST, 450, 150, scarce=FIRST[:3]),
-    "frozen_first": Setting(FROZEN, FIRST, 450, 150),
-    "frozen_second": Setting(FROZEN, SECOND, 450, 150),
-    "frozen_second_scarce": Setting(FROZEN, SECOND, 450, 150, scarce=SECOND[:3]),
-    "whisper_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
+    "linear_first_scarce": Setting(LINEAR, FIRST, 450, 150, scarce=FIRST[:3]),
+    "transformer_second": Setting(TRANSFORMER, SECOND, 450, 75),
+    "linear_first": Setting(LINEAR, FIRST, 450, 150),
+    "linear_second": Setting(LINEAR, SECOND, 450, 150),
+    "whisper_first": Setting(WHISPER, FIRST, 324, 81, tokens="gla:cy"),
+    "whisper_second": Setting(WHISPER, SECOND, 324, 81),
+    "whisper_first_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
 }
 
 
