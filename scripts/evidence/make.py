@@ -23,7 +23,7 @@ from write_up import PAGE, choose, write_up
 
 OUT = Path(os.environ.get("OUT", "runs/evidence"))
 FEATURES = OUT / "data/all/features/whisper"  # hidden layers of the encoder, of all languages
-KEPT = ("history.jsonl", "group_weights.jsonl", ".hydra/overrides.yaml")
+KEPT = ("history.jsonl", "group_weights.jsonl", ".hydra/config.yaml", ".hydra/overrides.yaml")
 DECODED = ("utterances.jsonl", "scores.json")
 
 

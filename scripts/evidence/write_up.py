@@ -22,7 +22,7 @@ PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
 
 
 def write_up(page: Path = PAGE) -> None:
-    """Write the page and, into ``evidence/SETTING/`` beside it, its pictures."""
+    """Write the page and, into ``evidence/SETTING/`` beside it, whole comparisons and pictures."""
     lines = []
     for line in (RECORDS / "page.md").read_text().splitlines():
         if line.startswith("{{") and line.endswith("}}"):
@@ -32,13 +32,13 @@ def write_up(page: Path = PAGE) -> None:
     page.write_text("\n".join(lines) + "\n")
 
 
-def found(setting: str, pictures: Path) -> list[str]:
+def found(setting: str, folder: Path) -> list[str]:
     """The lines of one setting; a sentence where it has no two arms yet."""
     chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
     arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
     if len(arms) < 2:
         return ["*Not run yet.*"]
-    return [*tries_table(setting, chosen), "", *comparison(setting, arms, pictures)]
+    return [*tries_table(setting, chosen), "", *comparison(setting, arms, folder)]
 
 
 def choose(setting: str, arm: str) -> int | None:
@@ -88,27 +88,70 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
             if rate is None:
                 lines.append(f"| {arm} | {words} | not run yet | | |")
                 continue
-            minutes = json.loads(cpu.read_text())["training"] / 60
+            seconds = json.loads(cpu.read_text())["training"]  # null: resumed, so not known
+            minutes = f"{seconds / 60:.1f}" if seconds else ""
             mark = "yes" if chosen[arm] == attempt and len(tries) > 1 else ""
-            lines.append(f"| {arm} | {words} | {100 * rate:.1f} | {minutes:.0f} | {mark} |")
+            lines.append(f"| {arm} | {words} | {100 * rate:.1f} | {minutes} | {mark} |")
     return lines
 
 
-def comparison(setting: str, arms: dict[str, list[Run]], pictures: Path) -> list[str]:
-    """``fairseq-dro compare`` of the chosen arms with the first, without its own headline."""
+def comparison(setting: str, arms: dict[str, list[Run]], folder: Path) -> list[str]:
+    """Tables and pictures of ``fairseq-dro compare``, whose own page goes to the folder."""
     words = [
         f"{arm}=" + ",".join(str(RECORDS / run.name) for run in runs) for arm, runs in arms.items()
     ]
-    command = ["compare", *words]
     program = str(Path(sys.executable).with_name("fairseq-dro"))
-    pictures.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(
-            [program, *command, "--out", out], check=True, stdout=subprocess.DEVNULL
-        )  # fmt: skip
+        command = [program, "compare", *words, "--title", setting, "--out", out]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for name in PICTURES:
-            shutil.copy(Path(out) / f"{name}.svg", pictures)
-        text = (Path(out) / "comparison.md").read_text().splitlines()
-    kept = [line for line in text if not line.startswith(("![", "# "))]
+            shutil.copy(Path(out) / f"{name}.svg", folder)
+        text = (Path(out) / "comparison.md").read_text()
+        record = json.loads((Path(out) / "comparison.json").read_text())
+    kept = [line for line in text.splitlines() if not line.startswith("![")]
+    (folder / "comparison.md").write_text("\n".join(kept) + "\n")
     links = [f"![{PICTURES[name]}](evidence/{setting}/{name}.svg)" for name in PICTURES]
-    return [f"    fairseq-dro {' '.join(command)}", "", *kept, *links]
+    return [
+        *arms_table(record), "", *languages_table(record), "",
+        f"The whole comparison: [comparison.md](evidence/{setting}/comparison.md).", "", *links,
+    ]  # fmt: skip
+
+
+def arms_table(record: dict) -> list[str]:
+    """Numbers over languages of each arm, and its differences from the first."""
+    lines = [
+        "| arm | seeds | mean CER, % | worst | worst 3 | mean, points | worst, points | "
+        "languages better, worse |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    differences = {one["arm"]: one for one in record["differences"]}
+    for arm in record["arms"]:
+        rates = [f"{100 * arm['measures'][name]:.1f}" for name in ("mean", "worst", "worst_3")]
+        rates[1] += f" ({', '.join(arm['worst_groups'])})"
+        found, against = differences.get(arm["name"]), ["", "", ""]
+        if found:
+            counts = found["n_groups"]
+            against = [_interval(found["measures"][name]) for name in ("mean", "worst")]
+            against.append(f"{counts['better']}, {counts['worse']}")
+        cells = [arm["name"], str(len(arm["runs"])), *rates, *against]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def languages_table(record: dict) -> list[str]:
+    """CER of each language under each arm, mean over its runs."""
+    arms = record["arms"]
+    lines = [
+        "| test CER, % | " + " | ".join(arm["name"] for arm in arms) + " |",
+        "|---|" + "--:|" * len(arms),
+    ]
+    for code in arms[0]["groups"]:
+        rates = " | ".join(f"{100 * arm['groups'][code]['cer']:.1f}" for arm in arms)
+        lines.append(f"| {code} | {rates} |")
+    return lines
+
+
+def _interval(found: dict) -> str:
+    low, high = 100 * found["low"], 100 * found["high"]
+    return f"{100 * found['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
