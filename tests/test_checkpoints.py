@@ -460,7 +460,7 @@ def _change(good: Path, change: Callable[[dict[str, Any]], None]) -> Callable[[P
         (None, "no checkpoint at /.*w2v.pt; expected an existing file"),
         (b"", r"w2v.pt \(0 bytes\) is no complete torch checkpoint"),
         (b"<html>404</html>", "w2v.pt is no torch checkpoint; expected a file that torch.save"),
-        ("folder", "w2v.pt is a folder; expected a checkpoint file inside it"),
+        ("folder", "w2v.pt is no Hugging Face folder of a wav2vec 2.0: name one, or a file"),
         ("half", r"w2v.pt \([\d,]+ bytes\) is no complete torch checkpoint: it is .* cut short"),
         ({"embed.weight": torch.zeros(2)}, "w2v.pt can be read but is no fairseq checkpoint"),
         (torch.zeros(2), "w2v.pt can be read but is no fairseq checkpoint"),
