@@ -55,8 +55,10 @@ def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
     helped, harmed = better > 0 or fell, worse > 0 or rose
     if helped and harmed:
         says = f"helped {f'some {noun}s' if better else f'the worst {noun}'} and harmed others"
-    elif helped or harmed:
-        says = "helped" if helped else "did not help"
+    elif helped:
+        says = "helped" if fell else f"helped some {noun}s"
+    elif harmed:
+        says = "did not help"
     else:
         says = "made no difference that is shown"
     moved = f"{better or 'none'} of {counted(n, noun)} better, {worse or 'none'} worse"
