@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     args = parser.parse_args()
     for setting in [] if args.write_up else args.settings or SETTINGS:
+        if args.list:
+            print(*(shlex.join(command) for command in data_commands(setting)), sep="\n")
         make(list(first_tries(setting)), args.list)
         chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
         if all(chosen.values()):
@@ -51,6 +53,25 @@ def make(planned: list[Run], only_list: bool) -> None:
             print(*(shlex.join(command) for command in commands(run)), sep="\n")
         elif not (RECORDS / run.name / "decode_test/scores.json").exists():
             make_run(run)
+
+
+def data_commands(setting: str) -> list[list[str]]:
+    """The data folder of a setting, and hidden layers where its system reads them.
+
+    ``OUT/SETTING.tsv`` holds the rows of ``corpus.tsv`` that the setting keeps (`chosen`).
+    """
+    plan, corpus = SETTINGS[setting], os.environ.get("CORPUS", "CORPUS")
+    names = [setting, *(["all"] if plan.system.from_features else [])]
+    commands = [
+        ["fairseq-dro", "prepare", "table", str(OUT / "data" / name), "--table",
+         str(OUT / f"{name}.tsv"), "--audio-root", corpus, "--text-column", "text",
+         "--text-profile", plan.system.text_profile]
+        for name in names
+    ]  # fmt: skip
+    if plan.system.from_features:
+        model = ["--model", str(OUT / "whisper")]
+        commands.append(["fairseq-dro", "features", str(OUT / "data/all"), *model])
+    return commands
 
 
 def commands(run: Run) -> list[list[str]]:
@@ -92,35 +113,29 @@ def make_run(run: Run) -> None:
 
 
 def prepare(setting: str) -> None:
-    """The data folder of a setting, and the hidden layers where its system reads them."""
+    """Make the data folder of a setting where it is missing."""
     corpus = Path(_required("CORPUS", "the folder with corpus.tsv"))
     weights = Path(_required("WHISPER", "the base model, see scripts/fetch_whisper_base.py"))
     OUT.mkdir(parents=True, exist_ok=True)
     if not (OUT / "whisper").exists():
         (OUT / "whisper").symlink_to(weights.resolve())
-    plan = SETTINGS[setting]
-    _prepare_table(corpus, setting, plan.system.text_profile)
-    if plan.system.from_features:
-        _prepare_table(corpus, "all", plan.system.text_profile)
-        model = ["--model", str(OUT / "whisper")]
-        subprocess.run(["fairseq-dro", "features", str(OUT / "data/all"), *model], check=True)
+    for command in data_commands(setting):
+        if command[1] == "prepare":
+            data = Path(command[3])
+            if (data / "dataset.json").exists():
+                continue
+            _write_table(corpus, data.name)
+        subprocess.run(command, check=True)
 
 
-def _prepare_table(corpus: Path, name: str, text_profile: str) -> None:
-    """A data folder of the rows that a setting keeps, or of all rows of the corpus."""
-    if (OUT / "data" / name / "dataset.json").exists():
-        return
-    table = OUT / f"{name}.tsv"
-    with (corpus / "corpus.tsv").open(newline="") as source, table.open("w", newline="") as kept:
+def _write_table(corpus: Path, name: str) -> None:
+    """The rows that a setting keeps, or all rows of the corpus."""
+    with (corpus / "corpus.tsv").open(newline="") as source:
         rows = list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
-        wanted = chosen(rows, name) if name in SETTINGS else rows
+    wanted = chosen(rows, name) if name in SETTINGS else rows
+    with (OUT / f"{name}.tsv").open("w", newline="") as kept:
         lines = [rows[0], *(row.values() for row in wanted)]
         kept.writelines("\t".join(line) + "\n" for line in lines)  # the corpus quotes nothing
-    subprocess.run(
-        ["fairseq-dro", "prepare", "table", str(OUT / "data" / name), "--table", str(table),
-         "--audio-root", str(corpus), "--text-column", "text", "--text-profile", text_profile],
-        check=True,
-    )  # fmt: skip
 
 
 def chosen(rows: list[dict[str, str]], setting: str) -> list[dict[str, str]]:
