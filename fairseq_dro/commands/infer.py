@@ -31,7 +31,7 @@ the options that matter:
   decoding.results_path=FOLDER   results (default: RUN/decode_SPLIT; none outside a run folder)
   dataset.max_tokens=N           padded samples of a batch, 16,000 a second (default: 3,000,000)
 
-the next three:
+the next four:
   common.cpu=true                decode on a CPU where there is a GPU
   decoding.beam=N                of Whisper: width of the beam (default: 1, greedy)
   dataset.num_workers=N          processes that read audio (default: 1)

@@ -25,13 +25,15 @@ EPILOG = """\
 the options that matter:
   task.data=FOLDER          data folder, as `fairseq-dro prepare` makes it (no default)
   model.w2v_path=FILE       xlsr2_300m.pt or such, or a Hugging Face folder (no default)
-  criterion.objective=NAME  ctc_dro (default), group_dro, cvar_dro, or erm: plain CTC
+  criterion.objective=NAME  ctc_dro (default; of whisper: erm), group_dro, cvar_dro,
+                            chi_square_dro, or erm: plain CTC or cross-entropy
   hydra.run.dir=FOLDER      run folder (default: runs/RECIPE/OBJECTIVE)
 
 the next four:
   optimization.max_update=N     updates; one is update_freq x workers batches
   optimization.update_freq=[N]  batches of each worker that make an update
-  task.batch_seconds=S          seconds of audio of one language in a batch (default: 50)
+  task.batch_seconds=S          seconds of audio of one language in a batch (default: 50;
+                                less in frozen_* and demo)
   common.cpu=true common.fp16=false   train on a CPU
 
 example:

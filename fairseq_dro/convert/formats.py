@@ -1,5 +1,5 @@
-"""Which files are which model. A new family is one file with ``recognises`` and ``read``, and
-``write`` if it can be given away, and a line here.
+"""Which files are which model. A new file format is one file with ``recognises`` and ``read``, and
+``write`` if it can be exported, and a line here.
 """
 
 from __future__ import annotations
@@ -81,6 +81,6 @@ def writer_of(model: str, path: str) -> ModuleType:
     if model not in WRITERS:
         raise UserError(
             f"{path} holds a model={model}, for which transformers has no class: "
-            f"{', '.join(WRITERS)} can be given away as a Hugging Face folder."
+            f"{', '.join(WRITERS)} can be exported as a Hugging Face folder."
         )
     return WRITERS[model]

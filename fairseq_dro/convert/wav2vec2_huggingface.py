@@ -400,7 +400,7 @@ def _with_blank_weight(
     if added and model.get("blank_mode", "add") != "add":
         raise UserError(
             f"{path} was trained with model.blank_mode={model['blank_mode']}, which transformers "
-            "does not have: it cannot be given away as a Hugging Face folder."
+            "does not have: it cannot be exported as a Hugging Face folder."
         )
     bias = bias.clone()
     bias[0] += added
@@ -417,7 +417,7 @@ def _tokenizer(
         raise UserError(
             f"{path} writes units that are joined by post_process={joined_by}, and transformers' "
             "tokenizer of CTC models joins letters: only models of letters (dict.ltr.txt) can be "
-            "given away."
+            "exported."
         )
     units = list(dictionary.symbols)
     blank = dictionary.indices.get("<ctc_blank>", dictionary.bos())
