@@ -108,7 +108,7 @@ def test_layers_are_named_by_numbers(text, layers):
     assert chosen_layers(text, 4) == layers
 
 
-@pytest.mark.parametrize("text", ["4", "-1", "", "last", "3-1", "1,,2"])
+@pytest.mark.parametrize("text", ["4", "-1", "", "last", "3-1", "3-1,0", "1-", "0,1-", "-", "1,,2"])
 def test_layers_that_are_not_there_are_refused(text):
     with pytest.raises(UserError, match="0 to 3"):
         chosen_layers(text, 4)

@@ -1,5 +1,6 @@
 """The options of the model ``layer_weighted_ctc``, as ``model.NAME=value``."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -117,20 +118,19 @@ def chosen_layers(text: str, n_layers: int) -> tuple[int, ...]:
     """``all``, or ``0,4-6``: numbers of hidden layers, ascending.
 
     Raises:
-        UserError: it is neither, or a number is not below ``n_layers``.
+        UserError: it is neither, a range is empty, or a number is not below ``n_layers``.
     """
     if text == "all":
         return tuple(range(n_layers))
     chosen: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            chosen.update(range(int(first), int(last or first) + 1))
-    except ValueError:
-        chosen = set()
-    if not chosen or min(chosen) < 0 or max(chosen) >= n_layers:
-        raise UserError(
-            f"model.layers={text} names no hidden layers of this encoder, which has the numbers 0 "
-            f"to {n_layers - 1}: type all, or numbers such as {n_layers // 2}-{n_layers - 1}."
-        )
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < n_layers:
+            raise UserError(
+                f"model.layers={text}: '{part}' names no hidden layers of this encoder, which has "
+                f"the numbers 0 to {n_layers - 1}: type all, or numbers such as "
+                f"{n_layers // 2}-{n_layers - 1}."
+            )
+        chosen.update(range(first, last + 1))
     return tuple(sorted(chosen))
