@@ -106,7 +106,9 @@ def open_features(
     """The features of a split, and [N] which of their lines each line of the manifest has.
 
     The manifest may hold a part of the utterances that the features were made of, in any order:
-    a path and a number of samples mean the same utterance in both.
+    a path and a number of samples mean the same utterance in both. Paths are relative to the
+    manifest's root, which is not compared, so that a corpus may be moved: of two corpora with the
+    same relative paths and lengths, one would take the features of the other.
 
     Raises:
         UserError: there are none, they are not complete, or of another encoder, or an utterance
