@@ -164,13 +164,14 @@ class CollectingProcessor(InferenceProcessor):
             if not items:
                 return
             sample = self.dataset.collater([self.dataset[item] for item in items])
-        padded_size = sample["net_input"]["source"].numel()
+        longest = int(max(self.dataset.sizes[item] for item in items))
+        padded_size = longest * len(items)  # of audio, also where features stand for it
         too_large = padded_size >= self._too_large and len(items) > 1
         if not too_large and self._fits(sample):
             return
         if not too_large:
             self._too_large = padded_size
-            seconds = padded_size / len(items) / self.task.cfg.sample_rate
+            seconds = longest / self.task.cfg.sample_rate
             if len(items) == 1:
                 row = int(self.dataset.rows[items[0]])
                 raise UserError(
