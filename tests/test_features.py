@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from fairseq_dro.cli import main
 from fairseq_dro.commands import features as features_command
 from fairseq_dro.data.feature_file import open_features
 from fairseq_dro.data.manifest import read_manifest
+from fairseq_dro.decoding.processor import CollectingProcessor
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig
 from fairseq_dro.runs.history import read_records
@@ -200,6 +204,77 @@ def in_small_stretches() -> None:
     feature_writing.STRETCH = 20
 
 
+class Killed(BaseException):
+    """As by SIGKILL: nothing of the package catches it."""
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 1000)])
+def test_features_start_again_where_their_file_is_gone_or_cut(
+    change, whisper, tiny_data, tmp_path, monkeypatch
+):
+    """Also when that is killed before it has written anything, which leaves a file of zeros."""
+    encoder, made = whisper
+    folder = tmp_path / "features"
+    shutil.copytree(made, folder)
+    a_killed_writer(folder, tiny_data, encoder, tmp_path)
+    change(folder / "train.f16")
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(feature_writing.SplitFeatures, "_encoded", _dies)
+        compute(tiny_data, encoder, folder)
+    compute(tiny_data, encoder, folder)
+    written, whole = (np.fromfile(at / "train.f16", np.float16) for at in (folder, made))
+    np.testing.assert_allclose(written, whole, rtol=1e-2, atol=1e-3)
+
+
+def _dies(*_unused):
+    raise Killed
+
+
+def test_room_is_taken_first_so_that_a_resume_needs_none(whisper, tiny_data, tmp_path,
+                                                         monkeypatch):  # fmt: skip
+    encoder, made = whisper
+    folder = tmp_path / "features"
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(feature_writing.SplitFeatures, "_encoded", _dies)
+        compute(tiny_data, encoder, folder, "--splits", "train")
+    taken = (folder / "train.f16").stat()
+    assert taken.st_blocks * 512 >= taken.st_size == (made / "train.f16").stat().st_size
+    monkeypatch.setattr(features_command, "free_bytes", lambda folder: 0)
+    compute(tiny_data, encoder, folder, "--splits", "train")
+    assert json.loads((folder / "train.json").read_text())["n_written"] == SPLITS["train"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_is_an_error_by_name(code, whisper, tiny_data, tmp_path, monkeypatch,
+                                               capsys):  # fmt: skip
+    def is_full(*_unused):
+        raise OSError(code, os.strerror(code))
+
+    encoder, made = whisper
+    monkeypatch.setattr(os, "posix_fallocate", is_full, raising=False)
+    words = ["features", str(tiny_data), "--model", encoder["whisper_path"], "--splits", "test"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    n_bytes = (made / "test.f16").stat().st_size
+    assert f"{tmp_path / 'out'} has no room for the {n_bytes} bytes" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lacks", ["system", "file system"])
+def test_features_are_written_where_room_cannot_be_taken_first(lacks, whisper, tiny_data, tmp_path,
+                                                               monkeypatch):  # fmt: skip
+    def not_supported(*_unused):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if lacks == "system":  # macOS
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", not_supported, raising=False)
+    encoder, made = whisper
+    out = compute(tiny_data, encoder, tmp_path / "out", "--splits", "test")
+    assert (out / "test.f16").read_bytes() == (made / "test.f16").read_bytes()
+
+
 def test_a_split_without_transcripts_has_features(whisper, tiny_data, tmp_path):
     encoder, made = whisper
     folder = tmp_path / "data"
@@ -290,6 +365,17 @@ def test_training_from_features_resumes_exactly_and_decodes_without_any_other_fi
     assert weights and all(sum(of.values()) == pytest.approx(1) for of in weights)
     assert list(weights[0]) == ["0", "1", "2"]
 
+    state = load(Path(encoder["w2v_path"]))
+    state["model"]["layer_norm.bias"] += 1e-3
+    torch.save(state, tmp_path / "other.pt")
+    other = {**encoder, "w2v_path": str(tmp_path / "other.pt")}
+    # 12 updates, from audio: no feature tells the two encoders apart
+    command = frozen_command(tiny_data, other, optimization__max_update=12)
+    resumed = command_server.run(command, tmp_path / "killed", check=False)
+    assert resumed.returncode != 0
+    assert f"trained on the frozen encoder {encoder['w2v_path']} (its" in resumed.stdout
+    assert f"this command names {tmp_path / 'other.pt'}" in resumed.stdout
+
     shutil.rmtree(tmp_path / "encoder")
     decoded = {}
     for name, words in {"audio": [], "features": [f"task.features={out}"]}.items():
@@ -302,6 +388,23 @@ def test_training_from_features_resumes_exactly_and_decodes_without_any_other_fi
     shutil.rmtree(out)
     wav = next((tiny_data / "wav").rglob("test_*.wav"))
     assert fairseq_dro.load(tmp_path / "whole").transcribe(wav).seconds > 0
+
+
+def test_an_utterance_that_does_not_fit_into_memory_has_its_length_in_seconds_of_audio(
+    whisper, tiny_data
+):
+    encoder, made = whisper
+    task = make_task(tiny_data, normalize=False, features=str(made))
+    model_for(task, encoder)
+    task.load_dataset("test")
+    dataset = task.dataset("test")
+    processor = SimpleNamespace(
+        dataset=dataset, task=task, _least_samples=1, _too_large=float("inf"),
+        _fits=lambda sample: False,
+    )  # fmt: skip
+    seconds = dataset.sizes[5] / task.cfg.sample_rate
+    with pytest.raises(UserError, match=f"this utterance of {seconds:.1f} s"):
+        CollectingProcessor.process_sample(processor, dataset.collater([dataset[5]]))
 
 
 def test_features_are_for_a_frozen_encoder(tiny_data, tiny_checkpoint, whisper):

@@ -100,7 +100,7 @@ def _say_size(parts: list[Any], out: Path) -> None:
     spec = parts[0].spec
     seconds = sum(float(one.manifest.n_samples.sum()) / one.sample_rate for one in parts)
     total = sum(one.n_bytes for one in parts)
-    missing = sum(one.n_bytes - int(one.starts[one.n_written]) * 2 for one in parts)
+    missing = sum(one.n_bytes_missing for one in parts)
     free = free_bytes(out)
     done = sum(one.n_written for one in parts)
     n = sum(len(one.manifest) for one in parts)

@@ -5,6 +5,7 @@ Shapes: N utterances, B utterances of a batch, L hidden layers, T frames, C chan
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,7 @@ class SplitFeatures:
     Attributes:
         n_written: utterances that are on the disk.
         n_bytes: of all of them.
+        n_bytes_missing: those that have no room on the disk yet.
     """
 
     def __init__(
@@ -72,7 +74,16 @@ class SplitFeatures:
         self._items = GroupedAudioDataset(  # whose errors name the utterance
             self._audio, manifest, everything, everything, everything
         )
+        self.path = folder / f"{manifest.split}.f16"
         self.n_written = self._find_written()
+
+    @property
+    def n_bytes_missing(self) -> int:
+        if self.n_written == len(self.manifest):
+            return 0
+        if not self.path.exists():
+            return self.n_bytes
+        return max(self.n_bytes - self.path.stat().st_blocks * 512, 0)  # 512 on every system
 
     def _require_lengths(self) -> None:
         """Refuse utterances of which the encoder makes no frame, or which it does not take."""
@@ -90,7 +101,7 @@ class SplitFeatures:
                 )
 
     def _find_written(self) -> int:
-        """How many utterances an earlier command has written.
+        """How many utterances an earlier command has written; 0 where their file is gone or cut.
 
         Raises:
             UserError: of another encoder, or of other utterances.
@@ -108,18 +119,24 @@ class SplitFeatures:
                 f"{self.folder} holds features of {split} already, and {'; '.join(changes)}: name "
                 "another folder with --out, or remove that one."
             )
-        return int(header["n_written"])
+        is_whole = self.path.exists() and self.path.stat().st_size == self.n_bytes
+        return int(header["n_written"]) if is_whole else 0
 
     def write(self) -> None:
-        """Compute what is missing; a kill at any moment costs a stretch."""
+        """Compute what is missing; a kill at any moment costs a stretch.
+
+        Raises:
+            UserError: the disk or the quota has no room.
+        """
         split = self.manifest.split
         if self.n_written == len(self.manifest):
             return
-        path = self.folder / f"{split}.f16"
-        lines = lines_of(self.manifest, self.n_frames)
-        write_durably(str(self.folder / f"{split}.tsv"), lambda file: file.write(lines))
-        with open(path, "r+b" if path.exists() else "w+b") as file:
-            file.truncate(self.n_bytes)
+        if not self.n_written and read_header(self.folder, split) is not None:
+            write_header(self.folder, split, self.spec, 0)  # before its file is a new one
+        with open(self.path, "r+b" if self.n_written else "w+b") as file:
+            self._allocate(file.fileno())
+            lines = lines_of(self.manifest, self.n_frames)
+            write_durably(str(self.folder / f"{split}.tsv"), lambda file: file.write(lines))
             values = np.memmap(file, dtype=np.float16, mode="r+")
             stretches = list(range(self.n_written, len(self.manifest), STRETCH))
             batches = [self._batches(first) for first in stretches]
@@ -137,6 +154,23 @@ class SplitFeatures:
                     first = stretches[int(np.searchsorted(ends, number))]
                     self.n_written = min(first + STRETCH, len(self.manifest))
                     write_header(self.folder, split, self.spec, self.n_written)
+
+    def _allocate(self, file: int) -> None:
+        """Take the room on the disk: a memory map that finds none later dies by SIGBUS."""
+        try:
+            if not hasattr(os, "posix_fallocate"):  # macOS
+                return os.ftruncate(file, self.n_bytes)
+            os.posix_fallocate(file, 0, self.n_bytes)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system without it
+                return os.ftruncate(file, self.n_bytes)
+            if not self.n_written:
+                self.path.unlink()
+            raise UserError(
+                f"{self.folder} has no room for the {self.n_bytes} bytes of {self.path.name} "
+                f"({error.strerror}): name a folder on another disk with --out, or fewer layers "
+                "with --layers."
+            ) from error
 
     def _batches(self, first: int) -> list[list[int]]:
         """Utterances of a stretch, of about the same length in a batch."""
