@@ -161,12 +161,80 @@ def test_what_no_conversion_wrote_is_not_replaced(home, tmp_path, capsys) -> Non
         refuse(home / "hub", tmp_path / out, says="no conversion wrote it", capsys=capsys)
     refuse(home / "hub", home / "hub", says="is what is read", capsys=capsys)
     refuse(home / "hub", home / "hub" / "in", says="lies in it", capsys=capsys)
+    refuse(home / "hub", home, says="lies in", capsys=capsys)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
     assert (tmp_path / "mine.pt").read_bytes() == b"mine"
     for out in ("new.pt", "new"):
         for _ in range(2):  # its own it does replace
             assert main(["convert", str(home / "hub"), str(tmp_path / out)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.pt", "new", "new.pt"]
+
+
+def into(out: Path, *names: str) -> None:
+    def fill(folder: Path) -> None:
+        for name in names:
+            (folder / name).write_text("written")
+
+    output_place.require_free(out, Path(__file__))
+    output_place.write_folder(out, fill, {"format": 1})
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+def test_what_a_user_put_into_a_converted_folder_stays(tmp_path) -> None:
+    out = tmp_path / "out"
+    into(out, "config.json", "vocab.json")
+    into(out, "config.json")
+    assert names_in(out) == ["config.json", output_place.MARK]
+    (out / "notes.txt").write_text("mine")
+    (out / ".git").mkdir()
+    with pytest.raises(UserError, match=r"no conversion wrote \.git, notes\.txt in it: move"):
+        into(out, "config.json")
+    assert names_in(out) == [".git", "config.json", output_place.MARK, "notes.txt"]
+    into(out / "model", "config.json")
+    with pytest.raises(UserError, match="which is read, lies in"):
+        output_place.require_free(out, out / "model")
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / output_place.MARK).write_text("{}")
+    (tmp_path / "others" / "model.safetensors").touch()
+    with pytest.raises(UserError, match="model.safetensors"):
+        into(tmp_path / "others", "config.json")
+
+
+def test_what_a_user_adds_during_a_conversion_is_kept(tmp_path) -> None:
+    out = tmp_path / "out"
+    into(out, "config.json")
+    with pytest.raises(UserError, match="notes.txt"):
+        output_place.write_folder(out, lambda _: (out / "notes.txt").write_text("mine"), {})
+    assert (tmp_path / ".out.old" / "notes.txt").read_text() == "mine"
+    assert names_in(out) == [output_place.MARK]
+
+
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_a_kill_between_the_renames_loses_no_folder(has_successor, tmp_path) -> None:
+    out, old = tmp_path / "out", tmp_path / ".out.old"
+    into(out, "config.json")
+    out.rename(old)
+    if has_successor:
+        into(tmp_path / "new", "config.json", "vocab.json")
+        (tmp_path / "new").rename(out)
+
+    def fill(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        output_place.write_folder(out, fill, {})
+    assert names_in(tmp_path) == ["out"]
+    assert ("vocab.json" in names_in(out)) is has_successor and "config.json" in names_in(out)
+
+
+def test_the_folder_one_is_in_can_be_written(tmp_path, monkeypatch) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    into(Path("."), "config.json")
+    assert names_in(tmp_path / "out") == ["config.json", output_place.MARK]
 
 
 def test_a_conversion_that_fails_leaves_what_was_there(home, tmp_path, monkeypatch) -> None:

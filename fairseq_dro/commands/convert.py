@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -63,8 +64,16 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.convert import output_place
 
     output_place.require_free(out, source)
+    is_here = out.resolve() == Path.cwd()
     _convert(source, out, to, args)
+    if is_here:
+        sys.stderr.write("note: the folder you are in was replaced: type `cd .` to see it.\n")
     return 0
+
+
+def _name_of(place: Path) -> str:
+    """Also of ``.``; a link keeps its own name."""
+    return Path(os.path.abspath(place)).name
 
 
 @contextlib.contextmanager
@@ -85,7 +94,7 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     checkpoint, file = _read(source)
     require_whole(checkpoint, str(file))
-    origin = {"format": 1, "from": Path(source).name, "file": file.name}
+    origin = {"format": 1, "from": _name_of(source), "file": _name_of(file)}
     if to == FAIRSEQ:
         with _writing(out):
             output_place.write_checkpoint(out, checkpoint, origin)
@@ -101,8 +110,8 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
     update = int(checkpoint["optimizer_history"][-1]["num_updates"])
     facts = facts_of(file, update, checkpoint["cfg"])
     card = model_card(
-        args.name or out.name, licence=args.license, use=found.use, limits=found.limits,
-        facts=facts, origin=source.name,
+        args.name or _name_of(out), licence=args.license, use=found.use, limits=found.limits,
+        facts=facts, origin=_name_of(source),
     )  # fmt: skip
     checked = []
 
