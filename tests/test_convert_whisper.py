@@ -11,9 +11,12 @@ import torch
 
 import fairseq_dro
 from fairseq_dro.cli import main
-from fairseq_dro.convert import whisper_huggingface
+from fairseq_dro.convert import whisper_ctranslate2, whisper_huggingface
+from fairseq_dro.convert.ctranslate2_file import read_variables
+from fairseq_dro.convert.source import Source
 from fairseq_dro.convert.whisper import read_whisper
 from fairseq_dro.decoding.published import as_checkpoint
+from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.model import WhisperModel
 from tests.checkpoints import load
 from tests.test_whisper_files import WRITERS
@@ -50,6 +53,20 @@ def test_every_form_of_whisper_goes_to_both_libraries(kind, tmp_path) -> None:
     assert again.weights.keys() == weights.keys()
     assert all(torch.equal(again.weights[name], weights[name]) for name in weights)
     assert again.dims == dims.as_dict()
+
+
+@pytest.mark.parametrize("lost", ["encoder/conv1/weight", "decoder/layer_0/attention/linear_1/bias",
+                                  "encoder/position_encodings/encodings"])  # fmt: skip
+def test_a_variable_that_ctranslate2_lacks_is_named(lost, tmp_path, monkeypatch) -> None:
+    place = WRITERS["ctranslate2"](tmp_path / "published", *random_weights(MINI))
+    name, variables = read_variables(place / "model.bin")
+    left = {one: value for one, value in variables.items() if one != lost}
+    monkeypatch.setattr(whisper_ctranslate2, "read_variables", lambda _: (name, left))
+    with pytest.raises(UserError, match=f"lacks {lost}"):
+        whisper_ctranslate2.read(Source(place))
+    left[lost] = torch.zeros(())
+    with pytest.raises(UserError, match="other shapes"):
+        whisper_ctranslate2.read(Source(place))
 
 
 def test_logits_and_generation_equal_those_of_this_package(tmp_path) -> None:

@@ -34,7 +34,14 @@ def check(folder: Path) -> str:
             f"not checked by loading it: transformers is installed here and cannot be imported "
             f"({first}); {hint} may help."
         )
-    _, found = kind.from_pretrained(folder, output_loading_info=True)
+    try:
+        _, found = kind.from_pretrained(folder, output_loading_info=True)
+    except (OSError, RuntimeError, ValueError) as error:  # OSError: of a file it does not like
+        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(
+            f"{folder}: transformers {transformers.__version__} does not load it ({first}): use "
+            "the version that setup.py names, or report this."
+        ) from error
     wrong = [f"{what} {sorted(map(str, found[what]))[0]}"
              for what in ("missing_keys", "unexpected_keys", "mismatched_keys") if found[what]]
     if wrong:

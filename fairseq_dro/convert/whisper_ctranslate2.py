@@ -31,10 +31,31 @@ def read(source: Source) -> PretrainedWhisper:
             f"{file} holds weights of 8 bits ({quantised[0]}), which cannot be fine-tuned: use the "
             "float16 or float32 model."
         )
-    weights, n_layers = _weights({name: v.float() for name, v in variables.items()})
+    try:
+        weights, n_layers = _weights({name: v.float() for name, v in variables.items()})
+        dims = _dims(variables, weights, n_layers)
+    except KeyError as error:
+        raise UserError(
+            f"{file} lacks {error.args[0]}, which a Whisper has: copy or download it again."
+        ) from None
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{file} holds variables of other shapes than a Whisper's ({error}): copy or download "
+            "it again."
+        ) from None
+    suppressed = (_tokens(source.config.get(f"suppress_ids{at}")) for at in ("", "_begin"))
+    return PretrainedWhisper(str(source.place), dims, weights, source.tokenizer, *suppressed)
+
+
+def _dims(
+    variables: dict[str, torch.Tensor],
+    weights: dict[str, torch.Tensor],
+    n_layers: dict[str, int],
+) -> dict[str, int]:
+    """openai's ten sizes; the weights by openai's names."""
     width, n_mels, _ = weights["encoder.conv1.weight"].shape
     n_vocab, text_width = weights["decoder.token_embedding.weight"].shape
-    dims = {
+    return {
         "n_mels": n_mels,
         "n_audio_ctx": len(variables["encoder/position_encodings/encodings"]),
         "n_audio_state": width,
@@ -46,8 +67,6 @@ def read(source: Source) -> PretrainedWhisper:
         "n_text_head": int(variables.get("decoder/num_heads", text_width // _HEAD_WIDTH)),
         "n_text_layer": n_layers["decoder"],
     }
-    suppressed = (_tokens(source.config.get(f"suppress_ids{at}")) for at in ("", "_begin"))
-    return PretrainedWhisper(str(source.place), dims, weights, source.tokenizer, *suppressed)
 
 
 def _tokens(values: list[int] | None) -> tuple[int, ...] | None:
