@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.cli import main
+from fairseq_dro.compat.relative_paths import PATH_OPTIONS
 from fairseq_dro.conv_layers import parse_layers
 from fairseq_dro.convert import loads_in_transformers, output_place
+from fairseq_dro.convert.trained_facts import TrainedFacts
 from fairseq_dro.doctor.contradictions import of_checkpoint
 from fairseq_dro.errors import UserError
 from tests.checkpoints import load
@@ -127,7 +130,8 @@ def test_the_card_says_what_the_run_says(home, given) -> None:
         assert float(cells[2]) == pytest.approx(1 / 3, abs=0.2), "q"
         assert cells[3] == str(row["n_utterances"]) and cells[4] == f"{100 * row['cer']:.1f}"
         assert cells[5] == f"{100 * row['cer_low']:.1f} to {100 * row['cer_high']:.1f}"
-    assert all(word in card.text for word in ("CTC-DRO", "update 6", "hub", "One run is one draw"))
+    words = ("CTC-DRO", "update 6", "hub", "data (greedy)", "One run is one draw")
+    assert all(word in card.text for word in words)
     assert str(home) not in (given / "README.md").read_text(), "a place on somebody's machine"
 
 
@@ -143,9 +147,35 @@ def test_numbers_of_another_update_are_not_put_on_a_card(home, tmp_path, capsys)
     assert "names no licence" in said.err and "finds every weight" in said.out
     card = (tmp_path / "given" / "README.md").read_text()
     assert "model-index" not in card and "license: unknown" in card
+    assert str(tmp_path) not in card, "a place on somebody's machine"
     file.unlink()
     assert main(["convert", str(tmp_path / "run"), str(tmp_path / "given")]) == 0, "its own"
     assert "was not decoded: `fairseq-dro infer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("section, option", [*PATH_OPTIONS, ("checkpoint", "save_dir"),
+                         ("task", "history_dir"), ("common", "tensorboard_logdir")])  # fmt: skip
+def test_no_place_of_a_machine_is_on_a_card(section, option) -> None:
+    kept = ["optimization.lr=[1e-4]", "+model.hub=facebook/xls-r", f"{section}.{option}x=1"]
+    overrides = [f"{section}.{option}=runs/erm", f"+{section}.{option}=/home/me", *kept,
+                 "+mine.file=/home/me", "mine.files=[a,/home/me]", "mine.home='~/me'"]  # fmt: skip
+    run = SimpleNamespace(overrides=overrides)
+    assert TrainedFacts(run, "checkpoint_best.pt", 1, {}).typed == kept
+
+
+@pytest.mark.parametrize(
+    "decoded, search",
+    [
+        ({}, ""),
+        ({"decoder": "viterbi", "beam": 1}, "greedy"),
+        ({"decoder": "viterbi", "beam": 5}, "greedy"),
+        ({"decoder": "kenlm", "beam": 50}, "kenlm, beam of 50"),
+        ({"decoder": "viterbi", "beam": 5, "stop_at_loops": True}, "beam of 5"),
+        ({"beam": 1, "stop_at_loops": False}, "greedy, loops not stopped"),
+    ],
+)
+def test_the_card_names_the_search(decoded, search) -> None:
+    assert TrainedFacts(None, "checkpoint_best.pt", 1, {"decoded": decoded}).search == search
 
 
 def refuse(*arguments: Any, says: str, capsys) -> None:
@@ -328,6 +358,9 @@ def test_a_folder_that_transformers_does_not_load_as_written_is_refused(given, t
     config["num_hidden_layers"] = 3
     (tmp_path / "given" / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="missing_keys"):
+        loads_in_transformers.check(tmp_path / "given")
+    (tmp_path / "given" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="does not load it"):
         loads_in_transformers.check(tmp_path / "given")
 
 

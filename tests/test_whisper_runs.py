@@ -139,6 +139,9 @@ def test_infer_searches_with_a_beam_where_one_is_asked_for(trained, data, tmp_pa
     greedy, beam = decoded("greedy"), decoded("beam", "decoding.beam=3")
     assert [one["id"] for one in greedy] == [one["id"] for one in beam]
     assert [one["hypothesis"] for one in greedy] != [one["hypothesis"] for one in beam]
+    for name, width in (("greedy", 1), ("beam", 3)):
+        kept = json.loads((tmp_path / name / "scores.json").read_text())["decoded"]
+        assert (kept["beam"], kept["stop_at_loops"]) == (width, True)
     with pytest.raises(UserError, match="decoding.beam=0 is out of range"):
         decoded("none", "decoding.beam=0")
 

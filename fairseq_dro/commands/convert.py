@@ -126,7 +126,10 @@ def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None
     if facts is not None and facts.state != "finished":
         sys.stderr.write(f"warning: the run is {facts.state}; this is its update {update:,}.\n")
     if facts is not None and facts.missing:
-        sys.stderr.write(f"warning: the card has no error rates: {facts.missing}.\n")
+        sys.stderr.write(
+            f"warning: the card has no error rates: {facts.missing}: `{facts.command}` decodes "
+            "it.\n"
+        )
     if not args.license:
         sys.stderr.write(f"warning: {out / CARD} names no licence: --license ID sets it.\n")
     if model == "whisper" and checkpoint["cfg"]["model"].get("pad_to_seconds") != 30:

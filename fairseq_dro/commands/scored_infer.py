@@ -173,13 +173,18 @@ def run_worker(
 def _source(cfg: DictConfig, state: dict[str, Any] | None) -> dict[str, Any]:
     """What ``scores.json`` says of where its hypotheses came from.
 
-    ``update`` is null where the checkpoint is in several files or read by spawned workers.
+    ``update`` is null where the checkpoint is in several files or read by spawned workers;
+    ``stop_at_loops`` is there where the task has the option.
     """
+    loops = {"stop_at_loops": bool(cfg.task.stop_at_loops)} if "stop_at_loops" in cfg.task else {}
     history = (state or {}).get("optimizer_history") or [{}]
     return {
         "checkpoint": [Path(path).name for path in infer_options.checkpoint_paths(cfg)],
         "update": history[-1].get("num_updates"),
         "split": cfg.dataset.gen_subset,
+        "decoder": str(cfg.decoding.type),
+        "beam": int(cfg.decoding.beam),
+        **loops,
     }
 
 

@@ -138,8 +138,9 @@ def _languages(facts: TrainedFacts, groups: Sequence[Group]) -> list[str]:
         text.append(f"No rates: {facts.missing}.")
     else:
         profile = (facts.scores.get("convention") or {}).get("profile", "default")
+        search = f" ({facts.search})" if facts.search else ""
         text.append(
-            f"Rates are those of the test split of {facts.data}, greedy, counted by fairseq-dro's "
+            f"Rates are those of the test split of {facts.data}{search}, counted by fairseq-dro's "
             f"`{profile}` profile. The interval is a 95 % bootstrap interval of the CER over "
             "speakers or utterances of this one test set; where there is too little it is empty. "
             f"q is the weight of the {facts.group_by.noun} in the loss; all alike would be "

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.compat.relative_paths import PATH_OPTIONS
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.runs.decodable import CHECKPOINTS, results_folder_of, run_folder_of
 from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 
 TEST = "test"
-_PLACES = ("task.data", "model.w2v_path", "model.whisper_path", "hydra.", "common.user_dir",
-           "checkpoint.finetune_from_model", "checkpoint.restore_file")  # fmt: skip
+_PLACES = {
+    *(f"{section}.{option}" for section, option in PATH_OPTIONS), "checkpoint.save_dir",
+    "task.history_dir", "common.tensorboard_logdir", "common.log_file",
+}  # fmt: skip
 """Options whose values are places on somebody's machine, and none of the reader's business."""
+_ABSOLUTE = re.compile(r"(^|[\[({,:'\"])(/|~)")
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,16 @@ class TrainedFacts:
     Attributes:
         checkpoint: name of the file, and the update that it holds.
         scores: content of ``scores.json`` of exactly this checkpoint; empty where it has none.
-        missing: why there are no scores, with the command that makes them.
+        missing: why there are no scores.
+        command: what makes them; it names a place.
     """
 
     run: TrainingRun
     checkpoint: str
     update: int
     scores: Mapping[str, Any]
-    missing: str
+    missing: str = ""
+    command: str = ""
 
     @property
     def group_by(self) -> GroupBy:
@@ -72,7 +79,20 @@ class TrainedFacts:
     @property
     def typed(self) -> list[str]:
         """Options on the command line, without places."""
-        return [one for one in self.run.overrides if not one.lstrip("+").startswith(_PLACES)]
+        return [one for one in self.run.overrides if not _is_place(one)]
+
+    @property
+    def search(self) -> str:
+        """How the scored texts were searched for; empty where ``scores.json`` does not say."""
+        decoded = self.scores.get("decoded") or {}
+        beam, decoder = decoded.get("beam"), decoded.get("decoder", "viterbi")
+        if beam is None:
+            return ""
+        is_ctc = "stop_at_loops" not in decoded
+        found = "greedy" if beam == 1 or (is_ctc and decoder == "viterbi") else f"beam of {beam}"
+        if is_ctc and decoder != "viterbi":
+            found = f"{decoder}, beam of {beam}"
+        return f"{found}, loops not stopped" if decoded.get("stop_at_loops") is False else found
 
     @property
     def versions(self) -> dict[str, str]:
@@ -108,6 +128,12 @@ class TrainedFacts:
         }
 
 
+def _is_place(override: str) -> bool:
+    """Whether it names a place; of an option that is not known, an absolute one."""
+    name, _, value = override.lstrip("+~").partition("=")
+    return name in _PLACES or name.startswith("hydra.") or bool(_ABSOLUTE.search(value))
+
+
 def facts_of(
     checkpoint: Path, update: int, cfg: Mapping[str, Any]
 ) -> TrainedFacts | None:
@@ -127,16 +153,14 @@ def facts_of(
     run = read_training_run(folder)
     run.config = dict(cfg)  # complete, where hydra stored what the recipe and the command said
     named = folder if checkpoint.name in CHECKPOINTS else checkpoint
-    command = f"`fairseq-dro infer {named}`"
+    command = f"fairseq-dro infer {named}"
     try:
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
         of_update = (scores.get("decoded") or {}).get("update")
     except (OSError, ValueError, AttributeError):
-        return TrainedFacts(
-            run, checkpoint.name, update, {}, f"the test split was not decoded: {command} does it"
-        )
+        why = "the test split was not decoded"
+        return TrainedFacts(run, checkpoint.name, update, {}, why, command)
     if of_update != update:
-        why = (f"{results.name} was decoded at update {of_update}, and this is update {update}: "
-               f"{command} decodes it")  # fmt: skip
-        return TrainedFacts(run, checkpoint.name, update, {}, why)
-    return TrainedFacts(run, checkpoint.name, update, scores, "")
+        why = f"{results.name} was decoded at update {of_update}, and this is update {update}"
+        return TrainedFacts(run, checkpoint.name, update, {}, why, command)
+    return TrainedFacts(run, checkpoint.name, update, scores)
