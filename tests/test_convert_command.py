@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from fairseq_dro.cli import main
 from fairseq_dro.compat.relative_paths import PATH_OPTIONS
 from fairseq_dro.conv_layers import parse_layers
 from fairseq_dro.convert import loads_in_transformers, output_place
+from fairseq_dro.convert.huggingface_folder import read_weights, write_weights
 from fairseq_dro.convert.trained_facts import TrainedFacts
 from fairseq_dro.doctor.contradictions import of_checkpoint
 from fairseq_dro.errors import UserError
@@ -288,6 +290,16 @@ def test_a_conversion_that_fails_leaves_what_was_there(home, tmp_path, monkeypat
     assert main(["convert", str(home / "hub"), str(tmp_path / "other")]) == 2
 
 
+def test_a_disk_that_is_full_of_weights_is_an_error_of_the_disk(tmp_path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_weights(tmp_path / "model.safetensors", {"weight": torch.zeros(1000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def run_with(home: Path, tmp_path: Path, change: Any) -> Path:
     state = load(home / "run" / "checkpoints" / "checkpoint_last.pt")
     change(state)
@@ -345,8 +357,6 @@ def test_a_broken_or_absent_transformers_is_a_sentence(given, monkeypatch) -> No
 
 
 def test_an_absent_safetensors_is_a_sentence(given, monkeypatch) -> None:
-    from fairseq_dro.convert.huggingface_folder import read_weights
-
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     with pytest.raises(UserError, match="pip install safetensors"):
         read_weights(given)

@@ -136,11 +136,16 @@ def write_weights(file: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
     Raises:
         UserError: the library is missing.
+        OSError: the file cannot be written.
     """
-    safetensors().save_file(
-        {name: weight.detach().contiguous().clone() for name, weight in weights.items()},
-        file, metadata={"format": "pt"},
-    )  # fmt: skip
+    library = safetensors()
+    from safetensors import SafetensorError
+
+    values = {name: weight.detach().contiguous().clone() for name, weight in weights.items()}
+    try:
+        library.save_file(values, file, metadata={"format": "pt"})
+    except SafetensorError as error:  # a full disk too
+        raise OSError(str(error)) from error
 
 
 def safetensors() -> Any:
