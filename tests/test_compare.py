@@ -249,6 +249,24 @@ def test_the_split_that_was_decoded_is_named_and_the_one_of_validation_is_a_caut
         assert ("by which its checkpoints were chosen" in said) is cautioned
 
 
+@pytest.mark.parametrize(
+    "first, second, says",
+    [
+        ({"beam": 1}, {"beam": 5}, "different decoding.beam: erm 1, "),
+        ({"stop_at_loops": True}, {"stop_at_loops": False}, "different task.stop_at_loops: erm tr"),
+        ({"beam": 1}, {"beam": 1}, None),
+        ({"beam": 1}, {}, None),
+    ],
+)
+def test_arms_that_were_searched_differently_are_a_caution(first, second, says, two_runs, capsys):
+    for run, search in zip(two_runs, (first, second)):
+        decoded = {"split": "test", "update": 200, **search}
+        (run / "decode_test" / "scores.json").write_text(json.dumps({"decoded": decoded}))
+    assert main(["compare", *map(str, two_runs)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("decode them alike" in said) is bool(says) and (says or "") in said
+
+
 def test_a_run_that_changed_its_objective_is_a_caution(two_runs, capsys):
     assert main(["compare", *map(str, two_runs)]) == 0
     assert "then ctc_dro" not in capsys.readouterr().out

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 
+_SEARCH = ("decoder", "beam", "stop_at_loops")
+
 
 class DecodingSource(NamedTuple):
     """As ``scores.json`` beside the records has it; None where it does not say.
@@ -19,6 +21,7 @@ class DecodingSource(NamedTuple):
         train_seconds, constant_guess: by group, what the data folder said when it was decoded:
             seconds of training speech, and the CER of a constant guess (``constant_guess``). A run
             that was copied without its data still has them.
+        search: decoder, beam and ``stop_at_loops``, as far as it says.
     """
 
     split: str | None
@@ -27,6 +30,7 @@ class DecodingSource(NamedTuple):
     train_seconds: Mapping[str, float] = {}
     constant_guess: Mapping[str, float] = {}
     checkpoint: str = ""
+    search: Mapping[str, Any] = {}
 
 
 def decoding_source(folder: Path) -> DecodingSource:
@@ -37,11 +41,13 @@ def decoding_source(folder: Path) -> DecodingSource:
         decoded = scores["decoded"]
         split, update = decoded.get("split"), decoded.get("update")
         checkpoint = ", ".join(map(str, decoded.get("checkpoint") or []))
+        search = {name: decoded[name] for name in _SEARCH if name in decoded}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return DecodingSource(None, None)
     return DecodingSource(
         split if isinstance(split, str) else None, update if isinstance(update, int) else None, by,
         *(_numbers(scores, name) for name in ("train_seconds", "constant_guess")), checkpoint,
+        search,
     )
 
 

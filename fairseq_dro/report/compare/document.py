@@ -145,10 +145,11 @@ def runs_table(comparison: Comparison) -> Table:
 
 
 def cautions(comparison: Comparison) -> list[Alarm]:
-    """What speaks against any comparison: unequal training first, then a validation split, an
-    objective that changed, silence, equal outputs, guesses.
+    """What speaks against any comparison: unequal training first, then unequal decoding, a
+    validation split, an objective that changed, silence, equal outputs, guesses.
     """
     said = unequal_training({arm.name: arm.runs for arm in comparison.arms})
+    said += _unequal_decoding(comparison.arms)
     for arm in comparison.arms:
         said += [
             Alarm(
@@ -188,6 +189,30 @@ def cautions(comparison: Comparison) -> list[Alarm]:
                     f"In {len(blind)} of {len(comparison.codes)} {comparison.by.noun}s {arm.name} "
                     "is no better than a constant guess that never hears the audio: "
                     f"{', '.join(blind[:12])}{' ...' if len(blind) > 12 else ''}.",
+                )
+            )
+    return said
+
+
+def _unequal_decoding(arms: Sequence[Arm]) -> list[Alarm]:
+    """Where runs were decoded by another search; what does not say is left out."""
+    said = []
+    for option, typed in (
+        ("decoder", "decoding.type"), ("beam", "decoding.beam"),
+        ("stop_at_loops", "task.stop_at_loops"),
+    ):  # fmt: skip
+        values = {
+            arm.name: sorted({str(run.decoded_from.search[option]).lower() for run in arm.runs
+                              if option in run.decoded_from.search})
+            for arm in arms
+        }  # fmt: skip
+        if len({value for found in values.values() for value in found}) > 1:
+            told = ", ".join(f"{name} {' and '.join(v)}" for name, v in values.items() if v)
+            said.append(
+                Alarm(
+                    "unequal decoding",
+                    f"The runs were decoded with different {typed}: {told}. The differences below "
+                    "are also those of the search: decode them alike.",
                 )
             )
     return said
