@@ -95,7 +95,7 @@ USE = """\
 from transformers import pipeline
 
 recogniser = pipeline("automatic-speech-recognition", model="{model}")
-# greedy, as it was tested; without a language, transformers detects it
+# greedy; without a language, transformers detects it
 how = {{"language": "{language}", "num_beams": 1}}
 print(recogniser("speech.wav", generate_kwargs=how)["text"])
 """
