@@ -29,12 +29,15 @@ DECODED = ("utterances.jsonl", "scores.json")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("settings", nargs="*", choices=[*SETTINGS, []], metavar="SETTING")
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help=", ".join(SETTINGS))
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--write-up", action="store_true", help="only rebuild the page")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"default: {PAGE}")
     parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     args = parser.parse_args()
+    for setting in args.settings:
+        if setting not in SETTINGS:
+            parser.error(f"{setting} is no setting: expected one of {', '.join(SETTINGS)}")
     for setting in [] if args.write_up else args.settings or SETTINGS:
         if args.list:
             print(*(shlex.join(command) for command in data_commands(setting)), sep="\n")
@@ -92,6 +95,7 @@ def make_run(run: Run) -> None:
     """Train, decode, keep the records, delete the checkpoints."""
     prepare(run.setting)
     folder, cpu_seconds = OUT / "runs" / run.name, {}
+    resumes = (folder / "checkpoints").exists()
     for what, command in zip(("training", "decoding"), commands(run), strict=True):
         print("+", shlex.join(command), flush=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -100,6 +104,8 @@ def make_run(run: Run) -> None:
         cpu_seconds[what] = round(
             after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         )
+    if resumes:  # what was used before is not known
+        cpu_seconds["training"] = None
     kept = RECORDS / run.name
     for name in KEPT:
         (kept / name).parent.mkdir(parents=True, exist_ok=True)

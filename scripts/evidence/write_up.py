@@ -54,7 +54,7 @@ def choose(setting: str, arm: str) -> int | None:
 def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
     """The runs of an arm that are made."""
     planned = [Run(setting, arm, attempt, seed) for seed in SEEDS]
-    return [run for run in planned if (RECORDS / run.name / "decode_test").is_dir()]
+    return [run for run in planned if (RECORDS / run.name / "decode_test/scores.json").exists()]
 
 
 def validations(run: Run) -> list[dict]:
