@@ -579,6 +579,18 @@ def test_arms_decoded_after_unequal_training_are_the_first_thing_that_is_said(
     assert ("decoded after unequal training" in said.split("|")[0]) is unequal
 
 
+def test_seeds_of_one_arm_after_unequal_training_are_told_though_the_means_are_equal(
+    tmp_path, capsys
+):
+    texts = {"deu": utterances("deu", 10, 42), "kat": utterances("kat", 10, 42)}
+    runs = [plant_run(tmp_path / name, texts) for name in ("erm_1", "erm_2", "dro_1", "dro_2")]
+    for run, update in zip(runs, (100, 300, 200, 200)):
+        decoded_at(run, update, 5 * update)
+    erm, dro = f"erm={runs[0]},{runs[1]}", f"dro={runs[2]},{runs[3]}"
+    assert main(["compare", erm, dro]) == 0
+    assert "erm after 100 updates to 300 updates" in capsys.readouterr().out
+
+
 def test_the_worst_of_several_runs_is_the_mean_of_their_worst_everywhere(tmp_path):
     """deu is worst in one run and kat in the other: the worst of averages would be 30 %."""
     runs = []

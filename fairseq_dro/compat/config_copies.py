@@ -5,7 +5,9 @@
 attribute, and with it everything that the parent holds. Each ``cfg[key] = section`` makes such a
 copy (basecontainer.py:451), fairseq's ``add_defaults`` one a section, so that composing a recipe
 copies two million objects, which takes two to four seconds of a command's start. omegaconf 2.1
-retains the parent and copies what is below; so does this. What is copied has the same values.
+retains the parent and copies what is below; so does this. What is copied has the same values. The
+interpolations of a copied section follow the configuration that the section was taken from; in
+omegaconf 2.0 they followed a copy of it, as it was at that moment.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def apply() -> None:
     from omegaconf import DictConfig, ListConfig
     from omegaconf.nodes import ValueNode
 
-    def copied_container(self: Any, memo: dict[int, Any]) -> Any:
+    def copied_container(self: Any, memo: dict[int, Any] | None = None) -> Any:
+        memo = {} if memo is None else memo  # as omegaconf's own
         made = object.__new__(type(self))
         made.__dict__.update(_copied(self, memo))
         made._re_parent()  # what is below belongs to the copy

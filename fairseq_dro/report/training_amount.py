@@ -37,20 +37,16 @@ def training_amount(run: TrainingRun) -> Amount:
 
 
 def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> list[Alarm]:
-    """Arms whose test numbers come from unequal amounts of training.
+    """Runs whose test numbers come from unequal amounts of training.
 
     Args:
-        arms: runs by arm; of several runs the mean counts.
+        arms: runs by arm. A seed that stopped early counts, though the means may be equal.
     """
     amounts = {name: [training_amount(run) for run in runs] for name, runs in arms.items()}
-    updates, seconds = (_means(amounts, field) for field in Amount._fields)
-    if not (_differ(updates) or _differ(seconds)):
+    of_all = [amount for own in amounts.values() for amount in own]
+    if not any(_differ([amount[field] for amount in of_all]) for field in (0, 1)):
         return []
-    told = []
-    for name in updates:
-        parts = [f"after {updates[name]:,.0f} updates"]
-        parts += [f"{duration(seconds[name])} of audio"] if name in seconds else []
-        told.append(f"{name} {' and '.join(parts)}")
+    told = [f"{name} after {_in_words(own)}" for name, own in amounts.items()]
     return [
         Alarm(
             "unequal training",
@@ -60,15 +56,20 @@ def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> list[Alarm]:
     ]
 
 
-def _means(amounts: Mapping[str, Sequence[Amount]], field: str) -> dict[str, float]:
-    """By arm, where all its runs are known to it."""
-    found = {}
-    for name, own in amounts.items():
-        values = [getattr(amount, field) for amount in own]
-        if values and None not in values:
-            found[name] = sum(values) / len(values)
-    return found
+def _differ(values: Sequence[float | None]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and max(known) > (1 + _TOLERANCE) * min(known)
 
 
-def _differ(values: Mapping[str, float]) -> bool:
-    return bool(values) and max(values.values()) > (1 + _TOLERANCE) * min(values.values())
+def _in_words(amounts: Sequence[Amount]) -> str:
+    """Of one arm: one value, or the least and the most of its runs."""
+    parts = []
+    for text, values in zip(("{:,} updates".format, _of_audio), zip(*amounts)):
+        known = [value for value in values if value is not None]
+        if known:
+            parts.append(" to ".join(dict.fromkeys((text(min(known)), text(max(known))))))
+    return " and ".join(parts) or "an unknown amount"
+
+
+def _of_audio(seconds: float) -> str:
+    return f"{duration(seconds)} of audio"
