@@ -121,7 +121,7 @@ def test_the_report_and_other_groups_of_the_same_run(home, monkeypatch, capsys):
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines() if line.startswith("| ")
     ]  # fmt: skip
-    assert heads[:3] == ["accent", "train min", "test utt."] and "q" in heads
+    assert heads[:3] == ["accent", "train min", "utterances"] and "q" in heads
     assert sorted(row[0] for row in rows) == sorted(VOICES)
     assert all(float(row[1]) > 0 and row[2] == "5" for row in rows)
     capsys.readouterr()

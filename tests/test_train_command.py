@@ -49,8 +49,8 @@ def quick(cwd: Path, *commands: list[str]) -> tuple[list[str], list[tuple[int, s
 
 MISTAKES = {
     "trian": "did you mean `fairseq-dro train`?",
-    "frobnicate": "the commands are prepare, doctor, train",
-    "train": "name a recipe first (demo, finetune, mms, paper, ",
+    "frobnicate": "the commands are prepare, doctor, features, train",
+    "train": "name a recipe first (demo, finetune, frozen_linear, ",
     "train task.data=x": "name a recipe first",
     "train finetun": "did you mean finetune?",
     "train finetune.yml": "there is no recipe finetune.yml",

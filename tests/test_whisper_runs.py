@@ -189,7 +189,7 @@ def test_training_can_start_from_a_fine_tuned_checkpoint(trained, data) -> None:
 
 
 def test_weights_that_are_no_whisper_are_refused_by_infer(data, tmp_path, infer) -> None:
-    with pytest.raises(UserError, match="no folder of a Whisper"):
+    with pytest.raises(UserError, match="holds no model"):
         infer(
             f"common_eval.path={data}", f"decoding.results_path={tmp_path}", f"task.data={data}"
         )
