@@ -8,6 +8,7 @@ from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.option_ranges import require_in_ranges
 
 
 @dataclass
@@ -95,23 +96,21 @@ def require_ranges(cfg: LayerWeightedCtcConfig) -> None:
     Raises:
         UserError: the first such.
     """
-    for name, is_right, expected in (
-        ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
-        ("pre_encoder", cfg.pre_encoder >= 0, "a width, or 0 for none"),
-        ("transformer_layers", cfg.transformer_layers >= 0, "a number of blocks, or 0 for none"),
-        ("transformer_width", cfg.transformer_width > 0, "above 0"),
-        ("subsampling", cfg.subsampling in (1, 2), "1 or 2"),
-        ("dropout", 0 <= cfg.dropout < 1, "at least 0 and below 1"),
+    width, heads = cfg.transformer_width, cfg.transformer_heads
+    multiple = f"such that model.transformer_width={width} is a multiple of twice it"
+    blocks = "a number of blocks, or 0 for none"
+    require_in_ranges(
+        "model", cfg,
         (
-            "transformer_heads",
-            cfg.transformer_heads > 0 and cfg.transformer_width % (2 * cfg.transformer_heads) == 0,
-            f"such that model.transformer_width={cfg.transformer_width} is a multiple of twice it",
+            ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
+            ("pre_encoder", cfg.pre_encoder >= 0, "a width, or 0 for none"),
+            ("transformer_layers", cfg.transformer_layers >= 0, blocks),
+            ("transformer_width", width > 0, "above 0"),
+            ("subsampling", cfg.subsampling in (1, 2), "1 or 2"),
+            ("dropout", 0 <= cfg.dropout < 1, "at least 0 and below 1"),
+            ("transformer_heads", heads > 0 and width % (2 * heads) == 0, multiple),
         ),
-    ):
-        if not is_right:
-            raise UserError(
-                f"model.{name}={getattr(cfg, name)} is out of range: it must be {expected}."
-            )
+    )  # fmt: skip
 
 
 def chosen_layers(text: str, n_layers: int) -> tuple[int, ...]:
