@@ -11,11 +11,13 @@ import csv
 import hashlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from plan import RECORDS, SETTINGS, Run, first_tries, further_seeds
@@ -29,33 +31,50 @@ DECODED = ("utterances.jsonl", "scores.json")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("settings", nargs="*", metavar="SETTING", help=", ".join(SETTINGS))
+    parser.add_argument(
+        "words", nargs="*", metavar="SETTING[/ARM]",
+        help=f"only runs whose names begin so; settings: {', '.join(SETTINGS)}",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--write-up", action="store_true", help="only rebuild the page")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"default: {PAGE}")
     parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
     args = parser.parse_args()
-    for setting in args.settings:
-        if setting not in SETTINGS:
-            parser.error(f"{setting} is no setting: expected one of {', '.join(SETTINGS)}")
-    for setting in [] if args.write_up else args.settings or SETTINGS:
-        if args.list:
+    for word in args.words:
+        if not any(run.name.startswith(word) for name in SETTINGS for run in first_tries(name)):
+            parser.error(f"{word} begins no run: expected one of {', '.join(SETTINGS)}")
+    for setting in [] if args.write_up else SETTINGS:
+        tries = named(first_tries(setting), args.words)
+        if args.list and tries:
             print(*(shlex.join(command) for command in data_commands(setting)), sep="\n")
-        make(list(first_tries(setting)), args.list)
+        make(tries, args.list, args.jobs)
         chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
-        if all(chosen.values()):
-            make(list(further_seeds(setting, chosen, args.seeds)), args.list)
+        made = {arm: attempt for arm, attempt in chosen.items() if attempt}
+        make(named(further_seeds(setting, made, args.seeds), args.words), args.list, args.jobs)
     if not args.list:
         write_up(args.page)
 
 
-def make(planned: list[Run], only_list: bool) -> None:
+def named(runs: Iterable[Run], words: list[str]) -> list[Run]:
+    """Runs whose names begin with one of the words; all of them where there is no word."""
+    return [run for run in runs if not words or run.name.startswith(tuple(words))]
+
+
+def make(planned: list[Run], only_list: bool, jobs: int) -> None:
     """Make the runs that have no records yet."""
-    for run in planned:
-        if only_list:
+    if only_list:
+        for run in planned:
             print(*(shlex.join(command) for command in commands(run)), sep="\n")
-        elif not (RECORDS / run.name / "decode_test/scores.json").exists():
-            make_run(run)
+        return
+    missing = [
+        run for run in planned if not (RECORDS / run.name / "decode_test/scores.json").exists()
+    ]
+    for setting in dict.fromkeys(run.setting for run in missing):
+        prepare(setting)
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(lambda run: make_run(run, to_log=jobs > 1), missing):
+            pass  # raises what a run raised
 
 
 def data_commands(setting: str) -> list[list[str]]:
@@ -91,19 +110,14 @@ def commands(run: Run) -> list[list[str]]:
     return [train, ["fairseq-dro", "infer", last, *features]]
 
 
-def make_run(run: Run) -> None:
+def make_run(run: Run, to_log: bool) -> None:
     """Train, decode, keep the records, delete the checkpoints."""
-    prepare(run.setting)
     folder, cpu_seconds = OUT / "runs" / run.name, {}
+    folder.mkdir(parents=True, exist_ok=True)
     resumes = (folder / "checkpoints").exists()
     for what, command in zip(("training", "decoding"), commands(run), strict=True):
         print("+", shlex.join(command), flush=True)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu_seconds[what] = round(
-            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        )
+        cpu_seconds[what] = cpu_seconds_of(command, folder / f"{what}.log" if to_log else None)
     if resumes:  # what was used before is not known
         cpu_seconds["training"] = None
     kept = RECORDS / run.name
@@ -116,6 +130,17 @@ def make_run(run: Run) -> None:
     for name in DECODED:
         shutil.copy(folder / "decode_test" / name, kept / "decode_test" / name)
     shutil.rmtree(folder / "checkpoints")
+
+
+def cpu_seconds_of(command: list[str], log: Path | None) -> int:
+    """Run a command, its output to the terminal or a file, and return the CPU time it took."""
+    with log.open("a") if log else nullcontext() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return round(used.ru_utime + used.ru_stime)
 
 
 def prepare(setting: str) -> None:

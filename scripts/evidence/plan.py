@@ -112,8 +112,8 @@ SETTINGS = {
     "transformer_second": Setting(TRANSFORMER, SECOND, 450, 75),
     "linear_first": Setting(LINEAR, FIRST, 450, 150),
     "linear_second": Setting(LINEAR, SECOND, 450, 150),
-    "whisper_first": Setting(WHISPER, FIRST, 324, 81, tokens="gla:cy"),
-    "whisper_second": Setting(WHISPER, SECOND, 324, 81),
+    "whisper_second": Setting(WHISPER, SECOND, 216, 72),
+    "whisper_first": Setting(WHISPER, FIRST, 216, 72, tokens="gla:cy"),
     "whisper_first_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
 }
 
