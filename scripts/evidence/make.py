@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+from committed import choose
 from plan import RECORDS, SETTINGS, Run, first_tries, further_seeds
-from write_up import PAGE, choose, write_up
+from write_up import PAGE, write_up
 
 OUT = Path(os.environ.get("OUT", "runs/evidence"))
 FEATURES = OUT / "data/all/features/whisper"  # hidden layers of the encoder, of all languages

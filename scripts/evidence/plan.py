@@ -24,6 +24,13 @@ blk, chr, isl, tok). By the loss a character of the published whisper-base on de
 fra 0.32, rus 0.28, nld 0.24, spa 0.23, deu 0.20 nats. The first set has the first, third and fifth
 from either end, the second set the second, fourth and sixth."""
 
+DEV_SECONDS = {
+    "arb": 86.0, "ben": 74.7, "blk": 14.7, "chr": 3.7, "cmn": 62.3, "deu": 92.1, "ell": 82.8,
+    "eng": 107.2, "fra": 70.4, "gla": 64.2, "isl": 115.6, "ita": 71.0, "nld": 76.1, "pol": 53.4,
+    "rus": 74.6, "spa": 72.6, "tok": 25.3,
+}  # fmt: skip
+"""Audio of the corpus's dev split, by language."""
+
 Options = dict[str, str]
 
 _CPU = {
@@ -85,7 +92,31 @@ _FROZEN_TRIES = {
     "chi_square_dro": _one("criterion.radius", "0.1", "0.5"),
 }
 LINEAR = System("frozen_linear", "lower", True, _FROZEN, _arms(_FROZEN_TRIES))
-TRANSFORMER = System("frozen_transformer", "lower", True, _FROZEN, _arms(_FROZEN_TRIES))
+_STEPS: dict[str, Options] = {
+    "group_dro": {"criterion.step_size": "0.0001"},
+    "ctc_dro": {"criterion.step_size": "0.001", "criterion.smoothing": "0.5"},
+}
+EXPLORED: dict[str, tuple[Options, ...]] = {
+    f"{objective}_by_character": tuple(
+        {"criterion.objective": objective, **steps, "criterion.group_loss": "per_character",
+         "task.group_sampling": way}
+        for way in ("uniform", "q")
+    )
+    for objective, steps in _STEPS.items()
+} | {
+    "chi_square_dro_as_weights": tuple(
+        {"criterion.objective": "chi_square_dro", "criterion.update_when": "every_update",
+         "criterion.radius": radius, "task.group_sampling": "uniform"}
+        for radius in ("0.1", "0.5")
+    ),
+}  # fmt: skip
+"""Arms that were added after the others had been seen, to find out what it is that helps: the
+unit of the loss, sampling by q, or the rule. The two with steps have one step size and two tries:
+q as weights of the loss, and q as sampling shares."""
+
+TRANSFORMER = System(
+    "frozen_transformer", "lower", True, _FROZEN, {**_arms(_FROZEN_TRIES), **EXPLORED}
+)
 
 
 @dataclass(frozen=True)

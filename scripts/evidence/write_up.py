@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import fmean
 
+from committed import choose, dev_cer, runs_made, seeds
 from plan import RECORDS, SETTINGS, Run
+from proxies import proxies_table
 
 PAGE = Path("docs/results.md")
-SEEDS = (1, 2, 3, 4, 5)
 PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
 
 
@@ -38,40 +38,10 @@ def found(setting: str, folder: Path) -> list[str]:
     arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
     if len(arms) < 2:
         return ["*Not run yet.*"]
-    return [*tries_table(setting, chosen), "", *comparison(setting, arms, folder)]
-
-
-def choose(setting: str, arm: str) -> int | None:
-    """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
-    tries = SETTINGS[setting].system.arms[arm]
-    rates = {
-        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(tries) + 1)
-    }
-    made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
-    return min(made, key=made.__getitem__) if made else None
-
-
-def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
-    """The runs of an arm that are made."""
-    planned = [Run(setting, arm, attempt, seed) for seed in SEEDS]
-    return [run for run in planned if (RECORDS / run.name / "decode_test/scores.json").exists()]
-
-
-def validations(run: Run) -> list[dict]:
-    """Records of the run's validations, oldest first."""
-    history = RECORDS / run.name / "history.jsonl"
-    if not history.exists():
-        return []
-    records = [json.loads(line) for line in history.read_text().splitlines()]
-    return [record for record in records if "languages" in record]
-
-
-def dev_cer(run: Run) -> float | None:
-    """Mean CER over languages of the run's last validation."""
-    records = validations(run)
-    if not records:
-        return None
-    return fmean(values["cer"] for values in records[-1]["languages"].values())
+    return [
+        *tries_table(setting, chosen), "", *comparison(setting, arms, folder), "",
+        *proxies_table(setting, runs_made(setting)),
+    ]  # fmt: skip
 
 
 def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:

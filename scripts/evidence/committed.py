@@ -1,0 +1,54 @@
+"""Runs whose records are committed, and the try of an arm that is compared."""
+
+from __future__ import annotations
+
+import json
+from statistics import fmean
+
+from plan import RECORDS, SETTINGS, Run
+
+SEEDS = (1, 2, 3, 4, 5)
+
+
+def choose(setting: str, arm: str) -> int | None:
+    """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
+    tries = SETTINGS[setting].system.arms[arm]
+    rates = {
+        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(tries) + 1)
+    }
+    made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
+    return min(made, key=made.__getitem__) if made else None
+
+
+def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
+    """The runs of an arm that are made."""
+    planned = [Run(setting, arm, attempt, seed) for seed in SEEDS]
+    return [run for run in planned if (RECORDS / run.name / "decode_test/scores.json").exists()]
+
+
+def validations(run: Run) -> list[dict]:
+    """Records of the run's validations, oldest first."""
+    history = RECORDS / run.name / "history.jsonl"
+    if not history.exists():
+        return []
+    records = [json.loads(line) for line in history.read_text().splitlines()]
+    return [record for record in records if "languages" in record]
+
+
+def dev_cer(run: Run) -> float | None:
+    """Mean CER over languages of the run's last validation."""
+    records = validations(run)
+    if not records:
+        return None
+    return fmean(values["cer"] for values in records[-1]["languages"].values())
+
+
+def runs_made(setting: str) -> list[Run]:
+    """All runs of a setting that are made."""
+    arms = SETTINGS[setting].system.arms
+    return [
+        run
+        for arm, tries in arms.items()
+        for attempt in range(1, len(tries) + 1)
+        for run in seeds(setting, arm, attempt)
+    ]
