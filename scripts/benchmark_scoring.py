@@ -2,7 +2,6 @@
 
     python scripts/benchmark_scoring.py                        # 1,000,000 utterances, 2 processes
     python scripts/benchmark_scoring.py --utterances 100000
-    python scripts/benchmark_scoring.py --texts                # a trn pair: what finding out costs
     python scripts/benchmark_scoring.py --decoding [--large]   # --large: the shape of XLS-R-300M
 
 The records are random text in 143 languages, 40 characters a sentence on average, with one
@@ -102,30 +101,6 @@ def scoring(n_utterances: int) -> None:
     )
 
 
-def texts(n_utterances: int, rounds: int = 3) -> None:
-    """What it costs to find out how a pair of trn files is to be read, beside saying it."""
-    with tempfile.TemporaryDirectory() as folder:
-        records, pair = Path(folder) / "records", [Path(folder) / name for name in ("ref", "hyp")]
-        write_records(records, n_utterances)
-        with open(records, encoding="utf-8") as lines, open(pair[0], "w") as ref, open(
-            pair[1], "w"
-        ) as hyp:
-            for fields in map(json.loads, lines):
-                ref.write(f"{fields['reference']} ({fields['id']})\n")
-                hyp.write(f"{fields['hypothesis']} ({fields['id']})\n")
-        words = ["--ref", pair[0], "--hyp", pair[1]]
-        said = ["--format", "trn", "--post-process", "none"]
-        ratios = []
-        for _ in range(rounds):  # interleaved
-            _, found, peak = time_score(*words)
-            _, told, _ = time_score(*words, *said)
-            ratios.append(found / told)
-    sys.stdout.write(
-        f"score of a trn pair, {n_utterances:,} utterances: {sorted(ratios)[rounds // 2]:.2f} "
-        f"times the CPU time where the format is not said; peak {peak:.0f} MiB\n"
-    )
-
-
 def decoding(large: bool) -> None:
     """Share of greedy search in decoding, with a wav2vec 2.0 of random weights."""
     import torch
@@ -176,14 +151,11 @@ def _encoder(n_layers: int, width: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=1_000_000)
-    parser.add_argument("--texts", action="store_true")
     parser.add_argument("--decoding", action="store_true")
     parser.add_argument("--large", action="store_true")
     args = parser.parse_args()
     if args.decoding:
         decoding(args.large)
-    elif args.texts:
-        texts(args.utterances)
     else:
         scoring(args.utterances)
 

@@ -9,9 +9,7 @@ scores.json and scores.md. Texts are compared anew, whatever counts the records 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +21,6 @@ from fairseq_dro.text_lines import lines_of
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
     from fairseq_dro.group_by import GroupBy
     from fairseq_dro.report.score.counting import Source
-
-logger = logging.getLogger(__name__)
 
 SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
 
@@ -41,14 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         texts.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
     texts.add_argument(
-        "--format", choices=("auto", "plain", "trn", "kaldi"), default="auto",
-        help="plain: `text`, same order; trn: `text (id)`; kaldi: `id text` (default: trn where "
-        "all lines end in an id, else plain, and refused where that is not clear)",
+        "--format", choices=("trn", "kaldi", "plain"), default="trn",
+        help="trn: `text (id)` (default); kaldi: `id text`; plain: `text`, same order",
     )  # fmt: skip
     texts.add_argument(
-        "--post-process", choices=("auto", "none", *NAMES), default="auto",
-        help="join a model's units to words, as fairseq's post_process of that name does (default: "
-        "where all lines are in units); none: texts are words",
+        "--post-process", choices=("none", *NAMES),
+        help="join a model's units to words in both files, as fairseq's post_process of that name "
+        "does; none: texts are words, whatever they look like (default: words, units are refused)",
     )  # fmt: skip
     parser.add_argument(
         "--group-by", metavar="COLUMN+COLUMN",
@@ -85,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the scores; write them with --out.
 
     Raises:
-        UserError: see ``record_file``, ``reading``, ``text_files`` and ``counting.count``; or
+        UserError: see ``record_file``, ``text_files`` and ``counting.count``; or
             options that do not go together.
     """
     from fairseq_dro.report.score.counting import count
@@ -110,8 +105,10 @@ def run(args: argparse.Namespace) -> int:
     )
     table = scores_text(record, args.title or title)
     if args.ref is not None:
-        record["texts"] = {"reference": str(args.ref), "hypothesis": str(args.hyp),
-                           **dataclasses.asdict(source.reading)}  # fmt: skip
+        record["texts"] = {
+            "reference": str(args.ref), "hypothesis": str(args.hyp), "format": args.format,
+            "post_process": args.post_process,
+        }  # fmt: skip
     content = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     sys.stdout.write(content if args.json else table)
     if args.out is not None:
@@ -122,7 +119,6 @@ def run(args: argparse.Namespace) -> int:
 def _source(args: argparse.Namespace) -> tuple[Source, str]:
     """Where utterances come from, and a headline."""
     from fairseq_dro.report.score.counting import RecordFiles, TextFiles
-    from fairseq_dro.report.score.reading import describe_reading, find_reading
     from fairseq_dro.runs.record_file import find_records
 
     sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
@@ -141,11 +137,9 @@ def _source(args: argparse.Namespace) -> tuple[Source, str]:
     if args.ref is None or args.hyp is None:
         missing = "--ref" if args.ref is None else "--hyp"
         raise UserError(f"score: {missing} is missing: references and hypotheses go together.")
-    reading = find_reading(args.ref, args.hyp, args.format, args.post_process)
-    if "auto" in (args.format, args.post_process):
-        logger.info("%s", describe_reading(reading, args.ref, args.hyp))
     kept = {name: path for name, path in sides.items() if path is not None}
-    return TextFiles(args.ref, args.hyp, reading, kept), f"Scores of {args.hyp}"
+    source = TextFiles(args.ref, args.hyp, kept, args.format, args.post_process)
+    return source, f"Scores of {args.hyp}"
 
 
 def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:

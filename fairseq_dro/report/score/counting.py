@@ -11,7 +11,7 @@ from typing import Protocol
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.report.score.text_files import Reading, read_column, read_pairs
+from fairseq_dro.report.score.text_files import read_column, read_pairs
 from fairseq_dro.runs.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.rates import Scores
@@ -46,19 +46,23 @@ class RecordFiles:
 
 @dataclass(frozen=True)
 class TextFiles:
-    """A file of references and one of hypotheses, with columns of names beside them."""
+    """A file of references and one of hypotheses, with columns of names beside them.
+
+    Attributes:
+        columns: files by names of ``COLUMNS``.
+        format, post_process: see ``text_files.read_pairs``.
+    """
 
     reference: Path
     hypothesis: Path
-    reading: Reading
-    columns: Mapping[str, Path]  # of COLUMNS
+    columns: Mapping[str, Path]
+    format: str = "trn"
+    post_process: str | None = None
 
     def records(self) -> Iterator[tuple[Record, str]]:
-        columns = {
-            name: _Column(name, path, self.reading.format) for name, path in self.columns.items()
-        }
-        pair = None
-        for pair in read_pairs(self.reference, self.hypothesis, self.reading):
+        columns = {name: _Column(name, path, self.format) for name, path in self.columns.items()}
+        pair, files = None, (self.reference, self.hypothesis)
+        for pair in read_pairs(*files, self.format, self.post_process):
             values = dict.fromkeys(COLUMNS)
             values.update({name: one.value(pair.id, pair.where) for name, one in columns.items()})
             record = record_of(pair.reference, pair.hypothesis, id=pair.id, **values)

@@ -18,20 +18,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import regex
+
+from fairseq_dro.errors import UserError
 
 NAMES = ("letter", "sentencepiece", "subword_nmt", "wordpiece")
 CHARACTERS, TEXT = "characters", "text"  # single characters without a mark between words; words
 _BETWEEN_WORDS = {"|", "<space>", "<SPACE>", "<sp>", "<SP>"}
 _ONE_UNIT = regex.compile(r"\X|<[^<>\s]+>|\[[^\[\]\s]+\]")  # [deu], <unk>
 _LEAST_CHARACTERS = 4  # of a line, for "a b" may well be two words
-_RARE = 20  # lines of which a mark that stands within words must be in one
+_RARE = 20  # lines of which less than one may be in units by chance
 
 
-def joined(text: str, notation: str | None) -> str:
-    """The words that a line stands for."""
+def joined(text: str, notation: str) -> str:
+    """The words that a line stands for; the line itself where its notation is ``none``."""
     if notation == "letter":
         units = (" " if unit in _BETWEEN_WORDS else unit for unit in text.split())
         return " ".join("".join(units).split())
@@ -66,46 +68,22 @@ def notation_of(text: str) -> str | None:
     return CHARACTERS if n_units >= _LEAST_CHARACTERS else None
 
 
-@dataclass
-class Notations:
-    """How many lines of a file are written in which way, and the first line of each."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, int] = field(default_factory=dict)  # number of the line
+def refuse_units(path: Path, counts: Counter[str | None]) -> None:
+    """Units that would be counted as words, each letter or piece as one.
 
-    def add(self, number: int, text: str) -> None:
-        """Count a line, which is given without its id."""
-        notation = notation_of(text)
-        if notation is not None:
-            self.counts[notation] += 1
-            self.first.setdefault(notation, number)
+    Args:
+        counts: lines of the file by ``notation_of``.
 
-    def found(self) -> Found:
-        """What the file is written in, if all its lines are."""
-        counts, n_lines = self.counts, self.counts.total()
-        marked = [name for name in NAMES if counts[name]]
-        if len(marked) > 1:
-            return Found(marked[0], self.first[marked[1]])
-        for name in ("subword_nmt", "wordpiece"):  # words that are whole have no mark
-            if counts[name]:
-                is_rare = counts[name] * _RARE < n_lines
-                return Found(name, self.first[name] if is_rare else None)
-        if counts["sentencepiece"]:
-            return self._all_or("sentencepiece", ("sentencepiece",))
-        if counts["letter"] and 2 * (counts["letter"] + counts[CHARACTERS]) > n_lines:
-            return self._all_or("letter", ("letter", CHARACTERS))
-        if 2 * counts[CHARACTERS] > n_lines:
-            return Found(CHARACTERS, self.first[CHARACTERS])
-        return Found(None)
-
-    def _all_or(self, name: str, fitting: tuple[str, ...]) -> Found:
-        others = [number for other, number in self.first.items() if other not in fitting]
-        return Found(name, min(others, default=None))
-
-
-@dataclass(frozen=True)
-class Found:
-    """The notation of a file, None for running text, and the line that speaks against it."""
-
-    notation: str | None
-    against: int | None = None
+    Raises:
+        UserError: more than one line in twenty is in units.
+    """
+    n_lines = counts.total() - counts[None]
+    for notation in (*NAMES, CHARACTERS):
+        if counts[notation] * _RARE > n_lines:
+            name = "letter" if notation == CHARACTERS else notation
+            raise UserError(
+                f"{path} is written in units ({notation}: {counts[notation]:,} of {n_lines:,} "
+                f"lines), which would be counted as words: type --post-process {name} to join "
+                "those of both files, or --post-process none if they are words."
+            )

@@ -9,37 +9,25 @@ kaldi    ``id text``                                 Kaldi, ESPnet, icefall
 =======  ==========================================  ==============================================
 
 Files are read side by side, so that memory stays flat as long as their order is about the same.
-Which format two files have, and whether they hold words or a model's units, ``reading.py`` finds
-out.
+Nothing is guessed: ids that are counted as words, and units that are, make a score better (both
+files have the same ones), so the user says which they are.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.report.score.notation import joined
+from fairseq_dro.report.score.notation import joined, notation_of, refuse_units
 from fairseq_dro.text_lines import lines_of
 
-COMMENT = ";;"  # at the start of a line of a trn file
+_COMMENT = ";;"  # at the start of a line of a trn file
 _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # sclite's {a / b / @}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How two text files are to be read.
-
-    Attributes:
-        notations: of the references and of the hypotheses, None for running text.
-    """
-
-    format: str
-    notations: tuple[str | None, str | None] = (None, None)
 
 
 class Pair(NamedTuple):
@@ -59,30 +47,41 @@ class Line(NamedTuple):
     text: str
 
 
-def read_pairs(reference: Path, hypothesis: Path, reading: Reading) -> Iterator[Pair]:
+def read_pairs(
+    reference: Path, hypothesis: Path, format: str, post_process: str | None = None
+) -> Iterator[Pair]:
     """The utterances of both files as running text, in about the order of the references.
 
     Without ids, an utterance's id is ``line-000001`` and so on.
 
+    Args:
+        format: ``plain``, ``trn`` or ``kaldi``.
+        post_process: one of ``notation.NAMES``, whose units are joined; ``none`` where texts are
+            words; where it is None they are too, and units are refused once all lines are read.
+
     Raises:
         UserError: a file cannot be read, a line has another form or holds alternatives, an id
-            occurs twice close by, or the two files do not hold the same utterances.
+            occurs twice close by, the two files do not hold the same utterances, or texts are
+            units.
     """
-    pairs = _in_order if reading.format == "plain" else _by_id
-    for left, right in pairs(reference, hypothesis, reading.format):
+    pairs = _in_order if format == "plain" else _by_id
+    paths, notations = (reference, hypothesis), (Counter(), Counter())
+    for left, right in pairs(reference, hypothesis, format):
         texts = []
-        for path, line, notation in zip(
-            (reference, hypothesis), (left, right), reading.notations
-        ):
-            if "{" in line.text and _ALTERNATIVES.search(line.text):
-                found = _ALTERNATIVES.search(line.text)
+        for path, line, counts in zip(paths, (left, right), notations):
+            found = _ALTERNATIVES.search(line.text) if "{" in line.text else None
+            if found is not None:
                 raise UserError(
                     f"{path}:{line.number} holds alternatives as sclite knows them, {found[0]!r}: "
                     "they are not scored here; write the one that was said, or score with sclite."
                 )
-            texts.append(joined(line.text, notation))
+            if post_process is None:
+                counts[notation_of(line.text)] += 1
+            texts.append(joined(line.text, post_process or "none"))
         id = left.id if left.id is not None else f"line-{left.number:06d}"
         yield Pair(id, *texts, f"{reference}:{left.number}")
+    for path, counts in zip(paths, notations):
+        refuse_units(path, counts)
 
 
 def lines_of_format(path: Path, format: str) -> Iterator[Line]:
@@ -90,7 +89,7 @@ def lines_of_format(path: Path, format: str) -> Iterator[Line]:
     for number, text in read_lines(path):
         if format == "plain":
             yield Line(number, None, text)
-        elif not text or (format == "trn" and text.startswith(COMMENT)):
+        elif not text or (format == "trn" and text.startswith(_COMMENT)):
             continue
         elif format == "kaldi":
             id, _, rest = text.replace("\t", " ").partition(" ")
