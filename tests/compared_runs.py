@@ -9,6 +9,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from fairseq_dro.cli import main
+from fairseq_dro.report.arms import read_arms
+from fairseq_dro.report.blocks import Section, Table
+from fairseq_dro.report.comparison import Comparison, compare_arms
+from fairseq_dro.report.markdown import render_markdown
 from fairseq_dro.scoring.records import format_line
 from fairseq_dro.scoring.utterances import score_utterance
 
@@ -89,3 +94,38 @@ def plant_config(folder: Path, config: dict) -> None:
     """``.hydra/config.yaml``."""
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
     (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def plant_two_runs(folder: Path) -> list[Path]:
+    """210 characters a language: 20 utterances would be 420. CER deu 10/210, 15/210; kat 84, 63."""
+    return [
+        plant_run(
+            folder / "erm",
+            {"deu": utterances("deu", 10, 10), "kat": utterances("kat", 10, 84)},
+        ),
+        plant_run(
+            folder / "ctc_dro",
+            {"deu": utterances("deu", 10, 15), "kat": utterances("kat", 10, 63)},
+            "ctc_dro", q={"deu": 0.25, "kat": 0.75},
+        ),
+    ]  # fmt: skip
+
+
+def compared(*runs: Path, **options) -> Comparison:
+    return compare_arms(read_arms([*map(str, runs)], "decode_test"), n_replicates=200, **options)
+
+
+def rows_of(table: str | Table) -> dict[str, list[str]]:
+    """Cells of each line of Markdown by its first."""
+    if isinstance(table, Table):
+        table = render_markdown("", "", [Section("", "", [table])])
+    lines = [line.strip("|").split("|") for line in table.splitlines()]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+def error_of(arguments: list[str], capsys) -> str:
+    """The one sentence with which ``compare`` refuses."""
+    assert main(["compare", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    return said

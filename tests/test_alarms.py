@@ -10,9 +10,9 @@ from fairseq_dro.report import alarms
 from fairseq_dro.runs.history import count_falls
 
 
-def only(found: list[alarms.Alarm]) -> str:
-    assert len(found) == 1
-    return found[0].sentence
+def only(found: alarms.Alarm | None) -> str:
+    assert found is not None
+    return found.sentence
 
 
 def path_of(*steps: tuple[int, float]) -> list[tuple[int, dict[str, float]]]:
@@ -44,7 +44,7 @@ def test_a_collapse_that_is_over_is_told_as_past():
     ],
 )
 def test_q_that_no_language_holds_for_long_is_no_alarm(path):
-    assert alarms.q_collapsed(path, 3000) == []
+    assert alarms.q_collapsed(path, 3000) is None
 
 
 def test_two_languages_that_take_turns_are_no_collapse():
@@ -52,7 +52,7 @@ def test_two_languages_that_take_turns_are_no_collapse():
     for update in range(0, 3000, 200):
         path += path_of((update, 0.8))
         path.append((update + 100, {"deu": 0.1, "ell": 0.8, "fra": 0.05, "kat": 0.05}))
-    assert alarms.q_collapsed(path, 3000) == []
+    assert alarms.q_collapsed(path, 3000) is None
 
 
 def test_a_language_never_drawn_is_named():
@@ -60,13 +60,13 @@ def test_a_language_never_drawn_is_named():
     assert "Georgian (kat) was never drawn in 500" in only(alarms.never_sampled(losses, 500, None))
     counted = {"deu": 10.0, "kat": 5.0, "fra": 0.0}
     assert "French (fra) was never" in only(alarms.never_sampled(losses, 500, counted))
-    assert alarms.never_sampled({"deu": 3.0}, 500, None) == []
-    assert alarms.never_sampled(losses, 0, None) == []
+    assert alarms.never_sampled({"deu": 3.0}, 500, None) is None
+    assert alarms.never_sampled(losses, 0, None) is None
 
 
 def test_q_that_never_moved_is_told_from_a_language_that_was_never_drawn():
     found = alarms.never_sampled({"deu": None, "kat": None}, 500, None)
-    assert found[0].kind == "q never moved" and "500 updates q has not moved once" in only(found)
+    assert found.kind == "q never moved" and "500 updates q has not moved once" in only(found)
 
 
 def test_files_that_fall_back_more_often_than_the_run_was_started_are_of_two_writers(tmp_path):
@@ -80,7 +80,7 @@ def test_files_that_fall_back_more_often_than_the_run_was_started_are_of_two_wri
     assert write(10, 20, 30) == 0
     assert write(10, 20, 10, 20, 20, 30) == 2  # two resumes
     assert write(10, 10, 20, 20, 30, 30) == 3
-    assert alarms.interleaved(2, 3) == alarms.interleaved(0, 0) == []
+    assert alarms.interleaved(2, 3) is alarms.interleaved(0, 0) is None
     assert "fall back 3 times" in only(alarms.interleaved(3, 2))
     assert "started only 1 time:" in only(alarms.interleaved(1, 0))
 
@@ -92,64 +92,39 @@ def test_levelling_down_needs_a_falling_mean_and_a_rising_language():
     assert "1 of 3 languages got worse (differences of this size may be chance)" in sentence
     assert "German (deu) from 10.0 to 14.0 %" in sentence
     assert "paired test" in only(alarms.levelling_down(after, before, "erm", worse=["deu"]))
-    assert alarms.levelling_down(after, before, "erm", worse=[]) == []
-    assert alarms.levelling_down(before, after, "dro") == []  # the mean rose
-    assert alarms.levelling_down({"deu": 0.1}, {"kat": 0.1}, "erm") == []
-
-
-def test_a_language_that_was_better_earlier_is_named_with_its_best():
-    history = [
-        (100, {"deu": 0.30, "kat": 0.90}), (200, {"deu": 0.20, "kat": 0.60}),
-        (300, {"deu": 0.26, "kat": 0.40}),
-    ]  # fmt: skip
-    sentence = only(alarms.worsened_in_training(history))
-    assert "German (deu) 20.0 % at update 200, now 26.0 %" in sentence and "kat" not in sentence
-    assert alarms.worsened_in_training(history[:2]) == []
-    noise = [*history[:2], (300, {"deu": 0.21, "kat": 0.40})]
-    assert alarms.worsened_in_training(noise) == []
-
-
-def test_one_lucky_validation_is_not_a_better_past():
-    falling = [(100 * i, {"deu": 0.30, "kat": 0.9 - 0.1 * i}) for i in range(8)]
-    falling[2] = (200, {"deu": 0.22, "kat": 0.7})
-    assert alarms.worsened_in_training(falling) == []
-    risen = [*falling[:4], *((u, {**rates, "deu": 0.45}) for u, rates in falling[4:])]
-    sentence = only(alarms.worsened_in_training(risen))
-    assert "German (deu) 27.3 % at update 100, now 45.0 %" in sentence
-    assert "means of three" in sentence
-
-
-def test_all_languages_getting_worse_together_is_not_levelling_down():
-    history = [(100, {"deu": 0.2}), (200, {"deu": 0.1}), (300, {"deu": 0.3})]
-    assert alarms.worsened_in_training(history) == []
+    assert alarms.levelling_down(after, before, "erm", worse=[]) is None
+    assert alarms.levelling_down(before, after, "dro") is None  # the mean rose
+    assert alarms.levelling_down({"deu": 0.1}, {"kat": 0.1}, "erm") is None
 
 
 def test_a_worst_language_inside_the_null_band_is_not_to_be_called_worst():
     sentence = only(alarms.worst_within_null_band("kat", 0.289, 0.27, 0.31))
     assert "Georgian (kat) with 28.9 %, lies inside" in sentence and "27.0 to 31.0 %" in sentence
-    assert alarms.worst_within_null_band("kat", 0.4, 0.27, 0.31) == []
+    assert alarms.worst_within_null_band("kat", 0.4, 0.27, 0.31) is None
     below = only(alarms.worst_within_null_band("kat", 0.2, 0.27, 0.31))
     assert "lies below the band" in below and "worse than this" in below
 
 
 def test_an_objective_that_changed_is_told_with_where():
-    assert alarms.objective_changed([("ctc_dro", 100)]) == alarms.objective_changed([]) == []
+    assert alarms.objective_changed([("ctc_dro", 100)]) is alarms.objective_changed([]) is None
     sentence = only(alarms.objective_changed([("erm", 1500), ("ctc_dro", 2000)]))
     assert "erm to update 1,500, then ctc_dro to update 2,000: this run stands for none" in sentence
 
 
 def test_few_utterances_and_single_speakers_are_named():
-    found = alarms.too_few_utterances({"deu": 100, "kat": 19}, {"kat": 1})
-    assert [alarm.kind for alarm in found] == ["too few test utterances", "few test speakers"]
-    assert "Georgian (kat) (19)" in found[0].sentence and "Georgian (kat) (1)" in found[1].sentence
-    assert alarms.too_few_utterances({"deu": 20}, {}) == []
+    found = alarms.too_few_utterances({"deu": 100, "kat": 19})
+    assert found.kind == "too few test utterances" and "Georgian (kat) (19)" in only(found)
+    found = alarms.too_few_speakers({"kat": 1}, 2)
+    assert found.kind == "few test speakers"
+    assert "1 of 2 " in only(found) and "(kat) (1)" in only(found)
+    assert alarms.too_few_utterances({"deu": 20}) is alarms.too_few_speakers({}, 1) is None
 
 
 def test_languages_without_references_are_named():
     assert only(alarms.without_references(["kat", "deu"])).startswith(
         "All references of German (deu), Georgian (kat) are empty"
     )
-    assert alarms.without_references([]) == []
+    assert alarms.without_references([]) is None
 
 
 def test_many_names_are_cut_short():
@@ -162,14 +137,14 @@ def test_silence_is_told_from_errors():
     counts = {"deu": 10, "kat": 10}
     assert "Georgian (kat) (9 of 20" in only(alarms.says_nothing({"deu": 0, "kat": 9}, counts))
     assert "every language" in only(alarms.says_nothing({"deu": 10, "kat": 9}, counts))
-    assert alarms.says_nothing({"deu": 5, "kat": 0}, counts) == []
+    assert alarms.says_nothing({"deu": 5, "kat": 0}, counts) is None
 
 
 def test_a_cer_no_lower_than_a_guess_is_said():
     guess = {"deu": 0.5, "kat": 0.6}
     found = alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.7}, guess)
     assert only(found).startswith("Georgian (kat): the CER is no lower")
-    assert alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.5}, guess) == []
+    assert alarms.not_better_than_a_guess({"deu": 0.1, "kat": 0.5}, guess) is None
 
 
 def test_texts_without_end_are_named_by_run_and_language():
@@ -177,4 +152,4 @@ def test_texts_without_end_are_named_by_run_and_language():
     found = only(alarms.looping("erm", shares))
     assert found.startswith("erm: hypotheses repeat themselves without end in Georgian (kat), Beng")
     assert "up to 36 %" in found and "German" not in found
-    assert alarms.looping("erm", {"deu": 0.02}) == []
+    assert alarms.looping("erm", {"deu": 0.02}) is None

@@ -133,12 +133,12 @@ def plant_decoded(run: Path) -> None:
 def test_decoded_checkpoints_stand_side_by_side_with_their_paired_differences(tmp_path):
     plant_history(tmp_path, records())
     plant_decoded(tmp_path)
-    first, second = decoded_choices(read_training_run(tmp_path))
-    assert (first.folder, first.criterion, dict(first.differences)) == ("decode_test", "", {})
-    assert second.criterion == "worst_cer" and second.worst_group == "kat"
-    assert first.numbers["worst"] == pytest.approx(0.6)
-    assert second.numbers["mean"] == pytest.approx(0.2)
-    worst = second.differences["worst"]
+    decoded = decoded_choices(read_training_run(tmp_path))
+    assert [arm.name for arm in decoded.arms] == ["decode_test", "decode_test_worst_cer"]
+    first, second = (decoded.measures[arm.name] for arm in decoded.arms)
+    assert decoded.worst_groups("decode_test_worst_cer") == ["kat"]
+    assert first["worst"] == pytest.approx(0.6) and second["mean"] == pytest.approx(0.2)
+    worst = decoded.differences[0].measures["worst"]
     assert worst.estimate == pytest.approx(-0.3) and worst.low < -0.3 < worst.high < 0
 
 

@@ -17,12 +17,8 @@ from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
 from fairseq_dro.report.blocks import per_cent
 from fairseq_dro.report.comparison import Verdict
-from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
-from fairseq_dro.report.figures.group_weights import (
-    draw_effective_groups,
-    draw_weights,
-    entropy_nats,
-)
+from fairseq_dro.report.figures.intervals import ROWS_PER_PICTURE, Estimate, draw_rates
+from fairseq_dro.report.figures.over_updates import draw_over_updates, draw_weights
 from fairseq_dro.report.figures.style import canvas, svg_of
 from fairseq_dro.report.markdown import escaped
 from fairseq_dro.report.paired_records import DecodedRun, pair
@@ -43,40 +39,24 @@ from tests.planted_runs import many_languages, plant_decoding, plant_training, w
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
 
 
-def joined(columns, side: str) -> str:
-    return "".join(piece.text for column in columns for piece in getattr(column, side))
-
-
 @given(TEXTS, TEXTS)
-def test_columns_hold_all_of_both_texts_in_order_but_for_common_spaces(reference, hypothesis):
-    columns = align(reference, hypothesis)
-    for side, text in (("reference", reference), ("hypothesis", hypothesis)):
-        without = unicodedata.normalize("NFC", text).replace(" ", "")
-        assert joined(columns, side).replace(" ", "") == without
-    for column in columns:
-        equal = [
-            "".join(piece.text for piece in pieces if piece.equal)
-            for pieces in (column.reference, column.hypothesis)
-        ]
-        assert equal[0] == equal[1]
+def test_pieces_hold_all_of_both_texts_in_order_and_the_equal_ones_are_equal(reference, hypothesis):
+    sides = align(reference, hypothesis)
+    for pieces, text in zip(sides, (reference, hypothesis)):
+        assert "".join(piece.text for piece in pieces) == unicodedata.normalize("NFC", text)
+    equal = [[piece.text for piece in pieces if piece.equal] for pieces in sides]
+    assert equal[0] == equal[1]
 
 
-def test_words_stay_whole_and_a_split_word_is_one_column():
-    columns = align("guten morgen welt", "gutn mor gen welt")
-    assert [joined([c], "reference") for c in columns] == ["guten", "morgen", "welt"]
-    assert [joined([c], "hypothesis") for c in columns] == ["gutn", "mor gen", "welt"]
-    assert [piece for piece in columns[0].reference if not piece.equal][0].text == "e"
-
-
-def test_a_long_text_without_spaces_is_cut_where_parts_meet():
-    reference = "的一是不了人我在有他这中" * 3
-    columns = align(reference, reference.replace("我", "大"))
-    assert len(columns) == 7 and max(len(joined([c], "reference")) for c in columns) < 25
+def test_what_only_one_text_has_is_a_piece_of_its_own():
+    reference, hypothesis = align("guten tag", "gutn tagx")
+    assert [piece.text for piece in reference if not piece.equal] == ["e"]
+    assert [piece.text for piece in hypothesis if not piece.equal] == ["x"]
 
 
 def test_letters_keep_their_accents():
-    columns = align("cafe\u0301", "cafe")
-    assert [piece.text for piece in columns[0].reference if not piece.equal] == ["é"]
+    reference, _ = align("cafe\u0301", "cafe")
+    assert [piece.text for piece in reference if not piece.equal] == ["é"]
 
 
 def test_direction_is_that_of_most_letters():
@@ -235,14 +215,12 @@ def test_the_commit_is_that_of_the_package_and_of_no_other_checkout(tmp_path):
     assert provenance.git_commit(tmp_path) == {**commit, "changed": True}
 
 
-def test_settings_differ_by_value_and_not_by_spelling(tmp_path):
-    recipe = tmp_path / "demo.yaml"
-    recipe.write_text("optimization:\n  lr: [1e-4]\ncriterion: {smoothing: 0.5, x: true}\n")
+def test_settings_differ_by_value_and_not_by_spelling():
     here = {"optimization": {"lr": [0.0001]}, "criterion": {"smoothing": 1.0, "x": True, "y": 2}}
-    there, here = configuration.read_recipe(recipe), configuration.flat(here)
-    found = configuration.differences(there, here, only_known_to_first=True)
-    assert found == [("criterion.smoothing", "0.5", "1")]
-    assert ("criterion.y", "", "2") in configuration.differences(there, here)
+    there = {"optimization": {"lr": ["1e-4"]}, "criterion": {"smoothing": 0.5, "x": True},
+             "task": {"data": "/a"}}  # fmt: skip
+    found = configuration.differences(there, here)
+    assert found == [("criterion.smoothing", "0.5", "1"), ("criterion.y", "", "2")]
 
 
 def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
@@ -256,11 +234,6 @@ def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
     assert (p < 0.05).any()  # without a correction some would be called so
     (one,) = compared(runs[0], runs[1], BY_LANGUAGE).differences
     assert set(one.verdicts.values()) == {Verdict.SAME}
-
-
-def test_entropy_of_equal_weights_counts_the_languages():
-    assert entropy_nats(dict.fromkeys("abcd", 0.25)) == pytest.approx(1.3863, abs=1e-4)
-    assert entropy_nats({"a": 1.0, "b": 0.0}) == 0.0
 
 
 def test_rank_correlation_shares_ranks_and_knows_when_there_is_none():
@@ -277,7 +250,7 @@ def test_a_forest_of_many_languages_is_cut_into_pictures_on_one_scale():
     estimates = {code: Estimate(0.2, 0.1, 0.3) for code in codes}
     estimates[codes[0]] = Estimate(float("nan"), float("nan"), float("nan"))
     labels = {code: f"{code} <&>" for code in codes}
-    pictures = draw_forest(codes, labels, [Series("a&b", estimates)], (0.1, 0.2))
+    pictures = draw_rates(labels, {"a&b": estimates}, (0.1, 0.2))
     assert len(pictures) == 3 and max(map(len, pictures)) < 60_000
     assert sum(p.count("&lt;&amp;&gt;") for p in pictures) == 100
     ticks = [re.findall(r">(\d+(?:\.\d+)?)</text>", picture) for picture in pictures]
@@ -296,7 +269,9 @@ def test_shortening_a_picture_leaves_its_text_alone():
 
 def test_two_pictures_share_no_id():
     path = [(1, {"a": 0.51, "b": 0.49}), (2, {"a": 0.5125, "b": 0.4875})]
-    pictures = draw_weights(path), draw_effective_groups(path)
+    rho = {"training": [0.51, 0.5125]}
+    other = draw_over_updates([1, 2], rho, list(rho), y_label="rho", dotted_at=0.0)
+    pictures = draw_weights(path), other
     ids = [re.findall(r' id="([^"]+)"', picture) for picture in pictures]
     assert ids[0] and ids[1] and not set(ids[0]) & set(ids[1])
 

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.checks.finding import (
-    EXAMPLES,
-    MOST_PLACES,
-    Finding,
-    Severity,
-    listed,
-    number_of,
-    places,
-)
+from fairseq_dro.checks.finding import EXAMPLES, MOST_PLACES, Finding, Severity, places
 from fairseq_dro.checks.label_tally import LabelTally
 from fairseq_dro.data.dictionary_file import read_dictionary
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.text.shown import shown_unit
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS
+from fairseq_dro.wording import counted, listed
 
 
 def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
@@ -76,7 +69,7 @@ def outside_dictionary(
             "outside_dictionary",
             Severity.ERROR if stops_training else Severity.WARNING,
             f"units that dict.{manifest.label_type}.txt lacks: {listed(shown)}; "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{counted(len(rows), 'utterance')} of {manifest.split}",
             "normalise the text to the dictionary's symbols, or make the dictionary from all "
             "splits with `fairseq-dro prepare`"
             + ("" if stops_training else "; decoded, they count as errors"),
@@ -109,7 +102,7 @@ def never_learnt(
         Finding(
             "never_learnt",
             Severity.NOTE,
-            f"{number_of(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
+            f"{counted(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
             f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}",
             "nothing need be done: each occurrence counts as an error in every run",
             sum(elsewhere.values()),

@@ -16,6 +16,7 @@ import numpy as np
 
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.wording import listed
 
 MOST_PLACES = 1000
 """Places kept of a finding; its count says how many there are."""
@@ -99,17 +100,6 @@ def places(
     chosen = [int(row) for row in list(rows)[:MOST_PLACES]]
     told = itertools.zip_longest(chosen, details[: len(chosen)], fillvalue="")
     return tuple(place(manifest, row, suffix, detail) for row, detail in told)
-
-
-def number_of(count: int, noun: str) -> str:
-    """``1 utterance``, ``2 utterances``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], at_most: int = 8) -> str:
-    """``a, b, c and 4 more``."""
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
 
 
 def counts_by_language(manifest: Manifest, rows: Sequence[int]) -> np.ndarray:

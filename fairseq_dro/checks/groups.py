@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fairseq_dro import languages
-from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, place, places
+from fairseq_dro.checks.finding import Finding, Severity, place, places
 from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
+from fairseq_dro.wording import counted, listed
 
 
 def unknown_languages(manifest: Manifest) -> list[Finding]:
@@ -56,7 +57,7 @@ def not_trained(
         Finding(
             kind, Severity.ERROR if stops else Severity.WARNING,
             f"in {manifest.split} and not in {training}: "
-            f"{number_of(len(unseen), by.noun)}{of} ({listed(unseen)})",
+            f"{counted(len(unseen), by.noun)}{of} ({listed(unseen)})",
             fix + ("" if stops else "; decoding accepts them"),
             len(unseen),
             places(manifest, [groups.index(name) for name in unseen], suffix_of(column)),

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from fairseq_dro.batching.planner import EVEN_FILL
-from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.checks.finding import Finding, Severity, places
 from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.wording import counted, listed
 
 MADS = 8.0
 """Median absolute deviations of the logarithm from which a value is an outlier, if it also is
@@ -39,7 +40,7 @@ def infeasible(
             "target_too_long",
             Severity.ERROR if stops_training else Severity.WARNING,
             "targets longer than their frames allow CTC to align: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{counted(len(rows), 'utterance')} of {manifest.split}",
             "remove them from all files of the split, leave them out with "
             "task.skip_infeasible=true, or use longer units",
             len(rows),
@@ -64,7 +65,7 @@ def without_frame(
         Finding(
             "without_frame", Severity.ERROR if stops_training else Severity.WARNING,
             f"shorter than the {least} samples of which the model makes a frame: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{counted(len(rows), 'utterance')} of {manifest.split}",
             "remove them from all files of the split, or leave such out of all splits with "
             f"task.min_sample_size={least}"
             + ("" if stops_training else "; decoded, their hypothesis is empty"),
@@ -104,7 +105,7 @@ def longer_than_batch(
         Finding(
             "longer_than_batch", Severity.WARNING,
             f"longer than task.batch_seconds={batch_seconds:g}, each a batch of its own with a "
-            f"larger loss: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"larger loss: {counted(len(rows), 'utterance')} of {manifest.split}",
             f"set task.batch_seconds={np.ceil(seconds.max() / most):.0f} or more, or cut them",
             len(rows), places(manifest, rows, "tsv", [f"{seconds[r]:.1f} s" for r in rows]),
         )
@@ -120,7 +121,7 @@ def shorter_than_least(manifest: Manifest, min_samples: int) -> list[Finding]:
         Finding(
             "shorter_than_least", Severity.WARNING,
             f"shorter than task.min_sample_size={min_samples} samples, which leaves them out: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{counted(len(rows), 'utterance')} of {manifest.split}",
             "lower task.min_sample_size, or leave it out",
             len(rows), places(manifest, rows, "tsv"),
         )
@@ -142,7 +143,7 @@ def longer_than_memory(
     what = (
         f"longer than {option}={max_samples} samples, which "
         f"{'stops validation' if stops else 'leaves them out'}: "
-        f"{number_of(len(rows), 'utterance')} of {manifest.split}"
+        f"{counted(len(rows), 'utterance')} of {manifest.split}"
     )
     fix = f"raise {option}, or cut them"
     if stops:
@@ -203,7 +204,7 @@ def _outliers(
     return [
         Finding(
             kind, Severity.WARNING,
-            f"{what}: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{what}: {counted(len(rows), 'utterance')} of {manifest.split}",
             "listen to them: text and audio may not belong together; remove those that do not",
             len(rows), places(manifest, rows, "tsv", details),
         )

@@ -14,8 +14,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from fairseq_dro.checks.finding import EXAMPLES, Finding, Severity, listed, places
+from fairseq_dro.checks.finding import EXAMPLES, Finding, Severity, places
 from fairseq_dro.data.manifest import Manifest
+from fairseq_dro.wording import listed
 
 PAIRS = (
     "\u064a\u06cc",  # Arabic and Persian yeh

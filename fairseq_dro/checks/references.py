@@ -6,17 +6,12 @@ from collections.abc import Collection
 
 import numpy as np
 
-from fairseq_dro.checks.finding import (
-    EXAMPLES,
-    Finding,
-    Severity,
-    number_of,
-    places,
-)
+from fairseq_dro.checks.finding import EXAMPLES, Finding, Severity, places
 from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.languages import is_code, known_languages, own_table_of
 from fairseq_dro.text.tags import LANGUAGE_TOKEN
+from fairseq_dro.wording import counted
 
 ONE_CHARACTER_WORDS = frozenset(("Hani", "Hans", "Hant", "Jpan"))
 """Scripts in which one character can be a sentence's only word, as ISO 15924 names them."""
@@ -35,7 +30,7 @@ def empty(manifest: Manifest, sizes: np.ndarray, *, stops_training: bool) -> lis
         Finding(
             "empty_reference",
             Severity.ERROR if stops_training else Severity.WARNING,
-            f"empty references: {number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"empty references: {counted(len(rows), 'utterance')} of {manifest.split}",
             "write their text, or remove the utterances from all files of the split",
             len(rows),
             places(manifest, rows, manifest.label_type),
@@ -61,7 +56,7 @@ def references(survey: SplitSurvey, *, stops_training: bool) -> list[Finding]:
             Finding(
                 "one_character_reference",
                 Severity.NOTE,
-                f"references of one character: {number_of(len(rows), 'utterance')} of "
+                f"references of one character: {counted(len(rows), 'utterance')} of "
                 f"{manifest.split}",
                 "listen to some: a cut transcript looks like this",
                 len(rows),
@@ -105,7 +100,7 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
                 Finding(
                     "token_contradicts_lang", Severity.ERROR,
                     "language tokens that contradict .lang: "
-                    f"{number_of(len(wrong), 'utterance')} of {manifest.split}",
+                    f"{counted(len(wrong), 'utterance')} of {manifest.split}",
                     f"fix {manifest.split}.lang or {manifest.split}.{manifest.label_type}: write "
                     "both from one list",
                     len(wrong), places(manifest, wrong, manifest.label_type, details),
@@ -117,7 +112,7 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
             Finding(
                 "token_twice", Severity.ERROR,
                 "targets that begin with a language token, before which task.language_token=true "
-                f"puts another: {number_of(len(rows), 'utterance')} of {manifest.split}",
+                f"puts another: {counted(len(rows), 'utterance')} of {manifest.split}",
                 "set task.language_token=false",
                 len(rows), places(manifest, rows, manifest.label_type),
             )
@@ -128,7 +123,7 @@ def language_tokens(survey: SplitSurvey, *, adds_token: bool) -> list[Finding]:
             Finding(
                 "token_on_some_lines", Severity.ERROR,
                 "targets without a language token, where others have one: "
-                f"{number_of(len(lacking), 'utterance')} of {manifest.split}",
+                f"{counted(len(lacking), 'utterance')} of {manifest.split}",
                 "write the labels of all utterances with it, or of none",
                 len(lacking), places(manifest, lacking, manifest.label_type),
             )

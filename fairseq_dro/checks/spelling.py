@@ -14,12 +14,12 @@ from fairseq_dro.checks.finding import (
     Severity,
     counts_by_language,
     in_languages,
-    number_of,
     places,
     totals_by_language,
 )
 from fairseq_dro.checks.scripts import alphabet_bits, strangers
 from fairseq_dro.checks.split_survey import WORD_END, SplitSurvey
+from fairseq_dro.wording import counted
 
 
 def normal_forms(survey: SplitSurvey) -> list[Finding]:
@@ -33,7 +33,7 @@ def normal_forms(survey: SplitSurvey) -> list[Finding]:
         Finding(
             "not_composed",
             _by_share(survey, rows),
-            f"text that is not in Unicode form NFC: {number_of(len(rows), 'utterance')} of "
+            f"text that is not in Unicode form NFC: {counted(len(rows), 'utterance')} of "
             f"{manifest.split}{in_languages(manifest, rows, of_all=True)}",
             "write the labels again with unicodedata.normalize('NFC', text), as `fairseq-dro "
             "prepare` does, and the dictionary from them",
@@ -54,7 +54,7 @@ def look_alikes(survey: SplitSurvey) -> list[Finding]:
         Finding(
             "look_alikes",
             _by_share(survey, rows),
-            f"words with letters of two alphabets: {number_of(len(rows), 'utterance')} of "
+            f"words with letters of two alphabets: {counted(len(rows), 'utterance')} of "
             f"{manifest.split}{in_languages(manifest, rows)}",
             "replace the stray letters by those of the language's alphabet, in all splits",
             len(rows),

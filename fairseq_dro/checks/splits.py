@@ -12,8 +12,6 @@ from fairseq_dro.checks.finding import (
     Finding,
     Severity,
     counts_by_language,
-    listed,
-    number_of,
     places,
     totals_by_language,
 )
@@ -21,6 +19,7 @@ from fairseq_dro.checks.groups import not_trained
 from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.group_by import BY_LANGUAGE
+from fairseq_dro.wording import counted, listed
 
 MUCH_TEXT = 0.5
 """Share of a language's references that training has too, from which its error rate mostly tells
@@ -75,7 +74,7 @@ def shared_audio(manifests: Sequence[Manifest]) -> list[Finding]:
                 Finding(
                     "audio_twice", Severity.WARNING,
                     "audio files named by an earlier line too: "
-                    f"{number_of(len(twice), 'utterance')} of {manifest.split}",
+                    f"{counted(len(twice), 'utterance')} of {manifest.split}",
                     "remove the lines from all files of the split",
                     len(twice), places(manifest, twice, "tsv"),
                 )
@@ -118,7 +117,7 @@ def languages_of_splits(
                     f"language_not_{role}",
                     Severity.WARNING if role == "validated" else Severity.NOTE,
                     f"in {training.split} and not in {names}, so never {role}: "
-                    f"{number_of(len(lacking), 'language')} ({listed(lacking)})",
+                    f"{counted(len(lacking), 'language')} ({listed(lacking)})",
                     f"move some of their utterances to {manifests[0].split}",
                     len(lacking),
                 )
@@ -131,7 +130,7 @@ def languages_of_splits(
             Finding(
                 "one_utterance",
                 Severity.WARNING,
-                f"one utterance in {training.split}: {number_of(len(single), 'language')} "
+                f"one utterance in {training.split}: {counted(len(single), 'language')} "
                 f"({listed(sorted(single))})",
                 "add data, or leave the language out: its loss is one number, and q follows it",
                 len(single), places(training, rows, "lang"),
@@ -161,7 +160,7 @@ def shared_speakers(training: Manifest, others: Sequence[Manifest]) -> list[Find
             Finding(
                 "shared_speaker", Severity.WARNING,
                 f"speakers of {manifest.split} that {training.split} has, too: "
-                f"{number_of(sum(shared.values()), 'speaker')} ({listed(told)})",
+                f"{counted(sum(shared.values()), 'speaker')} ({listed(told)})",
                 "split by speaker (`fairseq-dro prepare ... --splits hash --split-by speaker`), or "
                 "say beside the error rates that they are of voices that were trained on",
                 sum(shared.values()), places(manifest, rows, "speaker"),
@@ -214,7 +213,7 @@ def little_validation(
         Finding(
             "little_validation", Severity.WARNING,
             f"less than {LITTLE_SECONDS} s of validation audio in {names}, so that chance chooses "
-            f"the checkpoint: {number_of(len(little), 'language')} ({listed(told)})",
+            f"the checkpoint: {counted(len(little), 'language')} ({listed(told)})",
             "prepare with --splits hash --valid-seconds 120, or choose checkpoints by the mean "
             "over languages and read the worst one with care",
             len(little),
@@ -243,7 +242,7 @@ def ids_twice(manifest: Manifest) -> list[Finding]:
     return [
         Finding(
             "id_twice", Severity.WARNING,
-            f"ids that an earlier line has: {number_of(len(rows), 'utterance')} of "
+            f"ids that an earlier line has: {counted(len(rows), 'utterance')} of "
             f"{manifest.split}",
             f"write {manifest.split}.utt with ids that are unique in the split",
             len(rows), places(manifest, rows, "utt"),
@@ -256,7 +255,7 @@ def in_two_splits(
 ) -> Finding:
     return Finding(
         "shared_audio", Severity.ERROR,
-        f"audio of {first.split} {how} in {other.split}: {number_of(len(rows), 'utterance')}",
+        f"audio of {first.split} {how} in {other.split}: {counted(len(rows), 'utterance')}",
         f"remove them from all files of {other.split} or of {first.split}",
         len(rows), places(other, rows, "tsv"),
     )  # fmt: skip

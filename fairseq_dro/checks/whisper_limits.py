@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairseq_dro.checks.finding import Finding, Severity, listed, number_of, places
+from fairseq_dro.checks.finding import Finding, Severity, places
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.models.whisper.tokenizer import MAX_TEXT_TOKENS
+from fairseq_dro.wording import counted, listed
 
 
 def beyond_whisper(
@@ -37,7 +38,7 @@ def beyond_whisper_finding(
             "beyond_whisper",
             Severity.ERROR if stops else Severity.WARNING,
             f"longer than Whisper takes, {MAX_SECONDS} s or {MAX_TEXT_TOKENS} tokens: "
-            f"{number_of(len(rows), 'utterance')} of {manifest.split}",
+            f"{counted(len(rows), 'utterance')} of {manifest.split}",
             "cut or remove them, or leave them out with task.skip_infeasible=true",
             len(rows),
             places(manifest, rows, "tsv", details),

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
             history.
     """
     from fairseq_dro.report.blocks import Section
+    from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices
     from fairseq_dro.report.markdown import render_markdown
     from fairseq_dro.report.sections.checkpoints import choice_blocks
     from fairseq_dro.runs.training_run import read_training_run
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.folder} has no history.jsonl with validations: only runs trained with "
             "criterion group_dro_ctc tell what each criterion would choose."
         )
-    section = Section("checkpoints", "Choosing a checkpoint", choice_blocks(training_run))
+    blocks = choice_blocks(training_run, decoded_choices(training_run))
+    section = Section("checkpoints", "Choosing a checkpoint", blocks)
     sys.stdout.write(render_markdown(training_run.name, str(args.folder), [section]))
     return 0

@@ -29,16 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", default=RESULTS,
         help=f"folder below each run that holds its decoded test split (default: {RESULTS})",
     )  # fmt: skip
-    parser.add_argument(
-        "--recipe", type=Path, help="recipe to compare the settings with (default: the run's own)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write both files and say where they are; alarms go to stdout as well.
 
     Raises:
-        UserError: see ``training_run.read_training_run`` and ``report.make_report``.
+        UserError: see ``report.read_report_data``.
     """
     from fairseq_dro.report.markdown import render_markdown
     from fairseq_dro.report.page import render_page
@@ -46,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.report.writing import write_files
 
     data = read_report_data(args.folder, args.baseline, args.results)
-    report = make_report(data, recipe=args.recipe)
+    report = make_report(data)
     page = report.title, report.subtitle, report.sections
     written = write_files(
         args.out or args.folder / "report",

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from fairseq_dro.checks.finding import Finding, Severity, listed
+from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.doctor import source_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import require_file
+from fairseq_dro.wording import listed
 
 NOT_OPTIONS = ("hydra", "defaults")
 OVERRIDE = re.compile(r"^(?P<sign>[+~]*)(?P<key>[^=@]+)(@[^=]*)?(=(?P<value>.*))?$", re.DOTALL)

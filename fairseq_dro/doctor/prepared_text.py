@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fairseq_dro.checks.finding import SPOILS_FROM, Finding, Severity, listed
+from fairseq_dro.checks.finding import SPOILS_FROM, Finding, Severity
+from fairseq_dro.wording import listed
 
 MANY_WORDS = 0.05
 """Share of a language's words that a rule changed from which the rule may not be its own."""

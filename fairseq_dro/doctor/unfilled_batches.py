@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fairseq_dro.batching.planner import EVEN_FILL
-from fairseq_dro.checks.finding import Finding, Severity, listed, number_of
+from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.doctor.run_settings import RunSettings
+from fairseq_dro.wording import counted, listed
 
 Fills = dict[str, float]
 
@@ -34,7 +35,7 @@ def unfilled(
     so = ", whose summed losses look easy to ctc_dro" if run.compares_sums else ""
     what = (
         f"batches that hold much less than task.batch_seconds={run.batch_seconds:g}{so}: "
-        f"{number_of(len(short), 'language')} ({told})"
+        f"{counted(len(short), 'language')} ({told})"
     )
     asked = run.multiple_of * run.batch_seconds
     if asked > total_seconds:

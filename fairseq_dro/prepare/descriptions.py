@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 from fairseq_dro.prepare.dataset_record import Units
+from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.text.shown import shown_unit
 
 MOST_LANGUAGES_NAMED = 8
@@ -68,17 +69,11 @@ def describe_folder(folder: Path, utterances: list[Utterance], sizes: dict[str, 
         if utterance.split == "train":
             seconds[utterance.language] += utterance.n_samples / SAMPLE_RATE
     most, least = seconds.most_common()[0], seconds.most_common()[-1]
+    least_time, most_time = in_one_unit(least[1]), in_one_unit(most[1])
     languages = "1 language" if len(seconds) == 1 else f"{len(seconds)} languages"
     return (
         f"{folder}: {languages}, "
         + ", ".join(f"{count} utterances to {split}" for split, count in sizes.items())
-        + f"; {duration(sum(seconds.values()))} of training speech, from {duration(least[1])} "
-        f"({least[0]}) to {duration(most[1])} ({most[0]}).\n"
+        + f"; {in_one_unit(sum(seconds.values()))} of training speech, from {least_time} "
+        f"({least[0]}) to {most_time} ({most[0]}).\n"
     )
-
-
-def duration(seconds: float) -> str:
-    """``41 s``, ``9.5 minutes``, ``12.3 hours``: the unit that a person would say."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"

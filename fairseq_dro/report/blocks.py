@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
-from fairseq_dro.report.aligned_text import Column as TextColumn
-from fairseq_dro.runs.durations import in_one_unit
+from fairseq_dro.report.aligned_text import Piece
 
 MISSING = "–"  # what a cell shows where there is no number
 
@@ -91,10 +90,11 @@ class Code:
 
 @dataclass(frozen=True)
 class ComparedText:
-    """One utterance: its reference over its hypothesis, column by column."""
+    """One utterance: its reference over its hypothesis."""
 
     label: str
-    columns: Sequence[TextColumn]
+    reference: Sequence[Piece]
+    hypothesis: Sequence[Piece]
     right_to_left: bool = False
 
 
@@ -157,13 +157,3 @@ def number_cell(value: float | None, form: str = ",") -> Cell:
     if value is None or value != value:
         return Cell(MISSING, -1.0)
     return Cell(format(value, form), float(value))
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 validation``, ``1,200 validations``."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def duration(seconds: float | None) -> str:
-    """``12 s``, ``3.4 min`` or ``5.6 h``."""
-    return MISSING if seconds is None else in_one_unit(seconds)

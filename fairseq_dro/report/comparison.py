@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from fairseq_dro.group_by import GroupBy
-from fairseq_dro.report.apart import ALL_ELIGIBLE, Eligible
 from fairseq_dro.report.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
@@ -97,8 +96,6 @@ class Comparison:
     Attributes:
         by: what a group is.
         codes: groups by falling CER of the baseline.
-        apart: groups that count in no number over groups, and why.
-        counted: the blocks of the others.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
         by_run: by arm, ``MEASURES`` and ``micro`` of CER of each of its runs.
         worst_wer: by arm, mean over the arm's runs of the highest WER.
@@ -110,8 +107,6 @@ class Comparison:
     arms: Sequence[Arm]
     by: GroupBy
     codes: Sequence[str]
-    apart: Mapping[str, str]
-    counted: paired.PairedBlocks
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
     by_run: Mapping[str, Mapping[str, np.ndarray]]
@@ -149,8 +144,8 @@ class Comparison:
         return [code for code in self.codes if self.cer[arm][code] >= guess.get(code, math.inf)]
 
     def mean(self, rates: Mapping[str, float]) -> float:
-        """Unweighted mean over the groups that count, without those that have no rate."""
-        known = [rates[c] for c in self.counted.languages if not math.isnan(rates.get(c, math.nan))]
+        """Unweighted mean over the groups that have a rate."""
+        known = [rates[code] for code in self.codes if not math.isnan(rates.get(code, math.nan))]
         return math.fsum(known) / len(known) if known else math.nan
 
     def final_q(self, arm: Arm) -> dict[str, float]:
@@ -167,7 +162,6 @@ class Comparison:
             "rate": "cer",
             "group_by": str(self.by),
             "n_utterances": sum(self.test.n_utterances.values()),
-            "apart": dict(self.apart),
             "arms": [
                 {
                     "name": arm.name,
@@ -227,7 +221,6 @@ def compare_arms(
     facts: TrainingFacts | None = None,
     *,
     by: GroupBy | None = None,
-    eligible: Eligible = ALL_ELIGIBLE,
     n_replicates: int = N_MOMENTS,
     seed: int = 0,
 ) -> Comparison:
@@ -235,42 +228,39 @@ def compare_arms(
 
     Args:
         by: what a group is; by default as in the first run that has a history.
-        eligible: which groups count in numbers over groups; the p of single groups are corrected
-            for the number of all of them.
 
     Raises:
-        UserError: they do not pair, see ``paired_records.pair``; or see ``Eligible.reasons``.
+        UserError: they do not pair, see ``paired_records.pair``.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
     by = by or group_by_of(arms)
     test = pair(decoded, by)
     groups = test.characters.languages
-    apart = eligible.reasons(test.n_utterances, test.seconds, by)
-    kept = [group for group in groups if group not in apart]
-    counted, words_counted = test.characters.only(kept), test.words.only(kept)
     cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
-        cer[arm.name] = dict(zip(groups, test.characters.rates(index).mean(axis=0).tolist()))
-        wer[arm.name] = dict(zip(groups, test.words.rates(index).mean(axis=0).tolist()))
-        worst_wer[arm.name] = float(words_counted.rates(index).max(axis=1).mean())
-        rates = counted.rates(index)
-        worst_of_runs[arm.name] = [kept[place] for place in rates.argmax(axis=1)]
+        rates, words = test.characters.rates(index), test.words.rates(index)
+        cer[arm.name] = dict(zip(groups, rates.mean(axis=0).tolist()))
+        wer[arm.name] = dict(zip(groups, words.mean(axis=0).tolist()))
+        worst_wer[arm.name] = float(words.max(axis=1).mean())
+        worst_of_runs[arm.name] = [groups[place] for place in rates.argmax(axis=1)]
         by_run[arm.name] = {
             **{name: measure(rates) for name, measure in MEASURES.items()},
-            "micro": counted.errors[index].sum(axis=1) / counted.lengths.sum(),
+            "micro": test.characters.errors[index].sum(axis=1) / test.characters.lengths.sum(),
         }
-    replicates = paired.resample(counted, n_replicates, seed)
+    replicates = paired.resample(test.characters, n_replicates, seed) if arms[1:] else None
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
-        measures = paired.differences_of_functionals(counted, replicates, MEASURES, 0, index)
+        measures = paired.differences_of_functionals(
+            test.characters, replicates, MEASURES, 0, index
+        )
         differences.append(
             ArmDifference(arms[index].name, groups, by_group, paired.holm(by_group.p), measures)
         )
     baseline = cer[arms[0].name]
     codes = sorted(groups, key=lambda code: (-baseline[code], code))
     return Comparison(
-        arms, by, codes, apart, counted, cer, wer, by_run, worst_wer, worst_of_runs, test,
+        arms, by, codes, cer, wer, by_run, worst_wer, worst_of_runs, test,
         differences, facts,
     )  # fmt: skip
 

@@ -82,8 +82,7 @@ def _cell(cell: Cell, numeric: bool) -> str:
 
 
 def _compared(text: ComparedText) -> list[str]:
-    reference = " ".join(_marked(column.reference, "~~") for column in text.columns)
-    hypothesis = " ".join(_marked(column.hypothesis, "**") for column in text.columns)
+    reference, hypothesis = _marked(text.reference, "~~"), _marked(text.hypothesis, "**")
     return [
         f"- {escaped(text.label)}",
         f"  - reference: {reference.strip() or '–'}",

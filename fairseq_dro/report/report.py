@@ -11,7 +11,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.arms import Arm
-from fairseq_dro.report.blocks import Section, counted
+from fairseq_dro.report.blocks import Section
 from fairseq_dro.report.comparison import Comparison, compare_arms
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
@@ -45,6 +45,7 @@ from fairseq_dro.runs.record_file import RECORDS_FILE, decoded_folders, said_to_
 from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 from fairseq_dro.scoring.text import normalize
+from fairseq_dro.wording import counted
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,8 @@ def _with_text(run: TrainingRun, by: GroupBy) -> TrainingRun:
     return replace(run, utterances=[r for r in run.utterances if by.group_of(r) in texts])
 
 
-def make_report(data: ReportData, recipe: Path | None = None) -> Report:
-    """All sections that the run has something to say for.
-
-    Raises:
-        UserError: the recipe cannot be read.
-    """
+def make_report(data: ReportData) -> Report:
+    """All sections that the run has something to say for."""
     warnings = warnings_section(data)
     sections = [
         verdict_section(data),
@@ -131,7 +128,7 @@ def make_report(data: ReportData, recipe: Path | None = None) -> Report:
         identification_section(data),
         checkpoints_section(data.run, data.results),
         cost_section(data),
-        reproduction_section(data, recipe),
+        reproduction_section(data),
         words_section(data),
     ]
     return Report(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fairseq_dro.languages import known_languages
 from fairseq_dro.report.comparison import Comparison, Verdict
 from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.run_scores import RunScores
@@ -94,17 +93,6 @@ class ReportData:
     def validation_cer(self) -> dict[str, float]:
         """CER of the last validation by group; empty for a run without history."""
         return validation_rates(self.run.validations[-1]) if self.run.validations else {}
-
-    @cached_property
-    def scripts(self) -> dict[str, str]:
-        """ISO 15924 code of each group's usual script, where the table of languages has it."""
-        table = known_languages()
-        found = {}
-        for group in self.codes:
-            language = table.get(self.run.group_by.language_of(group))
-            if language is not None:
-                found[group] = language.script
-        return found
 
 
 def validation_rates(record: Mapping[str, Any], rate: str = "cer") -> dict[str, float]:

@@ -18,7 +18,6 @@ from fairseq_dro.report.blocks import (
     Paragraph,
     Section,
     Table,
-    counted,
     number_cell,
     per_cent,
     rate_cell,
@@ -29,6 +28,7 @@ from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.scoring.as_written import as_written_note
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
+from fairseq_dro.wording import counted
 
 Numbers = Mapping[str, Any]
 MOST_ROWS = 10  # of speakers and of a column's values, the worst first

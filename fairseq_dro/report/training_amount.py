@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_dro.report.alarms import Alarm
-from fairseq_dro.report.blocks import duration
+from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.runs.training_run import TrainingRun
 
 _TOLERANCE = 0.01  # of updates or seconds; less is how batches happen to be filled
@@ -36,7 +36,7 @@ def training_amount(run: TrainingRun) -> Amount:
     return Amount(update, scale * sum(seconds) if seconds else None)
 
 
-def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> list[Alarm]:
+def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> Alarm | None:
     """Runs whose test numbers come from unequal amounts of training.
 
     Args:
@@ -45,15 +45,13 @@ def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> list[Alarm]:
     amounts = {name: [training_amount(run) for run in runs] for name, runs in arms.items()}
     of_all = [amount for own in amounts.values() for amount in own]
     if not any(_differ([amount[field] for amount in of_all]) for field in (0, 1)):
-        return []
+        return None
     told = [f"{name} after {_in_words(own)}" for name, own in amounts.items()]
-    return [
-        Alarm(
-            "unequal training",
-            f"The runs were decoded after unequal training: {'; '.join(told)}. A difference may "
-            "come from training longer and not from the objective.",
-        )
-    ]
+    return Alarm(
+        "unequal training",
+        f"The runs were decoded after unequal training: {'; '.join(told)}. A difference may come "
+        "from training longer and not from the objective.",
+    )
 
 
 def _differ(values: Sequence[float | None]) -> bool:
@@ -72,4 +70,4 @@ def _in_words(amounts: Sequence[Amount]) -> str:
 
 
 def _of_audio(seconds: float) -> str:
-    return f"{duration(seconds)} of audio"
+    return f"{in_one_unit(seconds)} of audio"

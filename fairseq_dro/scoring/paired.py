@@ -72,16 +72,6 @@ class PairedBlocks:
         """[G] blocks of each language."""
         return np.bincount(self.language, minlength=len(self.languages))
 
-    def only(self, kept: Sequence[str]) -> PairedBlocks:
-        """The blocks of some languages."""
-        names = [name for name in self.languages if name in kept]
-        place = np.array([names.index(n) if n in names else -1 for n in self.languages])
-        mine = place[self.language] >= 0
-        return PairedBlocks(
-            names, place[self.language][mine], self.lengths[mine],
-            [errors[:, mine] for errors in self.errors],
-        )  # fmt: skip
-
     def sums(self, values: np.ndarray) -> np.ndarray:
         """[..., N] -> [..., G], added up by language."""
         order = np.argsort(self.language, kind="stable")

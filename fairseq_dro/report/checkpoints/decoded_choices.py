@@ -1,4 +1,4 @@
-"""Test numbers of several checkpoints of one run, side by side.
+"""Test numbers of several checkpoints of one run, compared as runs are.
 
 Each checkpoint is decoded into a folder of its own below the run's: ``decode_test`` and, by
 convention, ``decode_test_worst_cer`` for the one that ``worst_cer`` chose. Whatever lies in a
@@ -7,43 +7,19 @@ folder ``decode_test*`` with records is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-import numpy as np
-
+from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.checkpoints.choice import CRITERIA, Choice
-from fairseq_dro.report.paired_records import DecodedRun, pair
-from fairseq_dro.runs.decoding_source import decoding_source
+from fairseq_dro.report.comparison import Comparison, compare_arms
 from fairseq_dro.runs.record_file import RECORDS_FILE, read_records
 from fairseq_dro.runs.training_run import TrainingRun
-from fairseq_dro.scoring import disparity, paired
 
-NUMBERS = {"mean": disparity.mean, "worst": disparity.worst, "cvar_10": disparity.cvar}
 _NUMBER_OF = {"mean_cer": "mean", "worst_cer": "worst", "cvar_cer": "cvar_10", "cer": "micro"}
 
 
-@dataclass(frozen=True)
-class DecodedChoice:
-    """One decoded folder; rates are fractions.
-
-    Attributes:
-        criterion: that its name ends with, empty where it ends with none.
-        update: of the checkpoint that was decoded; None where its ``scores.json`` does not say.
-        numbers: ``NUMBERS`` and ``micro``.
-        differences: of these from the first folder's, on the same utterances; empty for the first.
-    """
-
-    folder: str
-    criterion: str
-    update: int | None
-    numbers: Mapping[str, float]
-    worst_group: str
-    differences: Mapping[str, paired.Difference]
-
-
-def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[DecodedChoice]:
-    """Every decoded folder of a run; the run's own results folder first.
+def decoded_choices(run: TrainingRun, prefix: str | None = None) -> Comparison | None:
+    """An arm for every decoded folder, by its name; the run's own results folder first.
 
     Args:
         prefix: what the names begin with; by default that of the run's own.
@@ -55,48 +31,30 @@ def decoded_choices(run: TrainingRun, prefix: str | None = None) -> list[Decoded
     places = sorted(
         (path.parent for path in found), key=lambda place: (place.name != run.results, place.name)
     )
-    if not places:
-        return []
-    arms = [[DecodedRun(str(place), read_records(place))] for place in places]
-    blocks = pair(arms, run.group_by).characters
-    replicates = paired.resample(blocks) if len(places) > 1 else None
-    decoded = []
-    for index, place in enumerate(places):
-        rates = blocks.rates(index)[0]
-        numbers = {name: float(function(rates)) for name, function in NUMBERS.items()}
-        numbers["micro"] = float(blocks.errors[index].sum() / blocks.lengths.sum())
-        differences = (
-            paired.differences_of_functionals(blocks, replicates, NUMBERS, 0, index)
-            if index
-            else {}
-        )
-        worst = blocks.languages[int(np.argmax(rates))]
-        decoded.append(
-            DecodedChoice(
-                place.name, _criterion(place.name), decoding_source(place).update, numbers, worst,
-                differences,
-            )
-        )  # fmt: skip
-    return decoded
+    arms = [
+        Arm(place.name, [replace(run, folder=place, results=".", utterances=read_records(place))])
+        for place in places
+    ]
+    return compare_arms(arms, by=run.group_by) if arms else None
 
 
-def decoded_of(decoded: Sequence[DecodedChoice], choice: Choice) -> DecodedChoice | None:
+def decoded_of(decoded: Comparison | None, choice: Choice) -> Arm | None:
     """The folder that holds what a criterion chose, None where it was not decoded.
 
     By the update that the folder says; of one that says none, by its name.
     """
-    for one in decoded:
-        if one.update == choice.update:
-            return one
-    named = (one for one in decoded if one.update is None and one.criterion == choice.criterion)
-    return next(named, None)
+    arms = decoded.arms if decoded is not None else ()
+    updates = {arm.name: arm.runs[0].decoded_from.update for arm in arms}
+    said = [arm for arm in arms if updates[arm.name] == choice.update]
+    named = [arm for arm in arms
+             if updates[arm.name] is None and _criterion(arm.name) == choice.criterion]  # fmt: skip
+    return next(iter([*said, *named]), None)
 
 
-def test_value(decoded: Sequence[DecodedChoice], choice: Choice) -> float | None:
+def test_value(decoded: Comparison | None, choice: Choice) -> float | None:
     """The test number of what a criterion chose, by itself; None where it was not decoded."""
-    one = decoded_of(decoded, choice)
-    name = _NUMBER_OF.get(choice.criterion)
-    return None if one is None or name is None else one.numbers[name]
+    arm, name = decoded_of(decoded, choice), _NUMBER_OF.get(choice.criterion)
+    return None if arm is None or name is None else decoded.measures[arm.name][name]
 
 
 def _criterion(folder: str) -> str:

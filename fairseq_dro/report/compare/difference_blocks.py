@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
-from fairseq_dro.report.blocks import Cell, Column, Folded, Paragraph, Table, counted, per_cent
+from fairseq_dro.report.blocks import (
+    Beside,
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Folded,
+    Paragraph,
+    Table,
+    per_cent,
+)
 from fairseq_dro.report.comparison import ArmDifference, Comparison, Verdict
+from fairseq_dro.report.figures.intervals import draw_differences
+from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.measures import MEASURES, shown_measures
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.levelling import GapVerdict
 from fairseq_dro.scoring.paired import Difference
+from fairseq_dro.wording import counted
 
 _GAP_SENTENCES = {
     GapVerdict.FROM_BELOW: "The gap closed from below: the worst-served {noun} got better",
@@ -44,6 +58,38 @@ def signed(rate: float) -> str:
 def p_text(value: float) -> str:
     """Three digits; empty where it is not known."""
     return "" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def difference_blocks(
+    comparison: Comparison, one: ArmDifference, *, draw: bool = True, stem: Path | None = None,
+    by_group: bool = False,
+) -> list[Block]:  # fmt: skip
+    """All of one difference: in sentences, over groups, drawn, and how to read it.
+
+    Args:
+        stem: of the picture's files, see ``style.svg_of``.
+        by_group: with the table of all groups.
+    """
+    table = difference_table(comparison, one)
+    blocks: list[Block] = [Paragraph(summary(comparison, one))]
+    if draw:
+        labels = {code: shortened(comparison.by.label_of(code)) for code in one.codes}
+        pictures = draw_differences(one, comparison.baseline, labels, stem)
+        caption = (
+            "Left of 0: fewer errors. Bars are 95 % intervals; verdicts are corrected for the "
+            f"number of {comparison.by.noun}s, intervals are not."
+        )
+        names = ["", *(f"_{number}" for number in range(2, len(pictures) + 1))]
+        files = [f"{stem.name}{name}.png" for name in names] if stem else []
+        width = 375 if len(pictures) > 1 else 440
+        figure = Figure(pictures, caption, caption, width, files)
+        blocks += [table, figure] if width == 375 else [Beside([("", table), ("", figure)])]
+    else:
+        blocks.append(table)
+    if by_group:
+        blocks.append(groups_table(comparison, one))
+    notes_ = [Paragraph(note, small=True) for note in notes(comparison, one)]
+    return [*blocks, Folded("How to read these numbers", notes_)]
 
 
 def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
@@ -96,7 +142,7 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
         f"From {names[0]} to {names[1]} the worst {noun}'s CER {_moved(*worst)}"
         f"{_shown(one, 'worst')}, and the mean over {noun}s {_moved(*mean)}{_shown(one, 'mean')}.",
     ]
-    if len(comparison.counted.languages) > 1:
+    if len(one.codes) > 1:
         change, gap = one.gap, one.measures["gap"]
         doubt = _DOUBT if {"gap", "worst", "best"} & set(one.doubtful) else ""
         sentences.append(
@@ -128,10 +174,11 @@ def _shown(one: ArmDifference, name: str) -> str:
     if value.estimate == value.low == value.high == 0:
         return ""
     not_shown = "not shown: " if value.low <= 0 <= value.high else ""
-    return f" ({not_shown}{_ends(value)} points{_DOUBT if name in one.doubtful else ''})"
+    return f" ({not_shown}{interval_text(value)} points{_DOUBT if name in one.doubtful else ''})"
 
 
-def _ends(value: Difference) -> str:
+def interval_text(value: Difference) -> str:
+    """``-1.2 to +0.3``, in points."""
     return f"{signed(value.low)} to {signed(value.high)}"
 
 
@@ -140,7 +187,7 @@ def difference_table(comparison: Comparison, one: ArmDifference) -> Table:
     columns = [Column("per cent", numeric=False), Column(comparison.baseline), Column(one.name)]
     columns += [Column("difference"), Column("95 % interval"), Column("p")]
     rows = []
-    for name in shown_measures(len(comparison.counted.languages)):
+    for name in shown_measures(len(one.codes)):
         value = one.measures[name]
         numbers = [comparison.measures[arm][name] for arm in (comparison.baseline, one.name)]
         title, help = MEASURES[name]
@@ -148,7 +195,7 @@ def difference_table(comparison: Comparison, one: ArmDifference) -> Table:
             [
                 Cell(title, note=help.format(noun=comparison.by.noun)),
                 *(Cell(per_cent(number)) for number in numbers),
-                Cell(signed(value.estimate)), Cell(_ends(value)), Cell(p_text(value.p)),
+                Cell(signed(value.estimate)), Cell(interval_text(value)), Cell(p_text(value.p)),
             ]
         )  # fmt: skip
     return Table(columns, rows)
@@ -171,25 +218,14 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> Table:
         rates = [comparison.cer[arm][code] for arm in (baseline, one.name)]
         rows.append(
             [
-                Cell(label(comparison, code)), Cell(utterances),
+                Cell(comparison.by.label_of(code)), Cell(utterances),
                 *(Cell(per_cent(rate), rate) for rate in rates),
                 Cell(signed(value.estimate), float(value.estimate)),
-                Cell(_ends(value) if verdict is not Verdict.NONE else ""),
+                Cell(interval_text(value) if verdict is not Verdict.NONE else ""),
                 Cell(p_text(one.holm_p[index])), Cell(verdict.value),
             ]
         )  # fmt: skip
     return Table(columns, rows, sortable=True)
-
-
-def label(comparison: Comparison, code: str) -> str:
-    """Of a group in a table; it is said of one that stands apart."""
-    return comparison.by.label_of(code) + (" (apart)" if code in comparison.apart else "")
-
-
-def notes_block(comparison: Comparison, one: ArmDifference) -> Folded:
-    """``notes`` for whoever looks for them."""
-    blocks = [Paragraph(note, small=True) for note in notes(comparison, one)]
-    return Folded("How to read these numbers", blocks)
 
 
 def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
@@ -197,7 +233,6 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
     test, noun = comparison.test, comparison.by.noun
     index = [arm.name for arm in comparison.arms].index(one.name)
     n_runs = [len(comparison.arms[0].runs), len(comparison.arms[index].runs)]
-    n_counted = len(comparison.counted.languages)
     said = [
         _seeds_note(n_runs, one, noun),
         f"{100 * test.agreeing[index]:.0f} % of {sum(test.n_utterances.values())} utterances have "
@@ -228,19 +263,13 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         f"p of the numbers over {noun}s are corrected neither for how many numbers nor for how "
         "many arms there are: choose the one that decides before you see it.",
     ]
-    if comparison.apart:
-        told = ", ".join(f"{group} ({why})" for group, why in sorted(comparison.apart.items()))
-        said.append(
-            f"Apart: {told}. They have their rows and verdicts, and count in no number over "
-            f"{noun}s; these are over the other {n_counted}."
-        )
-    if n_counted > 1:
+    if len(one.codes) > 1:
         said.append(
             "The highest of several noisy rates is too high by chance, so the intervals of worst, "
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
-    shown = shown_measures(n_counted)
+    shown = shown_measures(len(one.codes))
     doubtful = [MEASURES[name].title for name in one.doubtful if name in shown]
     if doubtful:
         said.append(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from fairseq_dro.report.alarms import Alarm, objective_changed
 from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.blocks import (
     Beside,
-    Block,
     Cell,
     Column,
     Figure,
@@ -20,24 +21,19 @@ from fairseq_dro.report.blocks import (
     number_cell,
     rate_cell,
 )
-from fairseq_dro.report.compare.difference_blocks import (
-    difference_table,
-    groups_table,
-    label,
-    notes_block,
-    summary,
-    verdict_sentence,
-)
+from fairseq_dro.report.compare.difference_blocks import difference_blocks, verdict_sentence
 from fairseq_dro.report.comparison import Comparison
+from fairseq_dro.report.figures.over_updates import draw_arms
+from fairseq_dro.report.figures.pareto import draw_pareto
 from fairseq_dro.report.training_amount import unequal_training
 from fairseq_dro.runs.training_run import TrainingRun
+from fairseq_dro.wording import listed
 
 _MUCH_SILENCE = 0.2
 GUESS_NOTE = (
     "Constant guess: the CER of always answering one fixed sentence of the training text, which "
     "never hears the audio; above 100 % where that is longer than what is said."
 )
-Pictures = Callable[[str], Figure | None]  # by name: pareto, comparison, or an arm
 
 
 def subtitle(comparison: Comparison) -> str:
@@ -49,11 +45,11 @@ def subtitle(comparison: Comparison) -> str:
     return f"{decoded}; rates in per cent; q at the last validation. Updates: {updates}."
 
 
-def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> list[Section]:
+def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
     """The whole comparison.
 
     Args:
-        pictures: the picture of a name, where one is to be shown.
+        out: folder in which its pictures are written; without one there are none.
     """
     first = Section("alarms", "Before you read on")
     for one in comparison.differences:
@@ -61,7 +57,15 @@ def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> 
     found = cautions(comparison)
     if found:
         first.blocks.append(Notices(found))
-    table = beside(side_by_side(comparison), pictures("pareto"))
+    table = side_by_side(comparison)
+    if out is not None:
+        caption = (
+            "A large mark is an arm, filled where no other is better in both; small marks are its "
+            f"runs; bars: 95 % interval of the difference from {comparison.baseline}."
+        )
+        svg = draw_pareto(comparison, out / "pareto")
+        picture = Figure([svg], caption, "mean and worst CER", 440, ["pareto.png"])
+        table = Beside([("", table), ("", picture)])
     together = Section("arms", "Side by side", [table])
     if comparison.constant_cer:
         together.blocks.append(Paragraph(GUESS_NOTE, small=True))
@@ -69,24 +73,25 @@ def sections(comparison: Comparison, pictures: Pictures = lambda name: None) -> 
         together.blocks.append(runs_table(comparison))
     parts = [first, together]
     for number, one in enumerate(comparison.differences):
-        section = Section(f"difference{number}", f"{one.name} against {comparison.baseline}")
-        section.blocks += [
-            Paragraph(summary(comparison, one)),
-            beside(difference_table(comparison, one), pictures(one.name)),
-            groups_table(comparison, one), notes_block(comparison, one),
-        ]  # fmt: skip
-        parts.append(section)
-    curves = pictures("comparison")
-    return [*parts, *([Section("curves", "Learning curves", [curves])] if curves else [])]
-
-
-def beside(table: Table, picture: Figure | None) -> Block:
-    """A table with its picture, where there is one."""
-    return table if picture is None else Beside([("", table), ("", picture)])
+        name = "differences"
+        if len(comparison.differences) > 1:
+            name += "_" + re.sub(r"[^\w.-]+", "_", one.name)
+        blocks = difference_blocks(
+            comparison, one, draw=out is not None, stem=out and out / name, by_group=True
+        )
+        title = f"{one.name} against {comparison.baseline}"
+        parts.append(Section(f"difference{number}", title, blocks))
+    if out is not None and any(arm.runs[0].validations for arm in comparison.arms):
+        caption = "Validation CER and weights q over updates; dotted: 1/|G|, where q started."
+        svg = draw_arms(comparison, out / "comparison")
+        width = 40 + 330 * len(comparison.arms)
+        curves = Figure([svg], caption, caption, width, ["comparison.png"])
+        parts.append(Section("curves", "Learning curves", [curves]))
+    return parts
 
 
 def side_by_side(comparison: Comparison) -> Table:
-    """A row per group, then mean and worst over the groups that count; q is a fraction."""
+    """A row per group, then mean and worst over groups; q is a fraction."""
     arms = comparison.arms
     weights = [(arm, q) for arm in arms if (q := comparison.final_q(arm))]
     seconds = comparison.facts.seconds if comparison.facts is not None else {}
@@ -110,14 +115,14 @@ def side_by_side(comparison: Comparison) -> Table:
     both = (comparison.cer, comparison.wer)
     for code in comparison.codes:
         by_arm = ([rates[arm.name][code] for arm in arms] for rates in both)
-        rows.append(row(label(comparison, code), *by_arm, code))
+        rows.append(row(comparison.by.label_of(code), *by_arm, code))
         rows[-1] += [rate_cell(guess.get(code, math.nan))] if guess else []
     means = ([comparison.mean(rates[arm.name]) for arm in arms] for rates in both)
     worst = ([comparison.measures[arm.name]["worst"] for arm in arms],
              [comparison.worst_wer[arm.name] for arm in arms])  # fmt: skip
     foot = [row("mean", *means), row("worst", *worst)]
     if guess:
-        known = [guess[code] for code in comparison.counted.languages if code in guess]
+        known = [guess[code] for code in comparison.codes if code in guess]
         foot[0].append(rate_cell(comparison.mean(guess)))
         foot[1].append(rate_cell(max(known, default=math.nan)))
     return Table(columns, rows, foot, sortable=True)
@@ -148,9 +153,9 @@ def cautions(comparison: Comparison) -> list[Alarm]:
     """What speaks against any comparison: unequal training first, then unequal decoding, a
     validation split, an objective that changed, silence, equal outputs, guesses.
     """
-    said = unequal_training({arm.name: arm.runs for arm in comparison.arms})
+    said = [unequal_training({arm.name: arm.runs for arm in comparison.arms})]
     said += _unequal_decoding(comparison.arms)
-    for arm in comparison.arms:
+    for index, arm in enumerate(comparison.arms):
         said += [
             Alarm(
                 "validation split",
@@ -160,38 +165,31 @@ def cautions(comparison: Comparison) -> list[Alarm]:
             for split in sorted(set(map(_own_validation, arm.runs)) - {""})
         ]
         for run in arm.runs:
-            for alarm in objective_changed(run.objectives):
+            alarm = objective_changed(run.objectives)
+            if alarm is not None:
                 told = f"{alarm.sentence[0].lower()}{alarm.sentence[1:]}"
                 said.append(Alarm(alarm.kind, f"{run.folder} ({arm.name}): {told}"))
-    for index, arm in enumerate(comparison.arms):
         empty = comparison.test.empty[index]
         if empty > _MUCH_SILENCE:
-            said.append(
-                Alarm(
-                    "empty hypotheses",
-                    f"{100 * empty:.0f} % of the hypotheses of {arm.name} are empty: its CER is "
-                    "mostly that of silence, and a difference from it says little.",
-                )
+            text = (
+                f"{100 * empty:.0f} % of the hypotheses of {arm.name} are empty: its CER is mostly "
+                "that of silence, and a difference from it says little."
             )
+            said.append(Alarm("empty hypotheses", text))
         elif index and comparison.test.agreeing[index] == 1:
-            said.append(
-                Alarm(
-                    "equal outputs",
-                    f"{arm.name} has the hypothesis of {comparison.baseline} for every utterance: "
-                    "they may be one and the same checkpoint.",
-                )
+            text = (
+                f"{arm.name} has the hypothesis of {comparison.baseline} for every utterance: they "
+                "may be one and the same checkpoint."
             )
+            said.append(Alarm("equal outputs", text))
         blind = comparison.no_better_than_a_guess(arm.name)
         if blind:
-            said.append(
-                Alarm(
-                    "no better than a guess",
-                    f"In {len(blind)} of {len(comparison.codes)} {comparison.by.noun}s {arm.name} "
-                    "is no better than a constant guess that never hears the audio: "
-                    f"{', '.join(blind[:12])}{' ...' if len(blind) > 12 else ''}.",
-                )
+            text = (
+                f"In {len(blind)} of {len(comparison.codes)} {comparison.by.noun}s {arm.name} is "
+                f"no better than a constant guess that never hears the audio: {listed(blind, 12)}."
             )
-    return said
+            said.append(Alarm("no better than a guess", text))
+    return [alarm for alarm in said if alarm is not None]
 
 
 def _unequal_decoding(arms: Sequence[Arm]) -> list[Alarm]:
@@ -208,13 +206,11 @@ def _unequal_decoding(arms: Sequence[Arm]) -> list[Alarm]:
         }  # fmt: skip
         if len({value for found in values.values() for value in found}) > 1:
             told = ", ".join(f"{name} {' and '.join(v)}" for name, v in values.items() if v)
-            said.append(
-                Alarm(
-                    "unequal decoding",
-                    f"The runs were decoded with different {typed}: {told}. The differences below "
-                    "are also those of the search: decode them alike.",
-                )
+            text = (
+                f"The runs were decoded with different {typed}: {told}. The differences below are "
+                "also those of the search: decode them alike."
             )
+            said.append(Alarm("unequal decoding", text))
     return said
 
 

@@ -21,8 +21,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return sorted(chosen, key=lambda index: points[index])
 
 
-def draw_pareto(comparison: Comparison, paths: Sequence[Path] = ()) -> str:
-    """SVG; written as well to each path, in the format that its suffix names (.png, .svg).
+def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
+    """SVG; written to files as well where a stem is given, see ``style.svg_of``.
 
     A large mark is an arm, filled where no other is better in both; small ones are its runs. The
     bars are the 95 % intervals of the difference from the baseline, drawn around the arm.
@@ -64,7 +64,7 @@ def draw_pareto(comparison: Comparison, paths: Sequence[Path] = ()) -> str:
         widest = max(len(arm.name) for arm in comparison.arms)
         figure.legend(loc="outside lower center", ncols=max(1, 50 // (widest + 6)))
         alt = f"mean and worst CER of {', '.join(arm.name for arm in comparison.arms)}"
-        return svg_of(figure, "pareto", alt, paths)
+        return svg_of(figure, "pareto", alt, stem)
 
 
 def _draw_bars(axis, baseline, point, one: ArmDifference, colour: str) -> None:

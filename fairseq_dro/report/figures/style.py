@@ -70,19 +70,19 @@ def canvas(
         yield figure
 
 
-def svg_of(figure: Figure, name: str, alt: str, paths: Sequence[Path] = ()) -> str:
+def svg_of(figure: Figure, name: str, alt: str, stem: Path | None = None) -> str:
     """The figure as an ``<svg>`` element, without a file's head.
 
     Its ids begin with ``name``, so that two pictures on one page never share one, and its one
     style rule is confined to itself. Equal pictures give equal text.
 
     Args:
-        paths: files to write it to as well, each in the format that its suffix names.
+        stem: write it to the files ``stem.png`` and ``stem.svg`` as well.
     """
     with rc_context({**_SETTINGS, "svg.hashsalt": name}):
-        for path in paths:
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, dpi=160, metadata=metadata)
+        if stem is not None:
+            figure.savefig(f"{stem}.png", dpi=160)
+            figure.savefig(f"{stem}.svg", metadata={"Date": None})
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()

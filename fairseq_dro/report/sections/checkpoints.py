@@ -15,19 +15,17 @@ from fairseq_dro.report.blocks import (
     Paragraph,
     Section,
     Table,
-    counted,
+    number_cell,
     per_cent,
 )
 from fairseq_dro.report.checkpoints.choice import Choice, choices
-from fairseq_dro.report.checkpoints.decoded_choices import (
-    DecodedChoice,
-    decoded_choices,
-    decoded_of,
-    test_value,
-)
+from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices, decoded_of, test_value
+from fairseq_dro.report.compare.difference_blocks import interval_text
+from fairseq_dro.report.comparison import Comparison
 from fairseq_dro.report.measures import MEASURES
 from fairseq_dro.runs.decoding_command import infer_command
 from fairseq_dro.runs.training_run import TrainingRun
+from fairseq_dro.wording import counted
 
 _RATES = ("mean_cer", "worst_cer", "cvar_cer")
 _NUMBERS = ("mean", "worst", "cvar_10", "micro")
@@ -41,44 +39,36 @@ def checkpoints_section(run: TrainingRun, results: str | None = None) -> Section
     Args:
         results: what the names of decoded folders begin with.
     """
-    found = choices(run)
-    blocks: list[Block] = []
+    section, decoded = Section("checkpoints", "Choosing a checkpoint"), None
     try:
         decoded = decoded_choices(run, results)
     except UserError as error:
-        decoded = []
-        if found:
-            blocks.append(Paragraph(f"Decoded folders are not compared: {error}", small=True))
-    if len(run.validations) < 2 and len(decoded) < 2:
+        if run.validations:
+            text = f"Decoded folders are not compared: {error}"
+            section.blocks.append(Paragraph(text, small=True))
+    if len(run.validations) < 2 and (decoded is None or len(decoded.arms) < 2):
         return None
-    blocks += _blocks(run, found, decoded)
-    return Section("checkpoints", "Choosing a checkpoint", blocks)
+    section.blocks += choice_blocks(run, decoded)
+    return section
 
 
-def choice_blocks(run: TrainingRun) -> list[Block]:
-    """What ``fairseq-dro checkpoints`` prints.
+def choice_blocks(run: TrainingRun, decoded: Comparison | None) -> list[Block]:
+    """What ``fairseq-dro checkpoints`` prints, too.
 
-    Raises:
-        UserError: see ``decoded_choices``.
+    Args:
+        decoded: see ``decoded_choices``.
     """
-    return _blocks(run, choices(run), decoded_choices(run))
-
-
-def _blocks(
-    run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
-) -> list[Block]:
     blocks: list[Block] = []
+    found = choices(run)
     if found:
         blocks += [_choices(found, decoded), *_notes(run, found)]
         commands = _commands(run, found, decoded)
         if commands:
             blocks += [Paragraph("To decode what is not decoded yet:"), Code("\n".join(commands))]
-    if decoded:
-        blocks.append(_test_numbers(decoded))
-    return blocks
+    return [*blocks, _test_numbers(decoded)] if decoded is not None else blocks
 
 
-def _choices(found: Sequence[Choice], decoded: Sequence[DecodedChoice]) -> Table:
+def _choices(found: Sequence[Choice], decoded: Comparison | None) -> Table:
     columns = [Column("lowest", "checkpoint.best_checkpoint_metric", numeric=False)]
     columns += [Column("update"), Column("its value")]
     columns += [Column(f"{name} there") for name in _RATES] + [Column("on test")]
@@ -125,7 +115,7 @@ def _notes(run: TrainingRun, found: Sequence[Choice]) -> list[Paragraph]:
 
 
 def _commands(
-    run: TrainingRun, found: Sequence[Choice], decoded: Sequence[DecodedChoice]
+    run: TrainingRun, found: Sequence[Choice], decoded: Comparison | None
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
     by_update: dict[int, list[Choice]] = {}
@@ -147,22 +137,21 @@ def _commands(
     return commands
 
 
-def _test_numbers(decoded: Sequence[DecodedChoice]) -> Table:
+def _test_numbers(decoded: Comparison) -> Table:
     columns = [Column("decoded folder", numeric=False), Column("update")]
     columns += [Column(MEASURES[name].title) for name in _NUMBERS]
+    differences: list = [None, *decoded.differences]
     rows = []
-    for one in decoded:
-        cells = [Cell(one.folder), Cell(MISSING if one.update is None else f"{one.update:,}")]
+    for arm, one in zip(decoded.arms, differences):
+        cells = [Cell(arm.name), number_cell(arm.runs[0].decoded_from.update)]
         for name in _NUMBERS:
-            difference = one.differences.get(name)
-            ends = () if difference is None else (float(difference.low), float(difference.high))
-            note = " to ".join(f"{100 * end:+.1f}" for end in ends)
-            cells.append(Cell(per_cent(one.numbers[name]), note=note))
+            note = "" if one is None else interval_text(one.measures[name])
+            cells.append(Cell(per_cent(decoded.measures[arm.name][name]), note=note))
         rows.append(cells)
     caption = "On the test split, per cent"
-    if len(decoded) > 1:
+    if decoded.differences:
         caption += (
-            f"; smaller: difference from {decoded[0].folder} on the same utterances, 95 % interval"
+            f"; smaller: difference from {decoded.baseline} on the same utterances, 95 % interval"
         )
     return Table(columns, rows, caption=caption)
 

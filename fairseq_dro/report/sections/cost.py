@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table, counted, duration
-from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.data.manifest_writer import SAMPLE_RATE
+from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table
+from fairseq_dro.report.report_data import ReportData, validation_rates
+from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun
+from fairseq_dro.wording import counted
 
 
 def cost_section(data: ReportData) -> Section:
@@ -17,8 +20,8 @@ def cost_section(data: ReportData) -> Section:
         ("epochs", [_epochs(run) for run in data.runs]),
         ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"
                                 for run in data.runs]),
-        ("wall time, from its log", [duration(run.log.wall_seconds or None) for run in data.runs]),
-        ("audio trained on", [duration(_audio(run)) for run in data.runs]),
+        ("wall time, from its log", [_duration(run.log.wall_seconds) for run in data.runs]),
+        ("audio trained on", [_duration(_audio(run)) for run in data.runs]),
         ("training split", [_split(data, run) for run in data.runs]),
         ("devices", [_devices(run) for run in data.runs]),
     ]  # fmt: skip
@@ -43,21 +46,22 @@ def _epochs(run: TrainingRun) -> str:
     return str(run.validations[-1].get("epoch", MISSING)) if run.validations else MISSING
 
 
-def _audio(run: TrainingRun) -> float | None:
-    """Seconds over all languages, where the run counted them."""
-    if not run.validations:
-        return None
-    rows = run.validations[-1]["languages"].values()
-    seconds = [row["train_audio_seconds"] for row in rows if "train_audio_seconds" in row]
-    return sum(seconds) if seconds else None
+def _audio(run: TrainingRun) -> float:
+    """Seconds over all languages; 0 where the run did not count them."""
+    last = run.validations[-1] if run.validations else {"languages": {}}
+    return sum(validation_rates(last, "train_audio_seconds").values())
+
+
+def _duration(seconds: float) -> str:
+    return in_one_unit(seconds) if seconds else MISSING
 
 
 def _split(data: ReportData, run: TrainingRun) -> str:
     manifest = run.training_manifest
     if manifest is None:
         return MISSING
-    seconds = int(manifest.n_samples.sum()) / 16_000
-    return f"{counted(len(manifest), 'utterance')}, {duration(seconds)}"
+    seconds = int(manifest.n_samples.sum()) / SAMPLE_RATE
+    return f"{counted(len(manifest), 'utterance')}, {in_one_unit(seconds)}"
 
 
 def _devices(run: TrainingRun) -> str:

@@ -1,11 +1,12 @@
-"""CER with intervals, a line per language."""
+"""CER with intervals, a row per language."""
 
 from __future__ import annotations
 
+import math
+
 from fairseq_dro.report.blocks import Figure, Paragraph, Section, per_cent
-from fairseq_dro.report.figures.forest import ROWS_PER_PICTURE, Estimate, Series, draw_forest
+from fairseq_dro.report.figures.intervals import ROWS_PER_PICTURE, Estimate, draw_rates
 from fairseq_dro.report.report_data import ReportData
-from fairseq_dro.report.run_scores import RunScores
 
 
 def stands_beside_headline(data: ReportData) -> bool:
@@ -26,25 +27,21 @@ def forest_block(data: ReportData) -> Figure | Paragraph | None:
     if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
         rate = per_cent(data.scores.cer[data.scores.worst])
         return Paragraph(f"No picture: the CER of every {data.noun} is {rate} %.")
-    series = [Series(run.name, _estimates(scores)) for run, scores in data.decoded]
-    band = data.scores.null_band
+    runs = {
+        run.name: {
+            code: Estimate(*(math.nan if row[end] is None else float(row[end])
+                             for end in ("cer", "cer_low", "cer_high")))
+            for code, row in scores.groups.items()
+        }
+        for run, scores in data.decoded
+    }  # fmt: skip
     caption = "CER on the test split with 95 % intervals, highest first."
+    band = data.scores.null_band
     if band is not None:
         caption += (
             f" Grey band: where the highest CER of the run would lie if all its {data.noun}s were "
             "equally hard."
         )
-    codes = [code for code in data.codes if code in series[0].estimates]
-    pictures = draw_forest(codes, data.short_labels, series, band)
+    labels = {code: data.short_labels[code] for code in data.codes if code in data.scores.cer}
+    pictures = draw_rates(labels, runs, band)
     return Figure(pictures, caption, alt=caption, width=375 if len(pictures) > 1 else 440)
-
-
-def _estimates(scores: RunScores) -> dict[str, Estimate]:
-    def known(end: float | None) -> float:
-        return float("nan") if end is None else float(end)
-
-    return {
-        code: Estimate(row["cer"], known(row["cer_low"]), known(row["cer_high"]))
-        for code, row in scores.groups.items()
-        if row["cer"] is not None
-    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from fairseq_dro.report.blocks import (
     MISSING,
     Block,
@@ -15,7 +13,6 @@ from fairseq_dro.report.blocks import (
     per_cent,
     rate_cell,
 )
-from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.score_tables import counting_note, interval_note, rates_table
 from fairseq_dro.scoring.as_written import as_written_note
@@ -23,8 +20,7 @@ from fairseq_dro.scoring.intervals import FEWEST_BLOCKS
 
 _ABOUT_BASELINES = (
     " Against it: by a paired test on the same utterances, corrected by Holm's method for the "
-    "number of {noun}s, of which some would differ by luck; same means that no difference is "
-    "shown. Rank: 1 is the highest CER."
+    "number of {noun}s, of which some would differ by luck; same means that no difference is shown."
 )
 
 
@@ -35,15 +31,6 @@ def languages_section(data: ReportData) -> Section:
     if scores is None:
         section.blocks += _from_validation(data)
         return section
-    for run, verdict in zip(data.baselines, data.verdicts):
-        if verdict:
-            counts = Counter(verdict.values())
-            text = (
-                f"Against {run.name}: {counts[Verdict.BETTER]} of {len(verdict)} {data.noun}s "
-                f"better, {counts[Verdict.WORSE]} worse, {counts[Verdict.SAME]} without a "
-                "difference that is shown."
-            )
-            section.blocks.append(Paragraph(text))
     codes = [code for code in data.codes if code in scores.groups]
     rows = [(data.labels[code], scores.groups[code]) for code in codes]
     head, before, after = str(data.run.group_by), _training(data, codes), []
@@ -78,33 +65,19 @@ def _training(data: ReportData, codes: list[str]) -> list[tuple[Column, list[Cel
 
 
 def _baselines(data: ReportData, codes: list[str]) -> list[tuple[Column, list[Cell]]]:
-    """CER, verdict and change of rank, of each baseline that was decoded."""
-    columns, ranks = [], _ranks(data.test_cer())
+    """CER and verdict of each baseline that was decoded."""
+    columns = []
     for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts):
         if other is None:
             continue
-        before = _ranks(other.cer)
         rows = [other.groups.get(code, {}) for code in codes]
         rates = [rate_cell(r.get("cer"), r.get("cer_low"), r.get("cer_high")) for r in rows]
         said = [Cell(verdict[code].value if code in verdict else MISSING) for code in codes]
-        moves = [_rank_cell(before.get(code), ranks.get(code)) for code in codes]
         columns += [
             (Column(f"CER % {run.name}"), rates),
             (Column("against it", "by a paired test, see below", numeric=False), said),
-            (Column("rank", f"rank in {run.name} and here; 1 is the highest CER"), moves),
         ]
     return columns
-
-
-def _ranks(cer: dict[str, float]) -> dict[str, int]:
-    """1 for the highest CER; equal rates share the best rank."""
-    return {code: 1 + sum(other > rate for other in cer.values()) for code, rate in cer.items()}
-
-
-def _rank_cell(before: int | None, now: int | None) -> Cell:
-    if before is None or now is None:
-        return Cell(MISSING, 0.0)
-    return Cell(f"{now}" if before == now else f"{before} → {now}", float(now))
 
 
 def _from_validation(data: ReportData) -> list[Block]:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from fairseq_dro.report.alarms import SILENCE
-from fairseq_dro.report.blocks import Cell, Column, Figure, Paragraph, Section, Table, per_cent
+from fairseq_dro.report.blocks import (
+    Cell,
+    Column,
+    Figure,
+    Folded,
+    Paragraph,
+    Section,
+    Table,
+    per_cent,
+)
 from fairseq_dro.report.figures.learning_curves import curve_of, draw_learning_curves
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.training_run import TrainingRun
+from fairseq_dro.wording import counted
+
+_SHOWN = 24  # pictures; the others are folded away
+_WIDTH = 187  # CSS pixels of one
 
 
 def learning_section(data: ReportData) -> Section:
@@ -34,14 +47,12 @@ def learning_section(data: ReportData) -> Section:
     )
     others = [curve.name for curve in curves[1:]]
     caption += f"; coloured, broken: {', '.join(others)}." if others else "."
-    section.blocks.append(
-        Figure(
-            draw_learning_curves(codes, data.short_labels, curves),
-            caption,
-            alt=caption,
-            width=187,
-        )
-    )
+    pictures = draw_learning_curves(codes, data.short_labels, curves)
+    section.blocks.append(Figure(pictures[:_SHOWN], caption, caption, _WIDTH))
+    if len(pictures) > _SHOWN:
+        more = Figure(pictures[_SHOWN:], "", f"the other {data.noun}s", _WIDTH)
+        title = f"The other {counted(len(pictures) - _SHOWN, data.noun)}"
+        section.blocks.append(Folded(title, [more]))
     section.blocks += _other_splits(data.run)
     return section
 

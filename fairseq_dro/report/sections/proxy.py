@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fairseq_dro.report.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
-from fairseq_dro.report.figures.scatter import draw_by_category, draw_over_updates, draw_scatter
+from fairseq_dro.report.figures.over_updates import draw_over_updates
+from fairseq_dro.report.figures.scatter import draw_scatter
 from fairseq_dro.report.report_data import ReportData, validation_rates
 
 LEAST_LANGUAGES = 4
@@ -37,25 +38,25 @@ def proxy_section(data: ReportData) -> Section:
         section.blocks.append(Paragraph(text))
         return section
     updates = [int(record["update"]) for record in history]
-    lines = []
+    lines = {}
     for key, label in (("train_loss_nats", "training"), ("loss_nats", "validation")):
         values = [
             spearman(validation_rates(record, key), validation_rates(record)) for record in history
         ]
         if any(value == value for value in values):
-            lines.append((label, updates, values))
+            lines[label] = values
     cer, train = validation_rates(history[-1]), validation_rates(history[-1], "train_loss_nats")
     rho = spearman(train, cer)
     section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), noun)))
     pictures = []
     if lines:
-        lowest = min(0.0, *(value for _, _, line in lines for value in line if value == value))
-        limits = (lowest - 0.05, 1.05)
+        lowest = min(0.0, *(value for line in lines.values() for value in line if value == value))
         pictures.append(
             draw_over_updates(
-                lines, y_label="rank correlation with CER", name="proxy", limits=limits
+                updates, lines, list(lines), y_label="rank correlation with CER", dotted_at=0.0,
+                limits=(lowest - 0.05, 1.05),
             )
-        )
+        )  # fmt: skip
     if rho == rho:
         shares = {code: 100 * value for code, value in cer.items()}
         pictures.append(
@@ -76,41 +77,27 @@ def proxy_section(data: ReportData) -> Section:
 
 def _confounds(data: ReportData, loss: Mapping[str, float]) -> list[Block]:
     """Group loss against what the training data of a group are like."""
-    if not loss:
+    if not loss or data.facts is None or not data.facts.mean_units:
         return []
     pictures, rows = [], []
-    if data.facts is not None and data.facts.mean_units:
-        seconds = data.facts.seconds
-        unit, size = ("hours", 3600) if max(seconds.values()) > 2 * 3600 else ("minutes", 60)
-        length = "target units of a training utterance"
-        amount = f"{unit} of training speech"
-        for title, values, log in (
-            (length, data.facts.mean_units, False),
-            (amount, {code: value / size for code, value in seconds.items()}, True),
-        ):
-            known = {code: values[code] for code in loss if code in values}
-            pictures.append(
-                draw_scatter(known, loss, x_label=title, y_label=_LOSS, name=title, log_x=log)
-            )
-            rho = spearman(known, loss)
-            rows.append([Cell(title), Cell("–" if rho != rho else f"{rho:+.2f}", rho)])
-    scripts = {code: script for code, script in data.scripts.items() if code in loss}
-    by_script = "."
-    if 1 < len(set(scripts.values())) < len(scripts):
-        pictures.append(draw_by_category(scripts, loss, y_label=_LOSS, name="loss by script"))
-        by_script = "; by script the stroke is the median."
-    blocks: list[Block] = []
-    if rows:
-        columns = [Column("group loss with", numeric=False), Column("rank correlation")]
-        blocks.append(Table(columns, rows))
+    hours = {code: value / 3600 for code, value in data.facts.seconds.items()}
+    for title, values, log in (
+        ("target units of a training utterance", data.facts.mean_units, False),
+        ("hours of training speech", hours, True),
+    ):
+        known = {code: values[code] for code in loss if code in values}
+        pictures.append(
+            draw_scatter(known, loss, x_label=title, y_label=_LOSS, name=title, log_x=log)
+        )
+        rho = spearman(known, loss)
+        rows.append([Cell(title), Cell("–" if rho != rho else f"{rho:+.2f}", rho)])
+    columns = [Column("group loss with", numeric=False), Column("rank correlation")]
     caption = (
         f"What the loss may stand for: one point per {data.noun} at the last validation. A clear "
         "slope means that weights that follow the loss follow this property, whatever the error "
-        f"rate{by_script}"
+        "rate."
     )
-    if pictures:
-        blocks.append(Figure(pictures, caption, caption, 330))
-    return blocks
+    return [Table(columns, rows), Figure(pictures, caption, caption, 330)]
 
 
 def _verdict(rho: float, n: int, noun: str) -> str:

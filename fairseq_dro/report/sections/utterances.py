@@ -80,5 +80,5 @@ def _compared(utterance: Record, data: ReportData) -> ComparedText:
         parts.append(f"the first {_LONGEST} characters")
         texts = tuple(text[:_LONGEST] for text in texts)
     return ComparedText(
-        " · ".join(part for part in parts if part), align(*texts), reads_right_to_left(texts[0])
+        " · ".join(part for part in parts if part), *align(*texts), reads_right_to_left(texts[0])
     )

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.blocks import (
-    Beside,
     Block,
     Cell,
     Column,
-    Figure,
     Folded,
     Notices,
     Paragraph,
     Section,
     Table,
-    counted,
-    duration,
     per_cent,
 )
-from fairseq_dro.report.compare.difference_blocks import (
-    difference_table,
-    notes_block,
-    summary,
-    verdict_sentence,
-)
-from fairseq_dro.report.figures.differences import ROWS_PER_PANEL, draw_differences
+from fairseq_dro.report.compare.difference_blocks import difference_blocks, verdict_sentence
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.training_amount import training_amount, unequal_training
+from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.runs.training_run import TrainingRun
+from fairseq_dro.wording import counted
 
 _WORDS = (
     ("q", "the weight of each {noun}'s loss in training; all weights sum to 1"),
@@ -44,7 +36,8 @@ _WORDS = (
 
 def first_alarms(data: ReportData) -> list[Alarm]:
     """What forbids to compare the runs at all."""
-    return unequal_training({run.name: [run] for run, _ in data.decoded})
+    alarm = unequal_training({run.name: [run] for run, _ in data.decoded})
+    return [] if alarm is None else [alarm]
 
 
 def verdict_section(data: ReportData) -> Section:
@@ -70,26 +63,13 @@ def verdict_section(data: ReportData) -> Section:
 
 def difference_sections(data: ReportData) -> list[Section]:
     """The numbers over groups against each baseline."""
-    sections = []
-    for number, comparison in enumerate(one for one in data.comparisons if one is not None):
-        one = comparison.differences[0]
-        section = Section(f"against{number}", f"Against {comparison.baseline}")
-        caption = (
-            "Left of 0: fewer errors. Bars are 95 % intervals; verdicts are corrected for the "
-            f"number of {data.noun}s, intervals are not."
+    return [
+        Section(
+            f"against{number}", f"Against {one.baseline}",
+            difference_blocks(one, one.differences[0]),
         )
-        picture = draw_differences(one, comparison.baseline, by=comparison.by)
-        width = 440 if len(one.codes) <= ROWS_PER_PANEL else 1100
-        figure = Figure([picture], caption, caption, width)
-        table = difference_table(comparison, one)
-        section.blocks.append(Paragraph(summary(comparison, one)))
-        if width == 440:
-            section.blocks.append(Beside([("", table), ("", figure)]))
-        else:
-            section.blocks += [table, figure]
-        section.blocks.append(notes_block(comparison, one))
-        sections.append(section)
-    return sections
+        for number, one in enumerate(one for one in data.comparisons if one is not None)
+    ]
 
 
 def words_section(data: ReportData) -> Section:
@@ -143,5 +123,5 @@ def _source(run: TrainingRun) -> str:
     else:
         parts.append("of an update that is not recorded")
     if amount.audio_seconds is not None:
-        parts.append(f"after {duration(amount.audio_seconds)} of audio")
+        parts.append(f"after {in_one_unit(amount.audio_seconds)} of audio")
     return f"{run.name}, {', '.join(parts)}"

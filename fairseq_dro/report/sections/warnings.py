@@ -15,14 +15,14 @@ from fairseq_dro.runs.record_file import decoded_folders
 
 def warnings_section(data: ReportData) -> Section:
     """What must be known before the numbers are read; says so if nothing was found."""
-    found = [*_not_decoded(data), *_another_folder(data), *_of_scores(data), *_of_training(data)]
+    all_alarms = [*_not_decoded(data), *_another_folder(data), *_of_scores(data),
+                  *_of_training(data)]  # fmt: skip
+    found = [alarm for alarm in all_alarms if alarm is not None]
     looked_at = []
     if data.run.moved_q:
         looked_at.append(f"q is not held by one {data.noun}")
     if data.run.validations:
         looked_at.append(f"every {data.noun} was drawn")
-    if len(data.run.validations) >= alarms.FEWEST_VALIDATIONS:
-        looked_at.append("none got clearly worse in training while the mean fell")
     if data.scores is not None:
         looked_at.append(
             f"every {data.noun} has {alarms.FEW_UTTERANCES} test utterances or more"
@@ -81,56 +81,50 @@ def _another_folder(data: ReportData) -> list[Alarm]:
     return found
 
 
-def _of_training(data: ReportData) -> list[Alarm]:
-    run = data.run
-    found = alarms.interleaved(run.falls, max(len(run.starts), run.log.n_starts))
-    found += alarms.objective_changed(run.objectives)
-    if data.without_data and run.option("task", "data"):
-        found += alarms.data_gone(data.without_data)
-    if run.moved_q:
-        found += alarms.q_collapsed(run.q_path(), run.updates, run.group_by)
+def _of_training(data: ReportData) -> list[Alarm | None]:
+    run, by = data.run, data.run.group_by
+    found = [
+        alarms.interleaved(run.falls, max(len(run.starts), run.log.n_starts)),
+        alarms.objective_changed(run.objectives),
+        alarms.data_gone(data.without_data) if run.option("task", "data") else None,
+        alarms.q_collapsed(run.q_path(), run.updates, by) if run.moved_q else None,
+    ]
     if run.validations:
         rows = run.validations[-1]["languages"]
         losses = {group: row.get("train_loss_nats") for group, row in rows.items()}
-        counted = {
-            group: row["train_audio_seconds"]
-            for group, row in rows.items()
-            if "train_audio_seconds" in row
-        }
-        found += alarms.never_sampled(losses, run.updates, counted or None, run.group_by)
-        history = [(int(r["update"]), validation_rates(r)) for r in run.validations]
-        found += alarms.worsened_in_training(history, by=run.group_by)
+        seconds = validation_rates(run.validations[-1], "train_audio_seconds")
+        found.append(alarms.never_sampled(losses, run.updates, seconds or None, by))
         if data.scores is None:
-            found += alarms.nothing_learnt(history[-1][1], data.constant_guess, run.group_by)
+            found.append(alarms.nothing_learnt(data.validation_cer(), data.constant_guess, by))
     return found
 
 
-def _of_scores(data: ReportData) -> list[Alarm]:
+def _of_scores(data: ReportData) -> list[Alarm | None]:
     scores = data.scores
     if scores is None:
         return []
+    by, found = scores.by, []
     counts = {code: row["n_utterances"] for code, row in scores.groups.items()}
     empty = {code: row["n_empty_hypotheses"] for code, row in scores.groups.items()}
-    unrated = [code for code, row in scores.groups.items() if row["cer"] is None]
-    found = []
     for run, scored in zip(data.runs, [scores, *data.baseline_scores]):
-        records = scored.records if scored is not None else []
-        n_without = sum(scores.by.group_of(record) is None for record in records)
-        found += alarms.without_group(run.name, n_without, len(records), scores.by)
-        looping = scored.looping if scored is not None else {}
-        found += alarms.looping(run.name, looping, scores.by)
-    found += alarms.without_references(unrated, scores.by)
-    found += alarms.says_nothing(empty, counts, scores.by)
-    found += alarms.not_better_than_a_guess(scores.cer, data.constant_guess, scores.by)
-    silent = sum(empty.values()) > alarms.EMPTY_SHARE * len(scores.records)
-    for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts):
-        if other is not None and not silent:
+        if scored is not None:
+            n_without = sum(by.group_of(record) is None for record in scored.records)
+            found.append(alarms.without_group(run.name, n_without, len(scored.records), by))
+            found.append(alarms.looping(run.name, scored.looping, by))
+    unrated = [code for code, row in scores.groups.items() if row["cer"] is None]
+    found += [
+        alarms.without_references(unrated, by), alarms.says_nothing(empty, counts, by),
+        alarms.not_better_than_a_guess(scores.cer, data.constant_guess, by),
+    ]  # fmt: skip
+    if sum(empty.values()) <= alarms.EMPTY_SHARE * len(scores.records):
+        for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts):
             worse = [c for c, says in verdict.items() if says is Verdict.WORSE] if verdict else None
-            found += alarms.levelling_down(scores.cer, other.cer, run.name, worse, scores.by)
-    band = scores.null_band
-    if band is not None and not silent:
-        found += alarms.worst_within_null_band(
-            scores.worst, scores.cer[scores.worst], *band, scores.by
-        )
-    found += alarms.too_few_utterances(counts, scores.few_speakers, scores.by)
-    return found
+            if other is not None:
+                found.append(alarms.levelling_down(scores.cer, other.cer, run.name, worse, by))
+        if scores.null_band is not None:
+            worst = scores.cer[scores.worst]
+            found.append(
+                alarms.worst_within_null_band(scores.worst, worst, *scores.null_band, by)
+            )
+    few_speakers = alarms.too_few_speakers(scores.few_speakers, len(counts), by)
+    return [*found, alarms.too_few_utterances(counts, by), few_speakers]

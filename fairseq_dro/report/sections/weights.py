@@ -13,15 +13,10 @@ from fairseq_dro.report.blocks import (
     Paragraph,
     Section,
     Table,
-    counted,
 )
-from fairseq_dro.report.figures.group_weights import (
-    coloured_languages,
-    draw_effective_groups,
-    draw_weights,
-    entropy_nats,
-)
+from fairseq_dro.report.figures.over_updates import coloured_groups, draw_weights
 from fairseq_dro.report.report_data import ReportData
+from fairseq_dro.wording import counted
 
 _MOST_ROWS = 6
 
@@ -47,7 +42,7 @@ def weights_section(data: ReportData) -> Section:
         )
         return section
     last = path[-1][1]
-    entropy = entropy_nats(last)
+    entropy = -sum(weight * math.log(weight) for weight in last.values() if weight > 0)
     heaviest = max(last, key=lambda code: last[code])
     section.blocks.append(
         Paragraph(
@@ -58,17 +53,12 @@ def weights_section(data: ReportData) -> Section:
             f"{data.noun}s shared the training evenly."
         )
     )
-    coloured = coloured_languages(path)
-    rest = n_groups - len(coloured)
-    caption = "First: q over updates; dotted: 1/|G|, where it started"
+    table, rest = _table(last, data, n_groups), n_groups - len(coloured_groups(path))
+    caption = "q over updates; dotted: 1/|G|, where it started"
     if rest:
         caption += f"; grey: the {rest} {data.noun}s whose weight never was among the largest"
-    caption += "."
-    caption += f" Second: effective number of {data.noun}s, exp(entropy); dotted: all of them."
-    table = _table(last, data, n_groups)
     if len(path) > 1:
-        pictures = [draw_weights(path), draw_effective_groups(path, data.noun)]
-        figure = Figure(pictures, caption, alt=caption, width=380)
+        figure = Figure([draw_weights(path)], f"{caption}.", alt=caption)
         section.blocks.append(Beside([("", table), ("", figure)]))
     else:
         section.blocks.append(table)
