@@ -192,6 +192,7 @@ def test_a_validation_utterance_longer_than_the_memory_bound(data):
         ("batch_seconds", -5.0),
         ("sampling_temperature", 0.5),
         ("length_noise", 2.0),
+        ("epoch_updates", -1),
     ],
 )
 def test_an_option_out_of_its_range(data, option, value):

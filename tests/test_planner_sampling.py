@@ -62,6 +62,32 @@ def test_copies_are_capped():
 
 
 @pytest.mark.parametrize("sampling", SAMPLED)
+@pytest.mark.parametrize("multiple_of", [1, 4])
+def test_an_epoch_has_the_updates_that_are_asked_for(sampling, multiple_of):
+    n_samples, groups = corpus_with_small_languages()
+    planner = BatchPlanner(AIMED, sampling=sampling, epoch_updates=7)
+    plan = planner.plan(n_samples, groups, epoch=3, multiple_of=multiple_of)
+    assert len(plan.batches) == 7 * multiple_of
+    assert len(set(plan.group_of_batch(groups))) == 4
+
+
+def test_short_epochs_use_each_utterance_of_a_language_about_equally_often():
+    """A pass is broken off at a random choice of its batches, so none is preferred."""
+    n_samples, groups = corpus_with_small_languages()
+    planner = BatchPlanner(AIMED, sampling=GroupSampling.Q, epoch_updates=8)
+    batches = [
+        batch for epoch in range(1, 401) for batch in planner.plan(
+            n_samples, groups, epoch=epoch
+        ).batches
+    ]
+    seen = np.bincount(np.concatenate(batches), minlength=len(groups))
+    for g in range(4):
+        of_group = seen[groups == g]  # close to Poisson where a pass is many epochs
+        allowed = 4.5 * np.sqrt(of_group.mean()) if g > 1 else 0.2 * of_group.mean()
+        assert np.abs(of_group - of_group.mean()).max() < allowed
+
+
+@pytest.mark.parametrize("sampling", SAMPLED)
 def test_over_the_epochs_each_utterance_of_a_language_comes_equally_often(sampling):
     n_samples, groups = corpus_with_small_languages()
     planner = BatchPlanner(AIMED, sampling=sampling)
@@ -101,13 +127,18 @@ def test_batches_that_are_sampled_obey_the_bounds_of_memory(
 
 @pytest.mark.parametrize(("n_groups", "multiple_of"), [(3, 1), (3, 7), (18, 4), (143, 32)])
 @pytest.mark.parametrize("changing", [False, True])
-def test_uniform_rounds_hold_each_group_once_also_across_epochs(n_groups, multiple_of, changing):
+@pytest.mark.parametrize("epoch_updates", [0, 5])
+def test_uniform_rounds_hold_each_group_once_also_across_epochs(
+    n_groups, multiple_of, changing, epoch_updates
+):
     """Also where update_freq, and so the multiple, is another in each epoch."""
     rng = np.random.default_rng(n_groups)
     groups = np.concatenate([np.arange(n_groups), rng.integers(0, n_groups, 9 * n_groups) ** 2])
     groups %= n_groups
     n_samples = rng.integers(RATE, 9 * RATE, len(groups))
-    planner = BatchPlanner(20 * RATE, sampling=GroupSampling.UNIFORM)
+    planner = BatchPlanner(
+        20 * RATE, sampling=GroupSampling.UNIFORM, epoch_updates=epoch_updates
+    )
     drawn = []
     multiples = [multiple_of * (epoch if changing else 1) for epoch in (1, 2, 3)]
     for epoch, multiple in enumerate(multiples, start=1):

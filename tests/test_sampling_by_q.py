@@ -36,8 +36,8 @@ def test_the_share_decides_how_many_batches_a_group_has_and_none_vanishes():
         assert drawn / drawn.sum() == pytest.approx(share, abs=1.01 * 2 / drawn.sum())
 
 
-def iterator(data, *, epoch=1, q=None, **criterion):
-    task = make_task(data, batch_seconds=3.0, group_sampling="q")
+def iterator(data, *, epoch=1, q=None, epoch_updates=0, **criterion):
+    task = make_task(data, batch_seconds=3.0, group_sampling="q", epoch_updates=epoch_updates)
     state = group_dro_ctc(task, **criterion).state
     task.load_dataset("train")
     if q is not None:
@@ -106,6 +106,10 @@ def test_a_language_that_is_new_begins_the_epoch_again_by_the_adopted_q(uneven, 
 
 
 def test_what_cannot_be_drawn_by_q_is_refused(uneven):
+    with pytest.raises(UserError, match="task.epoch_updates=2 makes an epoch of 2 batches for 3"):
+        iterator(uneven, epoch_updates=2)
+    with pytest.raises(UserError, match="task.epoch_updates=9 has no meaning with"):
+        make_task(uneven, epoch_updates=9)
     with pytest.raises(UserError, match="divide_by_sampling_probability=true would undo"):
         iterator(uneven, divide_by_sampling_probability=True)
     task = make_task(uneven, group_sampling="q")
@@ -118,15 +122,16 @@ def test_what_cannot_be_drawn_by_q_is_refused(uneven):
 # --- law 4, with real kills ---
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "epoch_updates"), [(1, 0), (2, 6)])
 def test_a_killed_run_that_draws_by_q_ends_as_an_uninterrupted_one(
-    uneven, tiny_checkpoint, tmp_path, command_server, workers
+    uneven, tiny_checkpoint, tmp_path, command_server, workers, epoch_updates
 ):
     """Killed inside an epoch after q moved, and at an epoch's end before the next is planned."""
     command = train_command(
         uneven, tiny_checkpoint, task__group_sampling="q", task__batch_seconds=3,
         criterion__objective="chi_square_dro", criterion__radius=0.4,
         criterion__update_when="every_update", optimization__max_update=14,
+        task__epoch_updates=epoch_updates,
         optimization__update_freq=f"[{2 // workers}]", checkpoint__save_interval_updates=1,
         checkpoint__keep_interval_updates=1, checkpoint__no_epoch_checkpoints="true",
         distributed_training__ddp_backend="legacy_ddp",

@@ -38,6 +38,7 @@ def full_batches(
     *,
     max_padded_samples: int | None = None,
     max_utterances: int | None = None,
+    chosen_of: int = 0,
 ) -> list[np.ndarray]:
     """``needed`` index arrays.
 
@@ -47,6 +48,8 @@ def full_batches(
         batch_samples: aimed sum of a batch.
         max_padded_samples: bound on utterances x longest utterance of a batch.
         max_utterances: bound on utterances in a batch.
+        chosen_of: of at least so many batches they are chosen at random. The one that continues in
+            the next pass takes its first utterances, so a few batches alone would prefer them.
     """
     backwards = bool(rng.integers(2))
 
@@ -59,7 +62,7 @@ def full_batches(
     audio = float(n_samples[rest].sum())
     aimed = float(full_batch_samples(audio, batch_samples))
     batches: list[np.ndarray] = []
-    while len(batches) < needed:
+    while len(batches) < max(needed, chosen_of):
         lengths = n_samples[rest]
         ends = np.cumsum(lengths)
         middles = ends - lengths / 2

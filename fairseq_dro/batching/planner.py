@@ -34,6 +34,8 @@ from fairseq_dro.batching.batch_order import spread_turns, take_turns, turns_in_
 from fairseq_dro.batching.full_batches import ENOUGH_BATCHES, full_batches
 from fairseq_dro.batching.partition import SortedGroups
 
+PASSES_CHOSEN_OF = 20
+"""In a short epoch a group with little audio gets batches of so many passes, chosen at random."""
 EVEN_FILL = (0.7, 1.4)
 """Mean fill of a language's batches beyond which their sums no longer compare with others'."""
 
@@ -65,6 +67,8 @@ class BatchPlanner:
             lengths. 0 gives the same batches in every epoch; 0.02 costs half a point of padding
             (``scripts/benchmark_planner.py``) and parts a fifth (of 10 minutes a language) to two
             fifths (of an hour) of the utterances that shared a batch.
+        epoch_updates: updates of an epoch, for sampling that is not proportional; 0: as many as
+            hold as much audio as there is.
     """
 
     batch_samples: float
@@ -73,6 +77,7 @@ class BatchPlanner:
     sampling: GroupSampling = GroupSampling.PROPORTIONAL
     temperature: float = 2.0
     length_noise: float = 0.02
+    epoch_updates: int = 0
     seed: int = 1
 
     def plan(
@@ -108,9 +113,8 @@ class BatchPlanner:
         else:
             if earlier_multiples is None:
                 earlier_multiples = [multiple_of] * (epoch - 1)
-            n_batches = int(counts.sum())  # an epoch: as much audio as there is
-            before = sum(_rounded_up(n_batches, multiple) for multiple in earlier_multiples)
-            total = _rounded_up(n_batches, multiple_of)
+            before = sum(self._batches_of_epoch(counts, n) for n in earlier_multiples)
+            total = self._batches_of_epoch(counts, multiple_of)
             if self.sampling is GroupSampling.TEMPERATURE:
                 share = corpus.audio ** (1 / self.temperature)
                 share = share / share.sum()
@@ -150,6 +154,11 @@ class BatchPlanner:
             if len(plan.batches) % multiple_of == 0:
                 return plan, multiple_of
         return plan, 0
+
+    def _batches_of_epoch(self, counts: np.ndarray, multiple_of: int) -> int:
+        if self.epoch_updates:
+            return self.epoch_updates * multiple_of
+        return -(-int(counts.sum()) // multiple_of) * multiple_of
 
     def _kept(self, n_samples: np.ndarray) -> np.ndarray:
         """Indices of what fits into memory."""
@@ -218,6 +227,7 @@ class BatchPlanner:
                 ],
                 n_samples, self.batch_samples, int(drawn[group]), rng,
                 max_padded_samples=self.max_padded_samples, max_utterances=self.max_utterances,
+                chosen_of=PASSES_CHOSEN_OF * int(counts[group]) if self.epoch_updates else 0,
             )
         batches = [batch for of_one in of_group for batch in of_one]
         cost = np.array([len(batch) * int(n_samples[batch].max()) for batch in batches])
@@ -245,10 +255,6 @@ class BatchPlanner:
                 of_group[group] += _pieces(order, cuts, taken)
             missing[at_work] -= np.minimum(np.diff(first), missing[at_work])
         return of_group
-
-
-def _rounded_up(n_batches: int, multiple_of: int) -> int:
-    return -(-n_batches // multiple_of) * multiple_of
 
 
 def _pieces(order: np.ndarray, cuts: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:

@@ -47,6 +47,14 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
             "help": "T of group_sampling=temperature, at least 1; 1: in proportion to seconds"
         },
     )
+    epoch_updates: int = field(
+        default=0,
+        metadata={
+            "help": "updates of an epoch, where group_sampling is not proportional; 0: as many as "
+            "hold as much audio as there is. With group_sampling=q an epoch is drawn by the q of "
+            "its beginning, so this is how long q waits to be obeyed"
+        },
+    )
     length_noise: float = field(
         default=0.02,
         metadata={
@@ -168,6 +176,7 @@ def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
             ("batch_seconds", cfg.batch_seconds > 0, "above 0"),
             ("sampling_temperature", cfg.sampling_temperature >= 1, "at least 1"),
             ("length_noise", 0 <= cfg.length_noise < 1, "at least 0 and below 1"),
+            ("epoch_updates", cfg.epoch_updates >= 0, "at least 0"),
         ),
     )  # fmt: skip
     if not cfg.allow_unseen:
@@ -175,6 +184,12 @@ def require_ranges(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
 
 
 def _require_trainable(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
+    if cfg.epoch_updates and str(cfg.group_sampling) == "proportional":
+        raise UserError(
+            f"task.epoch_updates={cfg.epoch_updates} has no meaning with "
+            "task.group_sampling=proportional, where each utterance comes once an epoch: leave it "
+            "out, or type task.group_sampling=temperature task.sampling_temperature=1."
+        )
     if cfg.train_subset in str(cfg.valid_subset).split(","):
         raise UserError(
             f"dataset.valid_subset={cfg.valid_subset} names the training split, whose batches are "

@@ -285,6 +285,7 @@ _OPTION_OF = {
     "max_utterances": "dataset.batch_size",
     "temperature": "task.sampling_temperature",
     "length_noise": "task.length_noise",
+    "epoch_updates": "task.epoch_updates",
     "seed": "common.seed",
 }
 """Field of ``BatchPlanner`` -> what the user sets; ``sampling`` is an enumeration, see there."""

@@ -119,6 +119,7 @@ class GroupedTask:
             sampling=GroupSampling(str(self.cfg.group_sampling)),
             temperature=self.cfg.sampling_temperature,
             length_noise=self.cfg.length_noise,
+            epoch_updates=self.cfg.epoch_updates,
             seed=seed,
         )
         if planner.sampling is GroupSampling.Q and self.engine is None:

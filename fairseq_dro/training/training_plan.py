@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseq_dro.batching.planner import EVEN_FILL, BatchPlanner, Plan
+from fairseq_dro.batching.planner import EVEN_FILL, BatchPlanner, GroupSampling, Plan
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.errors import UserError
 
@@ -49,8 +49,17 @@ class TrainingPlan:
             share: [G] of the epoch's batches, where groups are drawn by q.
 
         Raises:
-            UserError: there are fewer utterances than workers.
+            UserError: there are fewer utterances than workers, or fewer batches than groups in an
+                epoch of ``epoch_updates``.
         """
+        n_groups, n_batches = dataset.groups.max() + 1, workers * micro_batches[-1]
+        n_batches *= planner.epoch_updates
+        if 0 < n_batches < n_groups and planner.sampling is not GroupSampling.UNIFORM:
+            raise UserError(
+                f"task.epoch_updates={planner.epoch_updates} makes an epoch of {n_batches} batches "
+                f"for {n_groups} groups, of which each has one at least: type "
+                f"task.epoch_updates={-(-n_groups * planner.epoch_updates // n_batches)} or more."
+            )
         kept = np.setdiff1d(np.arange(len(dataset)), infeasible)
         n_samples, groups = np.asarray(dataset.sizes)[kept], dataset.groups[kept]
         plan, multiple_of = planner.plan_of_updates(
