@@ -89,6 +89,27 @@ def test_the_weights_reach_the_loss(uneven, tiny_checkpoint):
     assert weighted / plain == pytest.approx(1 / 3 / share, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "sampling", "is_of_audio"),
+    [
+        ({}, "uniform", False),
+        ({"loss_reduction": "batch_sum"}, "uniform", True),
+        ({"loss_reduction": "batch_mean"}, "proportional", True),
+        ({}, "q", True),
+    ],
+)
+def test_shares_of_the_data_are_counted_as_the_gradient_counts(
+    uneven, options, sampling, is_of_audio
+):
+    """So that chi-square DRO of radius 0 is ERM; a batch holds about as much audio as another."""
+    task, criterion, _ = planned(
+        uneven, objective="chi_square_dro", radius=0.0, task={"group_sampling": sampling}, **options
+    )
+    amounts = task.dataset("train").sizes if is_of_audio else np.ones(len(task.dataset("train")))
+    sums = np.bincount(task.dataset("train").groups, amounts)
+    assert criterion.state.q == pytest.approx(sums / sums.sum())
+
+
 @pytest.mark.parametrize("sampling", ["proportional", "uniform"])
 def test_cvar_over_all_of_the_data_is_erm(uneven, sampling):
     """q is each group's share then, and what is drawn by its share is not weighted by it again."""

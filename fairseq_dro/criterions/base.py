@@ -169,14 +169,19 @@ class GroupDroCriterion(FairseqCriterion):
         if cfg.baseline is not None:
             subtracted = read_baseline(str(cfg.baseline), task.groups, str(unit))
             baseline = f"{cfg.baseline} (values {zlib.crc32(subtracted.tobytes()):08x})"
+        draws_by_q = str(task.cfg.group_sampling) == "q"
+        mean = self.loss_reduction == "utterance_mean"
+        counted_in = ShareOf.UTTERANCES if mean and not draws_by_q else ShareOf.BATCHES
+        of_utterances = counted_in is ShareOf.UTTERANCES
         rule = make_rule(
             objective,
             rule_options(cfg, names),
             group_sizes=task.group_sizes,
+            # batches hold about as much audio each
+            shares=task.group_sizes if of_utterances else task.group_samples,
             group_adjustment=cfg.group_adjustment,
             baseline=subtracted,
         )
-        draws_by_q = str(task.cfg.group_sampling) == "q"
         if draws_by_q and cfg.divide_by_sampling_probability:
             raise UserError(
                 "criterion.divide_by_sampling_probability=true would undo task.group_sampling=q, "
@@ -184,8 +189,7 @@ class GroupDroCriterion(FairseqCriterion):
             )
         divides_by = None
         if not draws_by_q and (cfg.divide_by_sampling_probability or rule.q_holds_shares):
-            mean = self.loss_reduction == "utterance_mean"
-            divides_by = ShareOf.UTTERANCES if mean else ShareOf.BATCHES
+            divides_by = counted_in
         state = GroupDroState(
             task.groups,
             rule,

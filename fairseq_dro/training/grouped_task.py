@@ -39,7 +39,7 @@ class GroupedTask:
     """A mixin in front of a fairseq task.
 
     The task has ``cfg``, ``datasets`` of `GroupedAudioDataset`, ``target_dictionary``, ``groups``
-    (G names) and ``group_sizes``.
+    (G names), ``group_sizes`` and ``group_samples``.
 
     Attributes:
         engine: the criterion's; None before there is one, and with a criterion of stock fairseq.

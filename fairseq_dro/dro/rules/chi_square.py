@@ -30,15 +30,15 @@ class ChiSquareDro(RuleOfShares):
     There is no step size: q depends on L alone, which is why L should be a decayed mean
     (``update_when=every_update`` or ``every_epoch``; the authors decay with 0.1 and answer once an
     epoch). They draw by q (``task.group_sampling=q``) instead of weighting losses.
-    Deviations: p are shares of the training utterances, theirs are those of the sampler; weights
-    below ``Q_FLOOR`` are raised to it. L per target unit, as theirs, times a constant, which
+    Deviations: p are the groups' shares of the data, theirs those of a temperature; weights below
+    ``Q_FLOOR`` are raised to it. L per target unit, as theirs, times a constant, which
     changes nothing: q depends on differences of L by their ratios alone.
     """
 
     group_loss: ClassVar[GroupLoss] = GroupLoss.PER_UNIT
     radius: float = parameter(
         0.1,
-        "rho: how far q may be from the groups' shares of the training utterances, in chi-square "
+        "rho: how far q may be from the groups' shares of the training data, in chi-square "
         "divergence; 0 is erm; the authors' code has 0.1",
         at_least=0,
     )

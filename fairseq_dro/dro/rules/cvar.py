@@ -16,7 +16,7 @@ class CvarDro(RuleOfShares):
 
     Source: the code released with Sagawa et al. 2020 (group_DRO, ``compute_robust_loss_greedy``).
     Groups are taken from the highest loss down; each gets ``p_g / fraction``, p_g its share of the
-    training utterances, and the last only what is left of 1. A fraction of 1 gives q = p, which is
+    training data, and the last only what is left of 1. A fraction of 1 gives q = p, which is
     ERM; with q = p it also starts.
     There is no step size: q depends on L alone, which is why L should be a decayed mean
     (``update_when=every_update``; the released code decays with gamma = 0.1).
@@ -26,7 +26,7 @@ class CvarDro(RuleOfShares):
 
     cvar_fraction: float = parameter(
         0.2,
-        "share of the training utterances, in the groups of highest loss, that is trained on",
+        "share of the training data, in the groups of highest loss, that is trained on",
         above=0,
         at_most=1,
     )

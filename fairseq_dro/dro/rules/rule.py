@@ -6,7 +6,8 @@ each its default, help and range. Those of the rules of this package are options
 ``criterion.rule_options`` (docs/extend.md).
 
 Symbols: G groups; q [G] weights that sum to 1; L [G] loss of each group, in the unit of
-``criterion.group_loss``; p [G] share of each group in the training utterances.
+``criterion.group_loss``; p [G] share of each group in what is trained on: of
+the utterances, or of the audio where each batch counts the same.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleOfShares(Rule):
-    """A rule whose q moves around the groups' shares of the training data, where it starts."""
+    """A rule whose q moves around the groups' shares of the training data, where it starts.
+
+    So at q = p it is ERM, whether q weights losses or is drawn by.
+    """
 
     q_holds_shares: ClassVar[bool] = True
 
@@ -141,6 +145,7 @@ def make_rule(
     options: Mapping[str, Any],
     *,
     group_sizes: np.ndarray,
+    shares: np.ndarray | None = None,
     group_adjustment: float = 0.0,
     baseline: np.ndarray | None = None,
 ) -> Rule:
@@ -149,6 +154,7 @@ def make_rule(
     Args:
         options: option -> value; each rule takes what it needs, and its defaults for the rest.
         group_sizes: n [G], training utterances of each group.
+        shares: p [G], in any unit; None: ``group_sizes``.
         group_adjustment: C, see `ShiftedLosses`; 0 is none.
         baseline: b [G], see `ShiftedLosses`.
 
@@ -161,7 +167,8 @@ def make_rule(
         values[field.name] = options.get(field.name, field.default)
         require_in_range(field, values[field.name], f"criterion.{field.name}")
     if any(field.name == "shares" for field in dataclasses.fields(kind)):
-        values["shares"] = group_sizes / group_sizes.sum()
+        shares = group_sizes if shares is None else shares
+        values["shares"] = shares / shares.sum()
     rule = kind(**values)
     if group_adjustment == 0 and baseline is None:
         return rule
