@@ -212,6 +212,11 @@ def test_letters_that_never_occur_in_train_are_named(corpus, capsys):
     ) in said
 
 
+def test_letters_are_not_counted_for_a_model_with_a_tokenizer_of_its_own(corpus, capsys):
+    assert prepare(written(corpus / "t.tsv", [HEADER, *ROWS]), "--text-profile", "whisper") == 0
+    assert "never occur in train" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("split_by, is_told", [("both", True), ("speaker", True), ("text", False)])
 def test_one_speaker_is_the_reason_for_no_valid_and_test(corpus, capsys, caplog, split_by, is_told):
     rows = [[row[0], "deu" if n < 3 else "spa", f"wort {n}", "s"] for n, row in enumerate(ROWS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import re
 from pathlib import Path
@@ -18,7 +17,7 @@ _MOST_BYTES_OF_A_NAME = 150  # file systems take 255, the sum and the suffixes a
 
 
 def converted(
-    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
+    candidates: list[Candidate], out: Path, workers: int, rejected: list[Rejection]
 ) -> tuple[list[Utterance], dict[str, dict[str, int]]]:
     """Lines of the data folder, in the order of the candidates, and what was put right in them.
 
@@ -29,10 +28,10 @@ def converted(
     """
     to_convert = [c for c in candidates if not c.n_samples]
     jobs = [
-        c.job(target_of(args.out, c.recording.language, c.recording.utterance_id))
+        c.job(target_of(out, c.recording.language, c.recording.utterance_id))
         for c in to_convert
     ]
-    results = audio_pool.convert(jobs, args.workers)
+    results = audio_pool.convert(jobs, workers)
     paths: dict[int, Path] = {}
     dropped = set()
     for candidate, job, result in zip(to_convert, jobs, results):

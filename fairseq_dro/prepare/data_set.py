@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -21,13 +20,14 @@ from fairseq_dro.prepare.losses import describe_losses
 from fairseq_dro.prepare.reader import Reader
 from fairseq_dro.prepare.recording import SPLITS, Rejection
 from fairseq_dro.prepare.rejected import count_rejected, describe_rejected, write_rejected
+from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.prepare.text_census import TextCensus, describe_text
 from fairseq_dro.prepare.units import Units
 
 
 def write(
     folder: DataFolder, utterances: list[Utterance], encoder: Units, tokens: list[str],
-    units: dict[str, dataset_record.Units], reader: Reader, args: argparse.Namespace,
+    units: dict[str, dataset_record.Units], reader: Reader, options: SharedOptions,
     census: TextCensus, rejected: list[Rejection], adjusted: dict[str, dict[str, int]],
 ) -> None:  # fmt: skip
     """Write all files, ``dataset.json`` last, and say what was made.
@@ -37,26 +37,26 @@ def write(
         units: of each language, beside those that are known.
         adjusted: utterances in which something was put right, by what and by language.
     """
-    root = common_root([u.path for u in utterances], [args.out / CONVERTED, reader.audio_root])
+    root = common_root([u.path for u in utterances], [options.out / CONVERTED, reader.audio_root])
     sizes = write_data_folder(
-        args.out, utterances, root, encoder.label_type, dictionary=args.dictionary,
+        options.out, utterances, root, encoder.label_type, dictionary=options.dictionary,
         extra_symbols=tokens,
     )  # fmt: skip
     sizes = {split: sizes[split] for split in SPLITS if split in sizes}
     own_table = reader.languages.own_table
     if own_table is not None:  # training asks it about the codes
-        (args.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
-    write_rejected(args.out, rejected)
+        (options.out / languages.OWN_TABLE).write_bytes(own_table.read_bytes())
+    write_rejected(options.out, rejected)
     rejected_counts = count_rejected(rejected)
     folder.finish(
         {
             "reader": reader.name,
-            "text_profile": census.profile,
+            "text_profile": options.text_profile,
             "text": census.as_record(),
-            "units": args.units,
+            "units": options.units,
             "versions": dataset_record.versions(),
             "fingerprint": dataset_record.fingerprint(
-                utterances, args.out / f"dict.{encoder.label_type}.txt"
+                utterances, options.out / f"dict.{encoder.label_type}.txt"
             ),
             "splits": sizes,
             "languages": dataset_record.counts(utterances),
@@ -69,13 +69,13 @@ def write(
     sys.stdout.write(describe_rejected(rejected_counts))
     sys.stdout.write(describe_adjusted(adjusted))
     sys.stdout.write(describe_text(census.as_record()))
-    if args.dictionary is None:
-        letters = "letters" if args.units == "characters" else "units"
-        sys.stdout.write(describe_never_trained(units, letters))
-    else:
+    if options.dictionary is not None:
         sys.stdout.write(describe_coverage(units))
+    elif not options.profile.is_tokenised:
+        letters = "letters" if options.units == "characters" else "units"
+        sys.stdout.write(describe_never_trained(units, letters))
     sys.stdout.write(describe_losses(utterances, rejected))
-    sys.stdout.write(describe_folder(args.out, utterances, sizes))
+    sys.stdout.write(describe_folder(options.out, utterances, sizes))
 
 
 def common_root(paths: list[Path], candidates: list[Path]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,33 +9,34 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.prepare import units
 from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.recording import Rejection
-from fairseq_dro.prepare.shared_options import VOCABULARY_SIZE
+from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.text.tags import is_tag
 from fairseq_dro.text_lines import lines_of
 
+VOCABULARY_SIZE = 1000
 OUTSIDE_DICTIONARY = "symbol outside the dictionary"
 
 
-def units_of(args: argparse.Namespace, candidates: list[Candidate]) -> units.Units:
+def units_of(options: SharedOptions, candidates: list[Candidate]) -> units.Units:
     """The units that are asked for; a sentencepiece model is trained or copied into the folder.
 
     Raises:
         UserError: the model cannot be read, or the texts do not make as many units.
     """
-    whole_tags = args.tags == "keep"
-    if args.units == "characters":
+    whole_tags = options.keeps_tags
+    if options.units == "characters":
         return units.Characters(whole_tags)
-    if args.units == "graphemes":
+    if options.units == "graphemes":
         return units.Graphemes(whole_tags)
-    model = args.out / units.SENTENCEPIECE_MODEL
-    if args.sentencepiece_model is not None:
-        if args.sentencepiece_model.resolve() != model.resolve():
-            model.write_bytes(args.sentencepiece_model.read_bytes())
+    model = options.out / units.SENTENCEPIECE_MODEL
+    if options.sentencepiece_model is not None:
+        if options.sentencepiece_model.resolve() != model.resolve():
+            model.write_bytes(options.sentencepiece_model.read_bytes())
     else:
         texts = [c.text for c in candidates if c.split == "train"]
         tags = {w for c in candidates for w in c.text.split() if is_tag(w)} if whole_tags else ()
         units.train_sentencepiece(
-            texts, args.vocabulary_size or VOCABULARY_SIZE, model, sorted(tags)
+            texts, options.vocabulary_size or VOCABULARY_SIZE, model, sorted(tags)
         )
     return units.Sentencepiece(model)
 
@@ -63,20 +63,20 @@ def label(
 
 
 def tokens_of(
-    args: argparse.Namespace, symbols: Collection[str] | None, candidates: list[Candidate]
+    options: SharedOptions, symbols: Collection[str] | None, candidates: list[Candidate]
 ) -> list[str]:
     """``[iso]`` of each language, if asked for; a dictionary that is given must have them.
 
     Raises:
         UserError: it has not.
     """
-    if not args.language_tokens:
+    if not options.language_tokens:
         return []
     tokens = [f"[{code}]" for code in sorted({c.recording.language for c in candidates})]
     lacking = [token for token in tokens if symbols is not None and token not in symbols]
     if lacking:
         raise UserError(
-            f"{args.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
+            f"{options.dictionary} lacks the language tokens {' '.join(lacking)}: add a line "
             f"`{lacking[0]} 0` for each, or leave --language-tokens out."
         )
     return tokens

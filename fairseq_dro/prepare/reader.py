@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,10 +45,14 @@ class MissingParts:
 class Reader(ABC):
     """Reads one kind of corpus; a new one is a subclass and a line in ``readers/__init__.py``.
 
+    The keywords of its ``__init__`` are options, its own or shared ones, under the names that
+    argparse gives them: ``root`` for ``--root``.
+
     Attributes:
         name: of the sub-command.
         summary: its help.
         text_profile: rule for the text where the command line names none (``text/profiles.py``).
+        chooses_languages: False: it has a ``--languages`` of its own.
         longest_seconds: per split, recordings above are rejected where the command line does not
             say otherwise.
         audio_root: folder that all audio of the corpus lies below.
@@ -56,18 +61,28 @@ class Reader(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     text_profile: str = "lower"
+    chooses_languages: ClassVar[bool] = True
     longest_seconds: dict[str, float] = {}
     audio_root: Path
 
-    def __init__(
-        self, args: argparse.Namespace, languages: LanguageChoice, missing: MissingParts
-    ) -> None:
-        self.args, self.languages, self.missing = args, languages, missing
+    def __init__(self, languages: LanguageChoice, missing: MissingParts) -> None:
+        self.languages, self.missing = languages, missing
 
     @staticmethod
     @abstractmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
-        """Add what is special about this corpus (``shared_options.py`` has the rest)."""
+        """Add what is special about this corpus (``command_line.py`` has the rest)."""
+
+    @classmethod
+    def of(
+        cls, given: Mapping[str, Any], languages: LanguageChoice, missing: MissingParts
+    ) -> Reader:
+        """The reader with those words of the command line that its keywords name."""
+        keywords = (
+            one.name for one in inspect.signature(cls).parameters.values()
+            if one.kind is one.KEYWORD_ONLY
+        )  # fmt: skip
+        return cls(languages, missing, **{name: given[name] for name in keywords})
 
     def input_files(self) -> list[Path]:
         """The tables and transcripts that are read; audio is not among them."""

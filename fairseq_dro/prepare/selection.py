@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -13,11 +12,11 @@ from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.cells import cell
 from fairseq_dro.prepare.numerals import spell_out
 from fairseq_dro.prepare.recording import Recording, Rejection
-from fairseq_dro.prepare.shared_options import HELD_OUT_FRACTION
+from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.prepare.text_census import TextCensus
 from fairseq_dro.prepare.units import WORD_BOUNDARY
-from fairseq_dro.text.profiles import PROFILES
 
+HELD_OUT_FRACTION = 0.1
 SAME_ID = "id that another utterance has"
 NO_TEXT = "text is empty"
 NOT_UNICODE = "id, text or path that UTF-8 cannot hold"
@@ -34,7 +33,7 @@ CHOSEN = (HOLDS_NUMBER, TOO_SHORT, TOO_MANY, NOT_FEW_SHOT)
 
 
 def normalise(
-    items: Iterable[Recording | Rejection], profile: str, args: argparse.Namespace,
+    items: Iterable[Recording | Rejection], options: SharedOptions,
     census: TextCensus, rejected: list[Rejection],
 ) -> list[Candidate]:  # fmt: skip
     """Utterances whose id is new and whose text is of use, in the order of the corpus.
@@ -42,8 +41,7 @@ def normalise(
     Args:
         census: is told of each text what the rule did to it.
     """
-    rule = PROFILES[profile]
-    keeps = {"keeps_tags": args.tags == "keep", "keeps_numbers": args.digits == "keep"}
+    keeps = {"keeps_tags": options.keeps_tags, "keeps_numbers": options.keeps_numbers}
     first: dict[str, str] = {}
     candidates = []
     for item in items:
@@ -51,9 +49,9 @@ def normalise(
             rejected.append(item)
             continue
         published = cell(item.text)
-        if args.digits == "spell":
+        if options.digits == "spell":
             published = spell_out(published, item.language)
-        spelled = rule.spell(published, item.language, **keeps)
+        spelled = options.profile.spell(published, item.language, **keeps)
         text = spelled.text
         written_id = " ".join(item.utterance_id.split())  # as the data folder will have it
         if written_id in first:
@@ -66,7 +64,7 @@ def normalise(
                                          item.text))  # fmt: skip
         elif WORD_BOUNDARY in text:
             rejected.append(Rejection.of(item, HOLDS_BOUNDARY, text))
-        elif spelled.has_number and args.digits == "leave-out":
+        elif spelled.has_number and options.digits == "leave-out":
             rejected.append(Rejection.of(item, HOLDS_NUMBER, item.text))
         else:
             candidates.append(
@@ -105,29 +103,29 @@ def with_audio(
 
 
 def assign_splits(
-    candidates: list[Candidate], args: argparse.Namespace, rejected: list[Rejection]
+    candidates: list[Candidate], options: SharedOptions, rejected: list[Rejection]
 ) -> list[Candidate]:
     """Give each utterance a split, where the corpus has none or other ones are asked for.
 
     Where the corpus has splits for some utterances only, the others follow their speakers and
     texts (``splits.follow_given``).
     """
-    if args.splits != "hash" and all(candidate.split for candidate in candidates):
+    if options.splits != "hash" and all(candidate.split for candidate in candidates):
         return candidates
-    together = splits.TOGETHER if args.split_by == "both" else (args.split_by,)
+    together = splits.TOGETHER if options.split_by == "both" else (options.split_by,)
     items = [
         splits.Item(c.recording.utterance_id, c.recording.language, c.text, c.recording.speaker,
                     c.seconds)  # fmt: skip
         for c in candidates
     ]
-    if args.splits == "hash":
+    if options.splits == "hash":
         found: list[str | None] = [""] * len(candidates)
     else:
         found = splits.follow_given(items, [c.split for c in candidates], together)
     free = [index for index, split in enumerate(found) if split == ""]
-    valid = _share(args.valid_seconds, args.valid_fraction)
-    test = _share(args.test_seconds, args.test_fraction)
-    by_hash = splits.split_by_hash([items[i] for i in free], valid, test, args.seed, together)
+    valid = _share(options.valid_seconds, options.valid_fraction)
+    test = _share(options.test_seconds, options.test_fraction)
+    by_hash = splits.split_by_hash([items[i] for i in free], valid, test, options.seed, together)
     for index, split in zip(free, by_hash):
         found[index] = split
     kept = []
@@ -145,7 +143,7 @@ def _share(seconds: float | None, fraction: float | None) -> splits.Share:
 
 
 def select(
-    candidates: list[Candidate], longest_seconds: dict[str, float], args: argparse.Namespace,
+    candidates: list[Candidate], longest_seconds: dict[str, float], options: SharedOptions,
     few_shot: Collection[str], rejected: list[Rejection],
 ) -> list[Candidate]:  # fmt: skip
     """Apply the bounds on length, the few-shot choice and the bound on hours, in this order.
@@ -153,33 +151,33 @@ def select(
     Args:
         few_shot: the languages that ``--few-shot`` is about.
     """
-    if args.max_seconds is not None:
-        longest_seconds = {"train": args.max_seconds, "valid": args.max_seconds}
-    leaves_numbers = args.digits == "leave-out-of-training"
+    if options.max_seconds is not None:
+        longest_seconds = {"train": options.max_seconds, "valid": options.max_seconds}
+    leaves_numbers = options.digits == "leave-out-of-training"
     kept = []
     for candidate in candidates:
         longest = longest_seconds.get(candidate.split, float("inf"))
         if candidate.has_number and leaves_numbers and candidate.split == "train":
             rejected.append(candidate.reject(HOLDS_NUMBER, candidate.recording.text))
-        elif candidate.seconds < args.min_seconds:
+        elif candidate.seconds < options.min_seconds:
             rejected.append(candidate.reject(TOO_SHORT, f"{candidate.seconds:.2f} s"))
         elif candidate.seconds > longest:
             detail = f"{candidate.seconds:.2f} s of at most {longest:g} s"
             rejected.append(candidate.reject(TOO_LONG, detail))
         else:
             kept.append(candidate)
-    if args.few_shot is not None:
+    if options.few_shot is not None:
         kept = _keep_of_training(
             kept, NOT_FEW_SHOT, rejected,
             lambda ids, languages, _: splits.few_shot(
-                ids, languages, few_shot, args.few_shot, args.seed
+                ids, languages, few_shot, options.few_shot, options.seed
             ),
         )  # fmt: skip
-    if args.max_seconds_per_language is not None:
+    if options.max_seconds_per_language is not None:
         kept = _keep_of_training(
             kept, TOO_MANY, rejected,
             lambda ids, languages, seconds: splits.within_seconds(
-                ids, languages, seconds, args.max_seconds_per_language, args.seed
+                ids, languages, seconds, options.max_seconds_per_language, options.seed
             ),
         )  # fmt: skip
     return kept

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.recording import Recording
+from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.text import RULES_VERSION
-from fairseq_dro.text.profiles import PROFILES, Spelled
+from fairseq_dro.text.profiles import Spelled
 
 KINDS = {
     "cut": "cut: one became several",
@@ -30,13 +30,11 @@ class TextCensus:
     """Counts as they come.
 
     Args:
-        profile: name of the rule.
-        args: with ``tags`` and ``digits``.
+        options: with the rule for the text, tags and digits.
     """
 
-    def __init__(self, profile: str, args: argparse.Namespace) -> None:
-        self.profile = profile
-        self._rule, self._args = PROFILES[profile], args
+    def __init__(self, options: SharedOptions) -> None:
+        self._options = options
         self._words: Counter[str] = Counter()
         self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         self._in_training: Counter[str] = Counter()
@@ -67,11 +65,12 @@ class TextCensus:
 
     def as_record(self) -> dict[str, Any]:
         """For ``dataset.json``: the rule, the words by language, and what was done to them."""
-        drops_numbers = self._rule.drops_numbers and self._args.digits != "keep"
+        options, rule = self._options, self._options.profile
+        drops_numbers = rule.drops_numbers and not options.keeps_numbers
         return {
-            "profile": self.profile,
-            "rules_version": RULES_VERSION if self._rule.has_version else None,
-            "tags": (self._args.tags or "drop") if self._rule.knows_tags else "text",
+            "profile": options.text_profile,
+            "rules_version": RULES_VERSION if rule.has_version else None,
+            "tags": (options.tags or "drop") if rule.knows_tags else "text",
             "digits": "drop" if drops_numbers else "keep",
             "words": dict(sorted(self._words.items())),
             "found": {

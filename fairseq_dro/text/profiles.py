@@ -51,11 +51,13 @@ class Profile(ABC):
         drops_numbers: digits vanish, unless they are asked for.
         knows_tags: tags are dropped, or kept whole if asked for; else they are text like any other.
         has_version: its texts change with ``text.RULES_VERSION``.
+        is_tokenised: for a model with a tokenizer of its own, which has every letter.
     """
 
     drops_numbers: ClassVar[bool] = False
     knows_tags: ClassVar[bool] = False
     has_version: ClassVar[bool] = False
+    is_tokenised: ClassVar[bool] = False
 
     @abstractmethod
     def spell(
@@ -90,7 +92,7 @@ class Words(Profile):
 
 
 class Whisper(Profile):
-    knows_tags = has_version = True
+    knows_tags = has_version = is_tokenised = True
 
     def spell(self, text, language, *, keeps_tags=False, keeps_numbers=False) -> Spelled:
         text, n_tags = with_whole_tags(text, False) if keeps_tags else without_tags(text)

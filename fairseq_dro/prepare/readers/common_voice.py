@@ -21,9 +21,9 @@ from pathlib import Path
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.cells import cell
+from fairseq_dro.prepare.command_line import add_keep
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.recording import BAD_LINE, Recording, Rejection
-from fairseq_dro.prepare.shared_options import add_keep
 from fairseq_dro.text_lines import lines_of
 
 COLUMNS = ("client_id", "path", "sentence")
@@ -34,10 +34,19 @@ class CommonVoice(Reader):
     name = "common-voice"
     summary = "Common Voice's locale folders"
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
+    def __init__(
+        self, languages, missing, *, root: Path, validated: bool, keep: list[str] | None,
+        splits: str | None,
+    ) -> None:  # fmt: skip
+        super().__init__(languages, missing)
+        if validated and splits == "corpus":
+            raise UserError(
+                "--validated and --splits corpus contradict each other: validated.tsv has no "
+                "splits; leave one out."
+            )
+        self._validated, self._kept = validated, keep or ()
         self.audio_root = require_folder(
-            args.root, "an unpacked release, such as cv-corpus-17.0-2024-03-15 with folders like de"
+            root, "an unpacked release, such as cv-corpus-17.0-2024-03-15 with folders like de"
         )
         is_locale = (self.audio_root / "clips").is_dir()
         self._locales = [self.audio_root] if is_locale else sorted(
@@ -82,13 +91,12 @@ class CommonVoice(Reader):
         if not (folder / "clips").is_dir():
             self.missing.report(f"{folder} lacks the folder clips", "unpack the locale again")
             return
-        kept = self.args.keep or ()
         tables = {"train.tsv": "train", "dev.tsv": "valid", "test.tsv": "test"}
-        for name, split in ({"validated.tsv": None} if self.args.validated else tables).items():
+        for name, split in ({"validated.tsv": None} if self._validated else tables).items():
             if not (folder / name).is_file():
                 self.missing.report(f"{folder} lacks {name}", "unpack the locale again")
                 continue
-            for where, row in rows_of(folder / name, COLUMNS, kept):
+            for where, row in rows_of(folder / name, COLUMNS, self._kept):
                 if isinstance(row, str):
                     yield Rejection("", code, split or "", BAD_LINE, where, row)
                     continue
@@ -102,7 +110,7 @@ class CommonVoice(Reader):
                     split=split,
                     speaker=row["client_id"],
                     corpus="commonvoice",
-                    columns={column: row[column] for column in kept},
+                    columns={column: row[column] for column in self._kept},
                 )
         named = {clip for table in folder.glob("*.tsv") for clip in clips_named_in(table, "path")}
         for clip in sorted(path.name for path in (folder / "clips").iterdir()):

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.command_line import add_keep
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.readers.common_voice import NO_ROW, clips_named_in, rows_of
 from fairseq_dro.prepare.recording import BAD_LINE, Recording, Rejection
-from fairseq_dro.prepare.shared_options import add_keep
 
 COLUMNS = ("client_id", "audio_file", "transcription", "split")
 SPLITS = {"train": "train", "dev": "valid", "test": "test", "unassigned": None, "": None}
@@ -35,10 +35,13 @@ class CommonVoiceSpontaneous(Reader):
     name = "common-voice-spontaneous"
     summary = "Common Voice's spontaneous speech"
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
+    def __init__(
+        self, languages, missing, *, root: Path, unassigned: bool, keep: list[str] | None
+    ) -> None:
+        super().__init__(languages, missing)
+        self._takes_unassigned, self._kept = unassigned, keep or ()
         self.audio_root = require_folder(
-            args.root, "an unpacked release, such as sps-corpus-3.0-2026-03-09-de, or its folder"
+            root, "an unpacked release, such as sps-corpus-3.0-2026-03-09-de, or its folder"
         )
         self._tables = sorted(self.audio_root.glob(TABLES)) or sorted(
             self.audio_root.glob(f"*/{TABLES}")
@@ -76,8 +79,7 @@ class CommonVoiceSpontaneous(Reader):
         if not audios.is_dir():
             self.missing.report(f"{table.parent} lacks the folder audios", "unpack it again")
             return
-        kept = self.args.keep or ()
-        for where, row in rows_of(table, COLUMNS, kept):
+        for where, row in rows_of(table, COLUMNS, self._kept):
             if isinstance(row, str):
                 yield Rejection("", code, "", BAD_LINE, where, row)
                 continue
@@ -96,9 +98,9 @@ class CommonVoiceSpontaneous(Reader):
                 split=SPLITS[row["split"]],
                 speaker=row["client_id"],
                 corpus="commonvoice_spontaneous",
-                columns={column: row[column] for column in kept},
+                columns={column: row[column] for column in self._kept},
             )
-            if recording.split is None and not self.args.unassigned:
+            if recording.split is None and not self._takes_unassigned:
                 yield Rejection.of(recording, UNASSIGNED)
             else:
                 yield recording

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fairseq_dro import languages as language_table
@@ -19,15 +20,20 @@ class Espeak(Reader):
     name = "espeak"
     summary = "synthetic speech in up to 103 languages"
     text_profile = "as_is"
+    chooses_languages = False
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
-        if not 4 <= args.words <= 12 or args.utterances < 1:
+    def __init__(
+        self, choice, missing, *, out: Path, languages: str, utterances: int, words: int,
+        seed: int, workers: int,
+    ) -> None:  # fmt: skip
+        super().__init__(choice, missing)
+        if not 4 <= words <= 12 or utterances < 1:
             raise UserError("prepare espeak: expected --words of 4 to 12 and --utterances above 0.")
-        self.audio_root = args.out / "audio"
-        chosen = spoken_languages.choose_languages(args.languages)
+        self.audio_root = out / "audio"
+        chosen = spoken_languages.choose_languages(languages)
         self._n_languages = len(chosen)
-        self._plan = spoken_corpus.plan_corpus(chosen, args.utterances, args.words, args.seed)
+        self._plan = spoken_corpus.plan_corpus(chosen, utterances, words, seed)
+        self._workers = workers
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +47,13 @@ class Espeak(Reader):
         parser.add_argument(
             "--words", type=int, default=10, help="words or phrases per language (default: 10)"
         )
-        parser.add_argument("--list", action="store_true", help="show the languages and stop")
+        parser.add_argument("--list", action=ListLanguages, help="show the languages and stop")
 
     def source(self) -> dict[str, Any]:
         return {"plan": spoken_corpus.fingerprint(self._plan)}
 
     def recordings(self) -> Iterator[Recording | Rejection]:
-        done = spoken_corpus.speak_corpus(self._plan, self.audio_root, self.args.workers)
+        done = spoken_corpus.speak_corpus(self._plan, self.audio_root, self._workers)
         for spoken in with_progress(done, self._n_languages, "languages"):
             for utterance, path in spoken:
                 yield Recording(
@@ -60,10 +66,15 @@ class Espeak(Reader):
                 )
 
 
-def list_spoken_languages() -> int:
-    """Write a line for each language with a voice, with some of its words."""
-    for language in spoken_languages.spoken_languages().values():
-        words = " ".join(spoken_languages.vocabulary(language)[:5])
-        name = language_table.name_of(language.code)
-        sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
-    return 0
+class ListLanguages(argparse.Action):
+    """Write a line for each language with a voice, with some of its words, and end as --help."""
+
+    def __init__(self, option_strings, dest, **options) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for language in spoken_languages.spoken_languages().values():
+            words = " ".join(spoken_languages.vocabulary(language)[:5])
+            name = language_table.name_of(language.code)
+            sys.stdout.write(f"{language.code}  {name:24s}  {words}\n")
+        parser.exit()

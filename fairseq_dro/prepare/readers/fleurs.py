@@ -31,10 +31,11 @@ class Fleurs(Reader):
     name = "fleurs"
     summary = "FLEURS' language folders"
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
+    def __init__(self, languages, missing, *, root: Path, raw: bool) -> None:
+        super().__init__(languages, missing)
+        self._takes_raw = raw
         self.audio_root = require_folder(
-            args.root, "the corpus, with folders such as data/de_de or metadata/de_de"
+            root, "the corpus, with folders such as data/de_de or metadata/de_de"
         )
         tables = next(
             (
@@ -116,7 +117,7 @@ class Fleurs(Reader):
             yield Recording(
                 utterance_id=f"{folder.name}_{published}_{Path(file).stem}",
                 language=code,
-                text=fields[2] if self.args.raw else fields[3],
+                text=fields[2] if self._takes_raw else fields[3],
                 audio=audio / file,
                 where=where,
                 split=split,

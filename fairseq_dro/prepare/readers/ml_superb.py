@@ -24,9 +24,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.prepare.command_line import GivenOnce
 from fairseq_dro.prepare.reader import Reader, require_folder
 from fairseq_dro.prepare.recording import Recording, Rejection
-from fairseq_dro.prepare.shared_options import GivenOnce
 from fairseq_dro.text_lines import lines_of
 
 CORPORA = (
@@ -43,12 +43,15 @@ class MlSuperb(Reader):
     text_profile = "ml_superb"
     longest_seconds = {"train": 20.0, "valid": 20.0}
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
+    def __init__(
+        self, languages, missing, *, root: Path, size: str, corpora: str | None, no_few_shot: bool
+    ) -> None:
+        super().__init__(languages, missing)
+        self._size, self._takes_few_shot_only = size, not no_few_shot
         self.audio_root = require_folder(
-            args.root, "the unpacked ML-SUPERB, with folders such as commonvoice/deu"
+            root, "the unpacked ML-SUPERB, with folders such as commonvoice/deu"
         )
-        self._corpora = _names(args.corpora) or list(CORPORA)
+        self._corpora = _names(corpora) or list(CORPORA)
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +90,7 @@ class MlSuperb(Reader):
             self.missing.report(f"{folder} lacks the folder wav", "unpack the corpus again")
             return
         for split, name in (
-            ("train", f"transcript_{self.args.size}_train.txt"),
+            ("train", f"transcript_{self._size}_train.txt"),
             ("valid", "transcript_10min_dev.txt"),
             ("test", "transcript_10min_test.txt"),
         ):
@@ -116,7 +119,7 @@ class MlSuperb(Reader):
         utterance_id = fields[0]
         if len(fields) < 3:
             return Rejection(utterance_id, code, split, "transcript line without text", where)
-        if split == "train" and not self.args.no_few_shot:
+        if split == "train" and self._takes_few_shot_only:
             trained = few_shot_utterances().get(code)
             if trained is not None and utterance_id not in trained:
                 return Rejection(utterance_id, code, split, NOT_FEW_SHOT, where)

@@ -37,9 +37,10 @@ class MlSuperbParquet(Reader):
     text_profile = "ml_superb"
     longest_seconds = {"train": 20.0, "valid": 20.0}
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
-        self.audio_root = require_folder(args.root, "Parquet files, such as data/train-*.parquet")
+    def __init__(self, languages, missing, *, root: Path, dialects_as: str) -> None:
+        super().__init__(languages, missing)
+        self._dialects_as = dialects_as
+        self.audio_root = require_folder(root, "Parquet files, such as data/train-*.parquet")
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ class MlSuperbParquet(Reader):
         return self._files("*")
 
     def recordings(self) -> Iterator[Recording | Rejection]:
-        splits = {"train": "train", "dev": "valid", "dev_dialect": self.args.dialects_as}
+        splits = {"train": "train", "dev": "valid", "dev_dialect": self._dialects_as}
         for published, split in splits.items():
             if split == "none":
                 continue

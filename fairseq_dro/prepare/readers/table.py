@@ -33,9 +33,9 @@ from typing import Any
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.cells import cell
+from fairseq_dro.prepare.command_line import add_keep
 from fairseq_dro.prepare.reader import Reader
 from fairseq_dro.prepare.recording import Recording, Rejection
-from fairseq_dro.prepare.shared_options import add_keep
 from fairseq_dro.prepare.table_file import Row, TableFile
 from fairseq_dro.prepare.table_mistakes import TableMistakes
 
@@ -68,12 +68,15 @@ class Table(Reader):
     name = "table"
     summary = "recordings listed in a table (TSV, CSV, JSON lines)"
 
-    def __init__(self, args, languages, missing) -> None:
-        super().__init__(args, languages, missing)
-        self._table: Path = args.table
+    def __init__(
+        self, languages, missing, *, table: Path, audio_root: Path | None, path_column: str | None,
+        text_column: str | None, language_column: str | None, keep: list[str] | None,
+    ) -> None:  # fmt: skip
+        super().__init__(languages, missing)
+        self._table, self._kept = table, keep or ()
         self._file = TableFile(self._table)
-        self.audio_root = args.audio_root or self._table.parent
-        asked = {name: getattr(args, f"{name}_column") for name in WANTED}
+        self.audio_root = audio_root or self._table.parent
+        asked = {"path": path_column, "text": text_column, "language": language_column}
         self._names = _names_of_columns(self._table, self._file.columns, asked)
         if self._names["text"] == "normalised_text":
             self.text_profile = "as_is"
@@ -94,10 +97,9 @@ class Table(Reader):
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         mistakes = TableMistakes(self._table)
-        kept = self.args.keep or ()
-        read = (*self._names.values(), *COLUMNS, *kept)
+        read = (*self._names.values(), *COLUMNS, *self._kept)
         rows = list(self._file.rows(read, mistakes))
-        for column in kept:
+        for column in self._kept:
             if rows and not any(column in row for _, row in rows):
                 found = ", ".join(rows[0][1])
                 mistakes.add(1, f" has no column {column!r}, which --keep asks for; found {found}.")
@@ -130,7 +132,7 @@ class Table(Reader):
                 corpus=cell(row.get("corpus"), False),
                 start_seconds=part[0],
                 duration_seconds=part[1],
-                columns={column: cell(row.get(column), False) for column in kept},
+                columns={column: cell(row.get(column), False) for column in self._kept},
             )
 
     def _look_for_mistakes(self, rows: list[Row], mistakes: TableMistakes) -> None:
