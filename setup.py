@@ -3,7 +3,7 @@
 Beside the package, an installation puts ``fairseq_dro_startup.py`` (a copy of
 ``fairseq_dro/compat/startup_hook.py``, which must be importable without the package) and
 ``fairseq_dro_startup.pth`` into site-packages. Setuptools carries neither kind of file into an
-editable install, hence the two commands below.
+editable install, so there are two commands below.
 """
 
 import base64

@@ -37,6 +37,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "survival.atomic_saving",
     "survival.damaged_checkpoints",
     "refusals.missing_restore_file",
+    "refusals.on_every_rank",
     "survival.preemption",
 )
 """Modules; ``FAIRSEQ_DRO_COMPAT`` names them without their folder."""

@@ -1,4 +1,4 @@
-"""The lines of a text file that a person wrote: one reader for tables, lists and dictionaries."""
+"""Text of files that a person wrote: its lines, and the one sentence about another encoding."""
 
 from __future__ import annotations
 
@@ -23,15 +23,9 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
     try:
         with open(path, "rb") as stream:
             for number, line in enumerate(stream, start=1):
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError:
-                    encoding = "-f UTF-16 " if line.startswith(_UTF_16) else ""
-                    raise UserError(
-                        f"{path}:{number} is not UTF-8 text: convert the file, for example with "
-                        f"`iconv {encoding}-t UTF-8`."
-                    ) from None
-                text = text.rstrip("\r\n")
+                text = decoded(line, path, number).rstrip("\r\n")
+                if number == 1:
+                    text = text.removeprefix("\ufeff")
                 if number == 1 and "\r" in text:
                     raise UserError(
                         f"{path} has the line ends of old Macintosh programs (\\r), which make one "
@@ -41,4 +35,24 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): expected a text file in UTF-8."
+        ) from None
+
+
+def decoded(data: bytes, path: str | Path, line: int = 1) -> str:
+    """The text of a part of a file.
+
+    Args:
+        line: of the file in which ``data`` begins, from 1.
+
+    Raises:
+        UserError: it is not UTF-8, with the line.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line += data[: error.start].count(b"\n")
+        encoding = "-f UTF-16 " if data.startswith(_UTF_16) else ""
+        raise UserError(
+            f"{path}:{line} is not UTF-8 text: convert the file, for example with "
+            f"`iconv {encoding}-t UTF-8 OLD > NEW`."
         ) from None

@@ -145,7 +145,7 @@ class CommandServer:
             kill_after_s: SIGKILL to all processes of the run after so many seconds.
             check: a status other than 0, without ``die`` and ``kill_after_s``, is an error that
                 shows the output.
-            columns: run on a terminal of so many; hydra composes anew then.
+            columns: run on a terminal of so many; hydra composes again then.
             variables: for the environment; ``FAIRSEQ_DRO_COMPAT`` holds for all imports.
 
         Returns:
@@ -306,7 +306,7 @@ def _on_a_terminal(request: dict[str, Any], stream: int) -> int:
 
 
 def _command(request: dict[str, Any], composed: Path, worker: int) -> int:
-    """Be the command; what the fork copied and a new process would draw anew is drawn anew."""
+    """Be the command; what the fork copied and a new process would draw itself is drawn again."""
     import numpy as np
     import torch
 

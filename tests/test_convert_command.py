@@ -235,6 +235,32 @@ def test_what_a_user_put_into_a_converted_folder_stays(tmp_path) -> None:
         into(tmp_path / "others", "config.json")
 
 
+@pytest.mark.parametrize("names", [("notes.txt",), (output_place.MARK, "notes.txt")])
+def test_a_users_folder_of_the_name_that_is_written_to_first_is_kept(tmp_path, names) -> None:
+    for name in names:
+        (tmp_path / ".out.partial").mkdir(exist_ok=True)
+        (tmp_path / ".out.partial" / name).write_text("mine")
+    with pytest.raises(UserError, match=r"\.out\.partial is there already, and no conversion"):
+        into(tmp_path / "out", "config.json")
+    assert names_in(tmp_path / ".out.partial") == sorted(names)
+
+
+@pytest.mark.parametrize("names", [(), ("model.safetensors",)])
+def test_what_a_killed_conversion_left_is_removed(tmp_path, names) -> None:
+    def killed(folder: Path) -> None:
+        for name in names:
+            (folder / name).write_text("half")
+        shutil.copytree(folder, tmp_path / "left")
+        raise OSError
+
+    with pytest.raises(OSError):
+        output_place.write_folder(tmp_path / "out", killed, {})
+    (tmp_path / "left").rename(tmp_path / ".out.partial")
+    into(tmp_path / "out", "config.json")
+    assert names_in(tmp_path) == ["out"]
+    assert names_in(tmp_path / "out") == ["config.json", output_place.MARK]
+
+
 def test_what_a_user_adds_during_a_conversion_is_kept(tmp_path) -> None:
     out = tmp_path / "out"
     into(out, "config.json")

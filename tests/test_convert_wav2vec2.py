@@ -22,7 +22,7 @@ from fairseq_dro.convert.source import Source
 from fairseq_dro.decoding.published import as_checkpoint
 from fairseq_dro.decoding.speech_model import SpeechModel
 from fairseq_dro.errors import UserError
-from fairseq_dro.models.whole_file import require_whole
+from fairseq_dro.models.complete_weights import require_complete_weights
 from tests.wav2vec2_files import KINDS, UNITS, make_model, speech, write_bin, write_folder
 
 LENGTHS = (4_000, 2_700, 1_111)  # 12, 8 and 3 frames
@@ -198,7 +198,7 @@ def test_the_base_encoder_of_a_model_with_adapters_is_taken_and_they_are_named(t
     said = " ".join(found.notes)
     assert "adapters of languages" in said and "adapter_layer" in said
     assert "adapter.fra.safetensors" in said and "output layer" in said
-    require_whole(found.as_checkpoint(), str(folder))
+    require_complete_weights(found.as_checkpoint(), str(folder))
 
 
 # --- fairseq2 ---
@@ -221,7 +221,7 @@ def test_a_file_of_fairseq2s_is_the_encoder_it_holds(kind, what, tmp_path, monke
     torch.save({"model": theirs}, tmp_path / "fairseq2.pt")
     found = read_pretrained(Source(tmp_path / "fairseq2.pt"))
     state = found.as_checkpoint()
-    require_whole(state, "x")
+    require_complete_weights(state, "x")
     for name in ("extractor_mode", "layer_norm_first", "conv_bias", "conv_feature_layers",
                  "encoder_layers", "encoder_attention_heads", "conv_pos", "conv_pos_groups"):
         assert found.options[name] == expected.options[name], name
@@ -379,7 +379,7 @@ def test_what_is_not_whole_is_refused_by_name(mistake, whole, tmp_path) -> None:
     shutil.copytree(whole, folder)
     change(folder)
     with pytest.raises(UserError, match=says) as caught:
-        require_whole(plain(as_checkpoint(str(folder))), str(folder))
+        require_complete_weights(plain(as_checkpoint(str(folder))), str(folder))
     assert str(folder) in str(caught.value) and not (folder / "ran").exists()
 
 

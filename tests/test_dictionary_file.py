@@ -67,7 +67,7 @@ def test_a_malformed_line_is_a_sentence_of_training_and_a_finding(data, capsys, 
 
 @pytest.mark.parametrize(
     ("encoding", "said"),
-    [("utf-16", "is not UTF-8 but UTF-16"), ("iso8859-7", ":2: the file is not UTF-8"),
+    [("utf-16", ":1 is not UTF-8 text"), ("iso8859-7", ":2 is not UTF-8 text"),
      ("utf-8-sig", "begins with a byte order mark")],
 )  # fmt: skip
 def test_another_encoding_is_a_sentence_of_training_and_a_finding(data, capsys, encoding, said):

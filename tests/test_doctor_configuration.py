@@ -145,7 +145,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
             {"out_of_range": "task.length_noise=3", "q_never_moves": "13000",
              "phase_ratio": "does not sum to 1",
              "normalize_differs": "pre-trained with normalize=true",
-             "drops_utterances": "every epoch", "post_process": "task.labels=ltr",
+             "drops_utterances": "every epoch", "post_process": "letters are joined",
              "token_not_in_dictionary": "[deu], [ell], [rus]",
              "batch_exceeds_memory": "80 s, less than", "batch_not_filled": "3 languages"},
         ),
@@ -306,7 +306,7 @@ def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):
     for name, said in (
         ("other", f"{tmp_path} holds bad, demo, flat, junk; name another folder with --config-dir"),
         ("bad", "bad.yaml:3 is no"),
-        ("flat", "flat.yaml: task holds no options"), ("junk", "junk.yaml is not UTF-8"),
+        ("flat", "flat.yaml: task holds no options"), ("junk", "junk.yaml:1 is not UTF-8"),
     ):  # fmt: skip
         arguments = ["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", name]
         assert main(arguments) == 2

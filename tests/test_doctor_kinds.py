@@ -277,7 +277,7 @@ PLANTED = {
         "error", "optimizer._name=adm (command line)", "did you mean optimizer._name=adam",
         "optimizer._name=adm"),
     "bad_configuration": of_recipe(
-        "error", "optimization.lr: Invalid value", "write a list: optimization.lr=[VALUE]",
+        "error", "optimization.lr: Invalid value", "write a list: 'optimization.lr=[VALUE]'",
         "optimization.lr=0.1"),
     "option_missing": of_recipe(
         "error", "model.w2v_path has no value", "set model.w2v_path=VALUE", "~model.w2v_path"),
@@ -298,7 +298,7 @@ PLANTED = {
         "error", "skip_remainder_batch=true", "leave it false",
         "optimization.skip_remainder_batch=true"),
     "post_process": of_recipe(
-        "warning", "task.labels=ltr is scored with", "set criterion.post_process=letter",
+        "warning", "letters are joined by", "set criterion.post_process=letter",
         "criterion.post_process=sentencepiece"),
     "no_end": of_recipe(
         "warning", "ends the run", "set optimization.max_update", "optimization.max_update=0"),
@@ -373,7 +373,7 @@ def test_a_planted_defect_is_found_at_its_place(clean, tmp_path, found, monkeypa
 
 def ways_of(fix: str) -> list[list[str]]:
     """The options of each way that a fix names, as they are printed; none where it has a blank."""
-    found = [re.findall(r"\b[a-z_]+\.\w+=[^\s,;?)`]+", way) for way in fix.split(", or ")]
+    found = [re.findall(r"\b[a-z_]+\.\w+=[^\s,;?)`']+", way) for way in fix.split(", or ")]
     return [way for way in found if way and not re.search("VALUE|NAME", " ".join(way))]
 
 
@@ -385,7 +385,7 @@ def with_options(overrides: tuple[str, ...], options: list[str]) -> tuple[str, .
 
 
 @pytest.mark.parametrize("recipe", ["demo", "finetune", "mms", "paper"])
-def test_a_mend_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe):
+def test_a_fix_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe):
     """For each recipe, with what its options allow to go wrong in a folder without tokens."""
     typed = (f"model.w2v_path={tiny_checkpoint}", f"task.data={clean}", "task.batch_seconds=200",
              "task.normalize=false", "dataset.max_tokens=480000",
@@ -414,6 +414,7 @@ def test_an_update_that_asks_for_more_than_training_has(clean, tmp_path, found):
         assert f"an update asks for {n} x 50 s = {n * 50} s, and train has 113 s" in finding["what"]
         lower, shorter, counted = ways_of(finding["fix"])
         assert lower[0] == f"optimization.update_freq=[{2 if n == 16 else 1}]"
+        assert f"'{lower[0]}'" in finding["fix"]  # zsh and bash would take the brackets apart
         assert [way.partition("=")[0] for way in shorter] == ["task.batch_seconds"]
         for way in (lower, shorter):
             assert "batch_not_filled" not in found(folder, with_options(overrides, way))[1]

@@ -129,7 +129,7 @@ def test_an_epoch_that_another_version_of_the_planner_planned_is_refused(tiny_da
 
 
 def test_batch_options_may_change_between_epochs(tiny_data):
-    """They are options of the command like the learning rate, and the next epoch is planned anew.
+    """They are options of the command like the learning rate, and the next epoch is planned again.
 
     A number of workers or a manifest is what the command finds, not what it says.
     """

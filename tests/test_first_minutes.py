@@ -33,7 +33,7 @@ def demo(tiny_data, tiny_checkpoint):
 
 
 def lines_shown(written):
-    """The lines as a terminal keeps them: after a carriage return a line is written anew."""
+    """The lines as a terminal keeps them: after a carriage return a line is overwritten."""
     shown = []
     for line in written.replace("\r\n", "\n").split("\n"):
         kept = ""

@@ -53,7 +53,7 @@ def test_the_proposed_decoding_of_any_run_folder_can_be_typed(folder):
 
 
 @pytest.mark.parametrize("override", ["task.data=données", "task.data=a=b", "task.data=a,b{c"])
-def test_an_option_that_hydra_cannot_read_is_a_sentence_whose_mend_can_be_typed(override):
+def test_an_option_that_hydra_cannot_read_is_a_sentence_whose_fix_can_be_typed(override):
     parser = OverridesParser.create()
     with pytest.raises(HydraException):
         parser.parse_override(override)

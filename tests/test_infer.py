@@ -278,7 +278,7 @@ def test_pieces_that_are_joined_to_one_word_are_said(
     )
     said = [one.message for one in caplog.records if "each text is one word" in one.message]
     assert len(said) == (post_process == "letter")
-    assert all("type common_eval.post_process=sentencepiece" in sentence for sentence in said)
+    assert all("set common_eval.post_process=sentencepiece" in sentence for sentence in said)
 
 
 def test_skipped_utterances_shift_no_name(
@@ -367,7 +367,7 @@ def test_a_task_chosen_by_hand_keeps_what_the_model_was_trained_with(
         assert (chosen / file).read_bytes() == (own / file).read_bytes()
 
 
-def test_a_configuration_file_is_heeded_where_it_differs_from_the_defaults(
+def test_a_configuration_file_is_heeded(
     stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     _copy_split(tiny_data, tmp_path / "data", without=("test.*",))
@@ -375,13 +375,15 @@ def test_a_configuration_file_is_heeded_where_it_differs_from_the_defaults(
     (tmp_path / "conf" / "mine.yaml").write_text(
         "# @package _group_\ntask: {_name: audio_finetuning, data: data}\n"
         f"common_eval: {{path: {stock_model}}}\ndataset: {{gen_subset: valid}}\n"
-        "decoding: {results_path: results}\n",
+        "decoding: {results_path: results, beam: 5}\n",
         encoding="utf-8",
     )
     command = [str(BIN / "fairseq-dro-infer"), "--config-dir", "conf", "--config-name", "mine"]
     done = command_server.run(command, tmp_path)
     assert f"data {tmp_path / 'data'}, split valid" in done.stdout
     assert len(_records(tmp_path / "results")) == len(_lines(tiny_data / "valid.lang"))
+    scores = json.loads((tmp_path / "results" / "scores.json").read_text(encoding="utf-8"))
+    assert scores["decoded"]["beam"] == 5  # also where fairseq's infer.yaml says the same
     assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "data", "results"]
 
 

@@ -135,7 +135,7 @@ def updates_in(folder: Path) -> int:
 @pytest.mark.parametrize("kind", ["translation", "speech"])
 def test_the_life_of_a_run_is_stock(kind, compare, request):
     """A file that is not there is started without, a run that is done makes one update more, a
-    run without its last file starts anew, with another optimizer too (fairseq's own test of its
+    run without its last file starts over, with another optimizer too (fairseq's own test of its
     optimizers does that), and what is damaged is met by fairseq."""
     command = request.getfixturevalue(kind)
     assert compare(*command, "--restore-file=nowhere.pt").status == 0

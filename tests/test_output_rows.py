@@ -103,9 +103,13 @@ def test_a_grown_dictionary_is_refused_and_keeps_the_known_rows_on_request(
         data, tiny_checkpoint, checkpoint__finetune_from_model=trained,
         optimization__lr="[1e-12]", optimization__max_update=1,
     )
-    refused = command_server.run(command, tmp_path / "run", check=False)
+    two = [*command, "distributed_training.distributed_world_size=2",
+           "distributed_training.distributed_backend=gloo",
+           "distributed_training.ddp_backend=legacy_ddp"]  # fmt: skip
+    refused = command_server.run(two, tmp_path / "run", check=False, workers=2)
     *_, sentence = refused.stdout.rstrip().splitlines()
     assert refused.returncode == 2 and "2 new (ß, ő)" in sentence
+    assert refused.stdout.count(sentence) == 2  # rank 1 would wait for a state that never comes
     assert "task.output_rows_by_name=true" in sentence
     asked = [*command, "task.output_rows_by_name=true"]
     assert "; 2 new (ß, ő)" in command_server.run(asked, tmp_path / "run").stdout

@@ -239,7 +239,7 @@ def test_what_is_not_utf_8_or_not_closed_is_told_in_one_sentence(tmp_path, table
         assert "own.txt:1 is not UTF-8 text: convert" in capsys.readouterr().err
     own.write_bytes("deu\n".encode("utf-16"))
     assert prepare(tmp_path / "out", table, "--languages-set", own) == 2
-    assert "`iconv -f UTF-16 -t UTF-8`" in capsys.readouterr().err
+    assert "`iconv -f UTF-16 -t UTF-8 OLD > NEW`" in capsys.readouterr().err
     rows = [f"a.wav,{'ja ' * 5},deu\n".encode() for _ in range(900)]
     sheet = table.with_suffix(".CSV")
     sheet.write_bytes(b"path,text,language\n" + b"".join(rows) + b"b.wav,\xff,deu\n")
@@ -407,7 +407,7 @@ def test_an_unfinished_folder_resumes_under_the_same_command_only(tmp_path, tabl
     assert record(out) == made and (out / "train.ltr").exists()
 
 
-def test_options_may_be_mended_as_long_as_nothing_is_lost(tmp_path, table, capsys):
+def test_options_may_be_changed_as_long_as_nothing_is_lost(tmp_path, table, capsys):
     call = ["--units", "sentencepiece", "--vocabulary-size"]
     assert prepare(tmp_path / "out", table, *call, 5000) == 2
     assert "--vocabulary-size 5000 does not suit" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def test_a_run_is_still_going_until_its_files_are_silent(tmp_path):
     run.log.finished, run.config["optimization"]["max_update"] = False, 400
     written = (tmp_path / "run" / "history.jsonl").stat().st_mtime
     assert state_of(run, written + 60) == "going (last sign of life 60 s ago)"
-    told = "stopped at update 200 (no checkpoint was saved: the same command begins anew)"
+    told = "stopped at update 200 (no checkpoint was saved: the same command starts over)"
     assert state_of(run, written + 3600) == told
 
 
@@ -62,7 +62,7 @@ def test_a_first_start_that_has_made_no_update_yet_is_going_until_its_log_is_sil
                    ": {}, 'optimization': {'max_update': 400}}\n")  # fmt: skip
     run, written = read_training_run(tmp_path), log.stat().st_mtime
     assert state_of(run, written + 5) == "going (last sign of life 5 s ago)"
-    told = "stopped at update 0 (no checkpoint was saved: the same command begins anew)"
+    told = "stopped at update 0 (no checkpoint was saved: the same command starts over)"
     assert state_of(run, written + 3600) == told
     assert f" · 0 updates · {state_of(run)[:5]}" in f" · {make_report(ReportData(run)).subtitle}"
 

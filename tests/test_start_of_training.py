@@ -132,7 +132,7 @@ def test_stock_fairseq_asks_for_tensorboardx_beside_tensorboard(tmp_path, comman
         assert ("tensorboardX" in done.stdout) == asks
 
 
-@pytest.mark.parametrize(("update", "says"), [(2, "begins anew"), (5, "resumes from update 3")])
+@pytest.mark.parametrize(("update", "says"), [(2, "starts over"), (5, "resumes from update 3")])
 def test_ctrl_c_says_where_the_same_command_resumes(
     tiny_data, tiny_checkpoint, command_server, tmp_path, update, says
 ):

@@ -31,7 +31,7 @@ def logged(output: str) -> list[dict[str, str]]:
 def test_twenty_updates_of_erm_are_bitwise_those_of_stock_ctc(
     tiny_data, tiny_checkpoint, tmp_path, command_server
 ):
-    """With masks, dropout and layerdrop on; same task, hence same batches and seeds."""
+    """With masks, dropout and layerdrop on; same task, so same batches and seeds."""
     erm = train_command(tiny_data, tiny_checkpoint, criterion__objective="erm", **OPTIONS)
     stock = [
         argument.replace("criterion=group_dro_ctc", "criterion=ctc")

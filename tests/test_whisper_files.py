@@ -56,6 +56,14 @@ def test_every_format_gives_the_same_weights_and_sizes(kind, tmp_path, dims_and_
         assert torch.equal(found[name], weight), name
 
 
+@pytest.mark.parametrize("task_state", [{}, {"task_state": {}}, {"task_state": None}])
+def test_a_checkpoint_without_its_tokenizer_is_refused(tmp_path, task_state) -> None:
+    path = tmp_path / "checkpoint_best.pt"
+    torch.save({"cfg": {"model": {"dims": {"n_mels": 80}}}, "model": {}, **task_state}, path)
+    with pytest.raises(UserError, match=r"checkpoint_best\.pt lacks the tokenizer"):
+        read_whisper(str(path))
+
+
 @formats
 def test_a_cut_file_is_refused_by_name(kind, tmp_path, dims_and_weights) -> None:
     path = WRITERS[kind](tmp_path, *dims_and_weights)

@@ -78,7 +78,7 @@ def infer() -> Callable[..., list[dict]]:
 def test_twenty_updates_of_erm_are_bitwise_those_of_stock_cross_entropy(
     data, tmp_path, command_server
 ) -> None:
-    """With dropout, layerdrop, SpecAugment and label smoothing; same task, hence same batches."""
+    """With dropout, layerdrop, SpecAugment and label smoothing; same task, so same batches."""
     whisper = write_mini_whisper(tmp_path / "mini")
     options = {
         "task__new_language_tokens": "gla:cy", "optimization__max_update": 20,

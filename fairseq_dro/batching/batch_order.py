@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 REFINEMENTS = 3
-"""How often the levels of updates are made anew from the batches that they got."""
+"""How often the levels of updates are made again from the batches that they got."""
 
 
 def spread_turns(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """[B] group of each turn, where each group's turns are spread evenly over the epoch.
 
     The k-th of a group's n turns falls at random into the k-th n-th of the epoch. Between two
-    turns of a group hence lie at most twice as many as on average, so q, which waits until every
-    group was seen, waits much less than in a random order (where it takes G H_G batches even of
+    turns of a group lie at most twice as many as on average. So q, which waits until every group
+    was seen, waits much less than in a random order (where it takes G H_G batches even of
     groups of one size).
 
     Args:

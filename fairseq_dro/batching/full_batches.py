@@ -43,7 +43,7 @@ def full_batches(
     """``needed`` index arrays.
 
     Args:
-        pass_over: gives the group's utterances, from short to long, mixed anew at each call.
+        pass_over: gives the group's utterances, from short to long, shuffled again at each call.
         n_samples: [N] lengths of all utterances of the corpus.
         batch_samples: aimed sum of a batch.
         max_padded_samples: bound on utterances x longest utterance of a batch.

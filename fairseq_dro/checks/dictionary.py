@@ -129,14 +129,15 @@ def tokens_lacking(
     ]  # fmt: skip
 
 
-def post_process_mismatch(
-    symbols: Collection[str], post_process: str
-) -> tuple[str, str] | None:
-    """What is wrong with how units become text, by which each is one word, and the right way.
+def joined_wrongly(
+    symbols: Collection[str], post_process: str, option: str = "criterion.post_process"
+) -> list[Finding]:
+    """Units that become text in the way of other units, by which each text is one word.
 
     Args:
         symbols: units of the dictionary.
         post_process: ``letter``, ``sentencepiece``; nothing is said of others.
+        option: what names it.
     """
     has_pieces = any(symbol.startswith("\u2581") for symbol in symbols)
     if has_pieces and post_process == "letter":
@@ -144,5 +145,11 @@ def post_process_mismatch(
     elif not has_pieces and "|" in symbols and post_process == "sentencepiece":
         units, right = "letters", "letter"
     else:
-        return None
-    return f"{units} are joined by post_process={post_process}, and each text is one word", right
+        return []
+    return [
+        Finding(
+            "post_process", Severity.WARNING,
+            f"{units} are joined by post_process={post_process}, and each text is one word",
+            f"set {option}={right}",
+        )
+    ]  # fmt: skip

@@ -87,13 +87,13 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _convert(source: Path, out: Path, to: str, args: argparse.Namespace) -> None:
     from fairseq_dro.convert import output_place
-    from fairseq_dro.models.whole_file import require_whole
+    from fairseq_dro.models.complete_weights import require_complete_weights
 
     logging.getLogger("fairseq").setLevel(logging.WARNING)
     # an old call inside fairseq, about which the user can do nothing
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     checkpoint, file = _read(source)
-    require_whole(checkpoint, str(file))
+    require_complete_weights(checkpoint, str(file))
     origin = {"format": 1, "from": _name_of(source), "file": _name_of(file)}
     if to == FAIRSEQ:
         with _writing(out):

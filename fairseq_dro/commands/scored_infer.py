@@ -34,7 +34,7 @@ from fairseq import utils  # noqa: E402
 from fairseq.distributed import utils as distributed_utils  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
-from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from omegaconf import MISSING, DictConfig, OmegaConf  # noqa: E402
 
 from fairseq_dro import own_runs  # noqa: E402
 from fairseq_dro.decoding import infer_options, unlabelled  # noqa: E402
@@ -84,7 +84,7 @@ def store_config(name: str) -> None:
     node.dataset.max_tokens = infer_options.DEFAULT_SAMPLES
     node.dataset.gen_subset = "test"
     node.distributed_training.distributed_world_size = 1
-    node.decoding.beam = 5
+    node.decoding.beam = MISSING  # until `infer_options.choose_beam`
     node.task = None
     if name == CONFIG_NAME:
         node.defaults = [{"task": DEFAULT_TASK}]
@@ -119,6 +119,7 @@ def decode(cfg: DictConfig, typed: set[str]) -> None:
         typed: names of the options that were typed; the others are free to come from the
             checkpoint.
     """
+    infer_options.choose_beam(cfg)
     decoding_as_typed = OmegaConf.to_yaml(cfg.decoding)
     utils.import_user_module(cfg.common)
     with own_runs.own(), one_writer.results_folder(cfg):

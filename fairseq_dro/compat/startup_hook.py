@@ -3,9 +3,9 @@
 ``fairseq-hydra-train`` imports hydra and fairseq first (fairseq_cli/hydra_train.py:10-17) and the
 user dir last, far too late for anything that hydra needs in order to start. The installation
 therefore ships a copy of this file as the top-level module ``fairseq_dro_startup`` and a ``.pth``
-file which calls `install` in every interpreter. Hence three rules for this file: it imports nothing
-that is not loaded by then, it imports the package only at the moment hydra or fairseq is asked
-for, and it says nothing and does nothing in any other program.
+file which calls `install` in every interpreter. So there are three rules for this file: it imports
+nothing that is not loaded by then, it imports the package only at the moment hydra or fairseq is
+asked for, and it says nothing and does nothing in any other program.
 
 What happens when, in a program that uses them:
 

@@ -16,6 +16,7 @@ MARK = "converted.json"
 """In a folder that a conversion wrote: from what, and the names of the files it wrote."""
 KEY = "converted"
 """From what, in a file."""
+_UNFINISHED = '{"unfinished": true}\n'
 
 
 def require_free(out: Path, source: Path) -> None:
@@ -99,17 +100,19 @@ def write_folder(out: Path, fill: Callable[[Path], None], origin: Mapping[str, A
         fill: puts the files into an empty folder.
 
     Raises:
-        UserError: somebody put files into the folder in the meantime; they are kept.
+        UserError: somebody put files into the folder in the meantime, or has one of the name that
+            is written to first; they are kept.
     """
     out = out.resolve()  # "." has no name
     out.parent.mkdir(parents=True, exist_ok=True)
     partial, old = (out.with_name(f".{out.name}.{what}") for what in ("partial", "old"))
     _settle(out, old)
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove_unfinished(partial)
     partial.mkdir()
     try:
+        (partial / MARK).write_text(_UNFINISHED, encoding="utf-8")
         fill(partial)
-        files = sorted(file.name for file in partial.iterdir())
+        files = sorted(file.name for file in partial.iterdir() if file.name != MARK)
         text = json.dumps({**origin, "files": files}, ensure_ascii=False, indent=2)
         (partial / MARK).write_text(text + "\n", encoding="utf-8")
         for file in partial.iterdir():
@@ -122,6 +125,24 @@ def write_folder(out: Path, fill: Callable[[Path], None], origin: Mapping[str, A
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         _settle(out, old)
+
+
+def _remove_unfinished(partial: Path) -> None:
+    """Remove what a killed conversion left.
+
+    Raises:
+        UserError: it is somebody's.
+    """
+    if not os.path.lexists(partial):
+        return
+    mark = partial / MARK
+    is_ours = mark.is_file() and mark.read_text("utf-8", errors="replace") == _UNFINISHED
+    if partial.is_symlink() or not partial.is_dir() or (any(partial.iterdir()) and not is_ours):
+        raise UserError(
+            f"{partial} is there already, and no conversion wrote it: move it elsewhere, or name "
+            "another place."
+        )
+    shutil.rmtree(partial)
 
 
 def _settle(out: Path, old: Path) -> None:

@@ -39,7 +39,12 @@ def read(source: Source) -> PretrainedWhisper:
 
 
 def _of_checkpoint(source: Source, state: Mapping[str, Any], dims: Any) -> PretrainedWhisper:
-    saved = state["task_state"]["whisper"]
+    saved = (state.get("task_state") or {}).get("whisper")
+    if saved is None:
+        raise UserError(
+            f"{source} lacks the tokenizer (task_state) that training with model=whisper writes: "
+            "name the checkpoint as it was written."
+        )
     return PretrainedWhisper(
         str(source.place), dict(dims), {k: v.float() for k, v in state["model"].items()},
         saved["tokenizer"], tuple(saved["suppress"]), tuple(saved["begin_suppress"]),

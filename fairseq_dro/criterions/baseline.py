@@ -15,6 +15,7 @@ import numpy as np
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.history import HISTORY_FILE, read_records
+from fairseq_dro.text_lines import decoded
 
 LAST_SHARE = 0.25
 """The last quarter of a run's validations (one at least) is averaged: the loss between two moves of
@@ -75,14 +76,12 @@ def _of_run(folder: Path) -> tuple[str, dict[str, float]]:
 
 def _of_table(path: Path) -> tuple[str, dict[str, float]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = decoded(path.read_bytes(), path).splitlines()
     except FileNotFoundError:
         raise UserError(
             f"criterion.baseline={path} does not exist (looked in {Path.cwd()}): name a run "
             "folder, or a table of groups and their losses."
         ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"criterion.baseline: {path} is not UTF-8 text: convert it.") from None
     head = lines[0].split("\t") if lines else []
     if len(head) != 2 or head[0] != "group":
         raise UserError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from fairseq_dro.data.manifest import without_byte_order_mark
 from fairseq_dro.errors import UserError
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS
+from fairseq_dro.text_lines import decoded
 
 OVERWRITE = "#fairseq:overwrite"
 """A line with it may name a unit again."""
@@ -38,21 +39,11 @@ def read_dictionary(path: Path) -> tuple[list[str], list[Fault]]:
         UserError: it cannot be read as a text in UTF-8.
     """
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
+        text = decoded(path.read_bytes(), path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror or error}): expected one line `unit count` "
             "for each unit, as `fairseq-dro prepare` writes it."
-        ) from None
-    except UnicodeDecodeError as error:
-        is_wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        source = "UTF-16" if is_wide else "THE_ENCODING_IT_HAS"
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path}:{line}: the file is not UTF-8{' but UTF-16' if is_wide else ''}: convert it "
-            f"with `iconv -f {source} -t UTF-8 OLD > NEW`, or write it again with `fairseq-dro "
-            "prepare`."
         ) from None
     if text.startswith("\ufeff"):
         raise UserError(

@@ -9,7 +9,6 @@ Shapes: N lines.
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -209,11 +208,6 @@ def positions(data: bytes, byte: int) -> np.ndarray:
         for first in range(0, len(data), CHUNK_BYTES)
     ]
     return np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-def line_of_byte(starts: np.ndarray, offset: int) -> int:
-    """Index of the line that holds a byte."""
-    return bisect.bisect_right(starts, offset) - 1
 
 
 def _strip(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:

@@ -22,6 +22,7 @@ from fairseq_dro.data import lines
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import suffix_of
+from fairseq_dro.text_lines import decoded
 
 SIDE_FILES = ("utt", "corpus", "speaker")
 LABEL_TYPES = {
@@ -184,15 +185,7 @@ def _lines(path: Path, folder: Path, split: str) -> TextLines:
         )
     found = TextLines.of_text(data)
     for first, last in found.chunks():
-        start = int(found.starts[first])
-        try:
-            found.data[start : int(found.ends[last - 1])].decode()
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}:{lines.line_of_byte(found.starts, start + error.start) + 1} is not UTF-8 "
-                f"text (byte {start + error.start}): convert it, for example with "
-                f"`iconv -t UTF-8`."
-            ) from None
+        decoded(found.data[int(found.starts[first]) : int(found.ends[last - 1])], path, first + 1)
     return found
 
 

@@ -64,8 +64,6 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     state = _read_checkpoint(cfg)
     saved = configuration_of(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
-    if "decoding.beam" not in typed and str(cfg.decoding.type) == "viterbi":
-        cfg.decoding.beam = 1  # greedy; the 5 of fairseq's infer.yaml is for language models
     if "common_eval.post_process" not in typed:
         cfg.common_eval.post_process = post_process_of(saved)
     data = cfg.task.data
@@ -83,6 +81,12 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
         cfg.dataset.max_tokens = max(CPU_SAMPLES, int(manifest.n_samples.max()))
     one_file = cfg.checkpoint.checkpoint_shard_count == 1 and not cfg.checkpoint.checkpoint_suffix
     return state if one_file and not _spawns(cfg) else None
+
+
+def choose_beam(cfg: DictConfig) -> None:
+    """Set ``decoding.beam`` where nobody has: 5 as in fairseq's infer.yaml, 1 without a search."""
+    if OmegaConf.is_missing(cfg.decoding, "beam"):
+        cfg.decoding.beam = 1 if str(cfg.decoding.type) == "viterbi" else 5
 
 
 def post_process_of(saved: DictConfig) -> str:

@@ -15,7 +15,7 @@ from fairseq import checkpoint_utils, utils
 from fairseq.data.data_utils import post_process
 from omegaconf import DictConfig
 
-from fairseq_dro.checks.dictionary import post_process_mismatch
+from fairseq_dro.checks.dictionary import joined_wrongly
 from fairseq_dro.data.columns import further_columns
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.data.manifest import read_manifest
@@ -52,11 +52,11 @@ class CollectingProcessor(InferenceProcessor):
         super().__init__(cfg)
         families = filter(None, map(family_of, self.models))
         self._least_samples = max((least_samples(one.frames_of) for one in families), default=1)
-        mismatch = post_process_mismatch(
-            self.tgt_dict.symbols, str(cfg.common_eval.post_process)
-        )
-        if mismatch:
-            logger.warning("%s: type common_eval.post_process=%s", *mismatch)
+        option = "common_eval.post_process"
+        for finding in joined_wrongly(
+            self.tgt_dict.symbols, str(cfg.common_eval.post_process), option
+        ):
+            logger.warning("%s: %s", finding.what, finding.fix)
         if hasattr(self.task, "recognise"):
             self.generator = TextGenerator(self.task, int(cfg.decoding.beam))
         elif str(cfg.decoding.type) == "viterbi":

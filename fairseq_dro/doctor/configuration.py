@@ -131,11 +131,11 @@ def _not_composed(file_name: str, error: Exception, keys: Sequence[str]) -> Find
         what = f"{key}: {what}"
     return Finding(
         "bad_configuration", Severity.ERROR,
-        f"{file_name} and the options typed make no configuration: {what}", _mend_of(what, key),
+        f"{file_name} and the options typed make no configuration: {what}", _fix_of(what, key),
     )  # fmt: skip
 
 
-def _mend_of(what: str, key: str) -> str:
+def _fix_of(what: str, key: str) -> str:
     group = re.match(r"Could not override '(\w+)'\. No match", what)
     if group:
         return f"write {group[1]}._name=NAME"
@@ -149,7 +149,7 @@ def _mend_of(what: str, key: str) -> str:
     if "expecting" in what or "arsing override" in what or what.startswith("Lexer"):
         return "write SECTION.OPTION=VALUE, in quotes where the value has blanks or brackets"
     if "ListConfig" in what:
-        return f"write a list: {key}=[VALUE]"
+        return f"write a list: '{key}=[VALUE]'"
     if re.search("Key '.*' (not in|is not)", what):
         return "leave it out, or fix its name"
     return "fix the value"
@@ -196,6 +196,7 @@ def _settings(cfg: DictConfig) -> RunSettings:
         ),
         whisper_path=option(cfg.model, "whisper_path", None),
         tokenizer_path=option(cfg.model, "tokenizer_path", None),
+        post_process=option(cfg.criterion, "post_process", None),
         compares_sums=_compares_sums(
             str(option(cfg.criterion, "objective", "")),
             str(option(cfg.criterion, "group_loss", "auto")),

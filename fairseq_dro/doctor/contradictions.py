@@ -119,17 +119,6 @@ def _parts(cfg: DictConfig) -> list[Finding]:
             _error("drops_utterances", "optimization.skip_remainder_batch=true drops utterances in "
                    "every epoch", "leave it false")
         )  # fmt: skip
-    labels, post_process = _get(cfg, "task.labels"), _get(cfg, "criterion.post_process")
-    if labels == "ltr" and post_process == "sentencepiece":
-        findings.append(
-            _warning("post_process", "task.labels=ltr is scored with post_process=sentencepiece",
-                     "set criterion.post_process=letter, or name the label files by their units")
-        )  # fmt: skip
-    if labels in ("spm", "bpe") and post_process == "letter":
-        findings.append(
-            _warning("post_process", f"task.labels={labels} is scored with post_process=letter",
-                     "set criterion.post_process=sentencepiece")
-        )  # fmt: skip
     return findings
 
 
@@ -189,7 +178,7 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
         try:
             require_decay(last, ratio, steps)
         except UserError as error:
-            findings.append(_error("no_decay", *_with_mend(error)))
+            findings.append(_error("no_decay", *_with_fix(error)))
     return findings
 
 
@@ -241,7 +230,7 @@ def _masks(cfg: DictConfig, width: int | None) -> list[Finding]:
     try:
         wav2vec2.require_drawable_masks(cfg.model, width)
     except UserError as error:
-        return [_error("mask_not_drawable", *_with_mend(error))]
+        return [_error("mask_not_drawable", *_with_fix(error))]
     return []
 
 
@@ -262,7 +251,7 @@ def _error(kind: str, what: str, fix: str = "") -> Finding:
     return Finding(kind, Severity.ERROR, what.rstrip("."), fix)
 
 
-def _with_mend(error: UserError) -> tuple[str, str]:
+def _with_fix(error: UserError) -> tuple[str, str]:
     """What is wrong, and what to set, which such a sentence says after its last colon."""
     what, _, fix = str(error).rpartition(": ")
     return what, fix.rstrip(".")

@@ -75,6 +75,8 @@ def examine(
     else:
         symbols, findings = dictionary.read_symbols(folder / f"dict.{run.label_type}.txt")
         result.findings += findings
+        if symbols is not None and run.post_process is not None:
+            result.findings += dictionary.joined_wrongly(symbols, run.post_process)
     surveys = {split: survey(manifest, symbols) for split, manifest in manifests.items()}
     training = surveys.get(run.train_subset)
     valid = [split for split in run.valid_subsets if split in surveys]

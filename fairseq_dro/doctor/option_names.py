@@ -15,6 +15,7 @@ from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.doctor import source_options
 from fairseq_dro.errors import UserError
 from fairseq_dro.recipes import require_file
+from fairseq_dro.text_lines import decoded
 from fairseq_dro.wording import listed
 
 NOT_OPTIONS = ("hydra", "defaults")
@@ -93,9 +94,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     require_file(path)
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text: name a configuration in YAML.") from None
+        recipe = yaml.safe_load(decoded(path.read_bytes(), path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairseq_dro import languages
-from fairseq_dro.checks import lengths
+from fairseq_dro.checks import batch_fill, lengths
 from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.groups import not_trained
 from fairseq_dro.checks.split_survey import SplitSurvey
@@ -20,7 +20,6 @@ from fairseq_dro.data.lines import Categories
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.doctor.language_table import LanguageRow, language_rows
 from fairseq_dro.doctor.run_settings import RunSettings
-from fairseq_dro.doctor.unfilled_batches import unfilled
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE
 
@@ -60,8 +59,10 @@ def planned_batches(
 
     n_batches, fills = planned(run.batch_seconds, run.micro_batches)
     findings += [
-        *unfilled(
-            manifest.split, float(seconds.sum()), fills, lambda *tried: planned(*tried)[1], run
+        *batch_fill.not_filled(
+            manifest.split, float(seconds.sum()), fills, lambda *tried: planned(*tried)[1],
+            batch_fill.Update(run.batch_seconds, run.workers, run.micro_batches),
+            compares_sums=run.compares_sums,
         ),
         *lengths.longer_than_batch(manifest, seconds, run.batch_seconds),
     ]

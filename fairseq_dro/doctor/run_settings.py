@@ -23,6 +23,7 @@ class RunSettings:
         min_samples: ``task.min_sample_size``.
         max_samples, max_samples_valid: ``dataset.max_tokens`` and ``max_tokens_valid``.
         micro_batches: ``optimization.update_freq`` of the first epoch.
+        post_process: how units become text; None where no configuration says it.
         compares_sums: q moves by the sums of batches, whatever they hold.
         is_whisper: the units are those of a Whisper's tokenizer, which comes with the weights.
         subsampling: frames of the encoder for one that CTC sees.
@@ -49,6 +50,7 @@ class RunSettings:
     seed: int = BatchPlanner.seed
     workers: int = 1
     micro_batches: int = 1
+    post_process: str | None = None
     compares_sums: bool = True
     is_whisper: bool = False
     whisper_path: str | None = None
@@ -56,11 +58,6 @@ class RunSettings:
     plans_batches: bool = True
     layers: Layers = LAYERS
     subsampling: int = 1
-
-    @property
-    def multiple_of(self) -> int:
-        """Batches of an update."""
-        return self.workers * self.micro_batches
 
     def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
         """[N] frames that CTC sees of [N] samples."""

@@ -2,9 +2,9 @@
 
 A checkpoint holds its encoder, and fairseq puts it over the one that was read from the typed file
 (fairseq/trainer.py:567). Features are checked against the typed file: those of another encoder
-would go to a head that has never seen them, or a run would go on with an encoder that the command
-does not name. The checksum in the checkpoint's options tells the two apart in any precision, where
-the weights themselves are rounded with ``common.fp16``.
+would go to a head that has never seen them, or a run would continue with an encoder that the
+command does not name. The checksum in the checkpoint's options tells the two apart in any
+precision, where the weights themselves are rounded with ``common.fp16``.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
 def read_records(path: Path) -> list[dict[str, Any]]:
     """All whole lines by ascending update.
 
-    Where the update falls back, a run resumed from an earlier checkpoint or began anew: then the
-    lines that it left behind do not count. A line that a kill cut in half does not either; a
+    Where the update falls back, a run resumed from an earlier checkpoint or started over: then
+    the lines that it left behind do not count. A line that a kill cut in half does not either; a
     warning names it.
     """
     by_subset: dict[str, list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""``progress.json``: how far a run is, written anew after an update, every two seconds at most.
+"""``progress.json``: how far a run is, rewritten after an update, every two seconds at most.
 
     {"format": 1, "update": 164, "of": 300, "loss": 84.8, "q_max": 0.19, "q_max_group": "ell",
      "seconds_per_update": 1.7, "seconds_left": 230.0, "validating": null, "time": 1764086400.0}

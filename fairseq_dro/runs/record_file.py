@@ -9,6 +9,7 @@ from pathlib import Path
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.decodable import RESULTS
 from fairseq_dro.scoring.records import Record, is_json, parse_line
+from fairseq_dro.text_lines import decoded
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if not line.strip():
                     continue
                 if held is not None:
-                    yield held[0], decode_line(held[1], f"{path}:{held[0]}")
+                    yield held[0], decoded(held[1], path, held[0])
                 held = (number, line)
     except OSError as error:
         raise UserError(
@@ -87,21 +88,13 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, str]]:
             "%s:%d: the last line is cut, as a killed run leaves it; it is left out", path, number
         )
     else:
-        yield number, decode_line(line, f"{path}:{number}")
+        yield number, decoded(line, path, number)
 
 
 def is_cut(last_line: bytes) -> bool:
     """Whether the last line of a file ends before its record does."""
     text = last_line.decode("utf-8", errors="replace")
     return text.lstrip().startswith("{") and not is_json(text)
-
-
-def decode_line(line: bytes, where: str) -> str:
-    """Text of a line; a ``UserError`` names the place where it is no UTF-8."""
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{where} is not UTF-8: expected a file of records.") from None
 
 
 def iterate_records(path: str | Path, results: str = RESULTS) -> Iterator[Record]:

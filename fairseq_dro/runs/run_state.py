@@ -55,7 +55,7 @@ def _last_sign(run: TrainingRun) -> float:
 
 def _how_to_resume(run: TrainingRun) -> str:
     if not (run.checkpoints / _LAST).exists():
-        return "no checkpoint was saved: the same command begins anew"
+        return "no checkpoint was saved: the same command starts over"
     saved = run.log.saved_update
     if not saved:
         return f"the same command resumes from {_LAST}"

@@ -1,7 +1,7 @@
 """``crash.pt`` is not taken for a checkpoint to resume from.
 
 When an update fails, fairseq writes ``crash.pt`` without the position in the epoch
-(fairseq/trainer.py:861 and :968 pass an empty ``extra_state``), hence without q, and in the middle
+(fairseq/trainer.py:861 and :968 pass an empty ``extra_state``), so without q, and in the middle
 of an update. Reading it back, fairseq makes up a position, the start of the first epoch
 (checkpoint_utils.py:618), and trains on. It is for looking into; its weights can be the start of
 another run.

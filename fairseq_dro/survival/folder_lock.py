@@ -6,7 +6,7 @@ holder gives two signs of life:
 - an flock on the file. The kernel drops it when the process ends, however it ends, so on one
   machine a killed run's folder is free at once. NFS passes it on to other machines, but not under
   every mount option, and some file systems have none.
-- a beat: every ``BEAT_SECONDS`` a thread writes the file anew. A holder on another machine, or one
+- a beat: every ``BEAT_SECONDS`` a thread rewrites the file. A holder on another machine, or one
   on a file system without flock, counts as gone when no beat came for ``LIMIT_SECONDS`` by the
   clock of the file system, and none in ``WATCHED_SECONDS`` of being watched. Until then whoever
   wants the folder waits; at the first beat it is refused.

@@ -202,7 +202,7 @@ def _interrupted(checkpoint: Any, update: int) -> str:
     done = f"interrupted at update {update}"
     path = os.path.join(checkpoint.save_dir, LAST)
     if checkpoint.no_save or not os.path.exists(path):
-        return f"{done}, and nothing is saved yet: the same command begins anew."
+        return f"{done}, and nothing is saved yet: the same command starts over."
     saved = updates_of(path)
     where = f"update {saved}" if saved < math.inf else "the last whole checkpoint"
     if checkpoint.restore_file != LAST:

@@ -110,9 +110,8 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
     def joins_units_by(self, post_process: str) -> None:
         """Called by the criterion: how label lines become text (``data_utils.post_process``)."""
         self._post_process = post_process
-        mismatch = dictionary.post_process_mismatch(self.target_dictionary.symbols, post_process)
-        if mismatch:
-            logger.warning("%s: set criterion.post_process=%s", *mismatch)
+        for finding in dictionary.joined_wrongly(self.target_dictionary.symbols, post_process):
+            logger.warning("%s: %s", finding.what, finding.fix)
         for dataset in self.datasets.values():
             dataset.post_process = post_process
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseq_dro.batching.planner import EVEN_FILL, BatchPlanner, GroupSampling, Plan
+from fairseq_dro.batching.planner import BatchPlanner, GroupSampling, Plan
+from fairseq_dro.checks.batch_fill import uneven
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.errors import UserError
 
@@ -123,27 +124,23 @@ class TrainingPlan:
                 f"{self.planner.max_padded_samples} samples and are left out: "
                 f"{', '.join(too_long[:10])}{', ...' if len(too_long) > 10 else ''}"
             )
-        uneven = self.uneven_fills(groups)
-        if uneven:
-            fills = ", ".join(f"{name} {batch_seconds * x:.0f} s" for name, x in uneven.items())
+        odd = uneven(self.mean_fills(groups))
+        if odd:
+            fills = ", ".join(f"{name} {batch_seconds * x:.0f} s" for name, x in odd.items())
             found.append(
-                f"batches of {len(uneven)} groups hold much less or more audio than "
+                f"batches of {len(odd)} groups hold much less or more audio than "
                 f"task.batch_seconds={batch_seconds:g}, so their summed losses, and with ctc_dro "
                 f"their q, do not compare with those of the others: {fills}; "
                 "criterion.group_loss=per_second counts batches by their seconds"
             )
         return found
 
-    def uneven_fills(self, groups: Sequence[str]) -> dict[str, float]:
-        """Mean fill by group where it lies beyond ``EVEN_FILL``.
-
-        A group with little audio has batches with small sums, which look easy to CTC-DRO.
-        """
+    def mean_fills(self, groups: Sequence[str]) -> dict[str, float]:
+        """Mean seconds of a group's batches, over those that a batch should hold."""
         means = self.plan.mean_fills(
             np.asarray(self.dataset.sizes), self.dataset.groups, self.planner.batch_samples
         )
-        least, most = EVEN_FILL
-        return {groups[group]: x for group, x in means.items() if not least <= x <= most}
+        return {groups[group]: x for group, x in means.items()}
 
     def names_of_too_long(self) -> list[str]:
         """Utterance ids of what the memory bound leaves out."""

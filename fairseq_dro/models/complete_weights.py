@@ -14,7 +14,7 @@ from fairseq_dro.models.whisper.model import WhisperModel
 from fairseq_dro.models.whisper.options import WhisperConfig
 
 
-def require_whole(checkpoint: Mapping[str, Any], path: str) -> None:
+def require_complete_weights(checkpoint: Mapping[str, Any], path: str) -> None:
     """Compare names and shapes; no model is built in full.
 
     Args:
