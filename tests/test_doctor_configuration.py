@@ -102,10 +102,35 @@ def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
         ("model._name=wav2vec_ct", "model._name=wav2vec_ctc"),
     ],
 )
-def test_a_name_that_nothing_has_is_told_with_those_that_exist(findings, override, fix):
+def test_a_name_that_nothing_has_is_told_with_those_that_exist(
+    findings, override, fix, monkeypatch
+):
+    monkeypatch.delattr(configuration, "examine_configuration")  # importing fairseq takes seconds
     status, found = findings(override)
     assert status == 1 and fix in found["unknown_option"]["fix"]
     assert found["unknown_option"]["what"] == f"{override} (command line) is no option"
+
+
+def test_a_part_of_a_user_dir_is_known(findings, tmp_path):
+    package = tmp_path / f"mine_{tmp_path.name}"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from fairseq.criterions import register_criterion\n"
+        "from fairseq_dro.criterions.ctc import GroupDroCtcCriterion\n"
+        "from fairseq_dro.criterions.group_dro_options import GroupDroCtcConfig\n"
+        "@dataclass\nclass Config(GroupDroCtcConfig):\n    gamma: float = 1.0\n"
+        "@register_criterion('mine_for_the_doctor', dataclass=Config)\n"
+        "class Mine(GroupDroCtcCriterion):\n    pass\n"
+    )
+    text = (CONFIG / "finetune.yaml").read_text()
+    text = text.replace("_name: group_dro_ctc", "_name: mine_for_the_doctor\n  gamma: 2.0")
+    (tmp_path / "mine.yaml").write_text(text)
+    status, found = findings(f"common.user_dir={package}", config_dir=tmp_path, name="mine")
+    assert "unknown_option" not in found
+    status, found = findings(f"common.user_dir={package}", "criterion.gama=2",
+                             config_dir=tmp_path, name="mine")  # fmt: skip
+    assert status == 1 and "criterion.gamma" in found["unknown_option"]["fix"]
 
 
 def test_a_section_that_does_not_exist_is_one_finding(capsys, clean, tmp_path):

@@ -22,6 +22,7 @@ from fairseq_dro.doctor.option_names import (
     read_recipe,
     require_one_data_folder,
     unknown_keys,
+    user_dir_of,
 )
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
@@ -183,7 +184,9 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     config_dir = file.parent if file else args.config_dir
     name = file.stem if file else name.removesuffix(".yaml")  # as hydra
     path = config_dir / f"{name}.yaml"
-    findings = unknown_keys(read_recipe(path), overrides, path.name, in_source())
+    recipe, findings = read_recipe(path), []
+    if user_dir_of(recipe, overrides) is None:
+        findings = unknown_keys(recipe, overrides, path.name, in_source())
     if findings:
         return dataclasses.replace(plain, plans_batches=False), findings
     require_one_data_folder(folder, overrides)

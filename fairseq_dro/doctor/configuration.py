@@ -13,6 +13,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fairseq_dro
@@ -24,6 +25,7 @@ from fairseq.dataclass.initialize import add_defaults, hydra_init  # noqa: E402
 from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY  # noqa: E402
 from fairseq.registry import REGISTRIES  # noqa: E402
 from fairseq.tasks import TASK_REGISTRY  # noqa: E402
+from fairseq.utils import import_user_module  # noqa: E402
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.experimental import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
@@ -39,6 +41,7 @@ from fairseq_dro.doctor.option_names import (  # noqa: E402
     read_recipe,
     require_one_data_folder,
     unknown_keys,
+    user_dir_of,
 )
 from fairseq_dro.doctor.run_settings import RunSettings  # noqa: E402
 from fairseq_dro.dro.rules import RULES  # noqa: E402
@@ -60,6 +63,7 @@ def examine_configuration(
     """
     path = config_dir / f"{config_name}.yaml"
     recipe = read_recipe(path)
+    import_user_module(SimpleNamespace(user_dir=user_dir_of(recipe, overrides)))
     findings = unknown_keys(recipe, overrides, path.name, registered())
     if findings:
         return None, findings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, utils
+from fairseq import checkpoint_utils
 from omegaconf import DictConfig, OmegaConf
 
 from fairseq_dro import own_runs
@@ -124,8 +124,6 @@ def _parts(cfg: DictConfig) -> list[Finding]:
 
 def _ranges(cfg: DictConfig) -> list[Finding]:
     findings = []
-    if _get(cfg, "common.user_dir"):
-        utils.import_user_module(cfg.common)  # it may register a rule
     for part, name, module in (
         (cfg.task, TASK, task_options), (cfg.criterion, CRITERION, criterion_options)
     ):  # fmt: skip

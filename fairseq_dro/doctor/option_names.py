@@ -34,7 +34,7 @@ class Known:
 
     sections: Collection[str]
     options_of: Callable[[str, str | None], Collection[str]]
-    parts_of: Callable[[str], Sequence[str]] = lambda section: ()
+    parts_of: Callable[[str], Collection[str]]
 
 
 def in_source() -> Known:
@@ -42,7 +42,16 @@ def in_source() -> Known:
     return Known(
         source_options.sections() or (),
         lambda section, part: source_options.options_of(section, part) or (),
+        source_options.parts_of,
     )
+
+
+def user_dir_of(recipe: Mapping[str, Any], overrides: Sequence[str]) -> str | None:
+    """``common.user_dir``, whose parts no source of ours has."""
+    typed = [match for match in map(OVERRIDE.match, overrides) if match]
+    values = [match["value"] for match in typed if match["key"] == "common.user_dir"]
+    value = values[-1] if values else (recipe.get("common") or {}).get("user_dir")
+    return None if value in (None, "", "null") else str(value)
 
 
 def unknown_keys(
@@ -65,8 +74,10 @@ def unknown_keys(
     found: list[Finding] = []
     told: set[tuple[str, str]] = set()  # sections that do not exist
     for section, (name, where) in names.items():
+        if name is None or known.options_of(section, name):
+            continue
         parts = known.parts_of(section)
-        if name is not None and parts and name not in parts:
+        if parts and name not in parts:
             key = f"{section}._name={name}"
             found.append(_unknown(key, where, parts, f"{section}._name="))
     for key, where in keys:

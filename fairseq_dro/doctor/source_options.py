@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,27 @@ def options_of(section: str, part: str | None) -> frozenset[str] | None:
     if config is None or not isinstance(annotation, ast.Name):
         return None
     return _with_name(_fields(config, annotation.id))
+
+
+def parts_of(section: str) -> frozenset[str]:
+    """What ``section._name`` may say; empty for a section without parts."""
+    if section not in PARTS:
+        return frozenset()
+    register, _ = PARTS[section]
+    if section == "model":  # an architecture counts as one
+        register += "(?:_architecture)?"
+    word = "[\"']([^\"']+)[\"']"
+    registered = re.compile(
+        rf"^@{register}\(\s*(?:model_name=)?{word}(?:,\s*(?:arch_name=)?{word})?", re.MULTILINE
+    )
+    return frozenset(
+        name
+        for root in filter(None, map(_package, ("fairseq_dro", "fairseq")))
+        for path in root.rglob("*.py")
+        if "examples" not in path.parts
+        for names in registered.findall(path.read_text(encoding="utf-8"))
+        for name in names if name
+    )  # fmt: skip
 
 
 def _with_name(fields: dict[str, ast.expr] | None) -> frozenset[str] | None:
