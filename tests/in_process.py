@@ -29,7 +29,8 @@ def task_config(kind: type, data: Path, **options: Any) -> Any:
                 "ddp_backend": "legacy_ddp", "find_unused_parameters": False,
                 "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,
                 "required_batch_size_multiple": 8, "curriculum": 0, "grouped_shuffling": False,
-                "combine_valid_subsets": None, "history_dir": tempfile.mkdtemp(), **options,
+                "combine_valid_subsets": None, "use_bmuf": False,
+                "history_dir": tempfile.mkdtemp(), **options,
             }
         )
     )

@@ -275,18 +275,19 @@ def test_workers_that_disagree_on_q_stop_at_the_next_validation(
 
 
 @pytest.mark.parametrize(
-    ("backend", "advice"),
+    ("options", "advice"),
     [
-        ("slowmo", "use legacy_ddp, or pytorch_ddp"),
-        ("fully_sharded", "use legacy_ddp, or pytorch_ddp"),
-        ("c10d", "find_unused_parameters=true"),
+        ({"ddp_backend": "slowmo"}, "ddp_backend=slowmo .*use legacy_ddp, or pytorch_ddp"),
+        ({"ddp_backend": "fully_sharded"}, "ddp_backend=fully_sharded .*use legacy_ddp"),
+        ({"ddp_backend": "c10d"}, "ddp_backend=c10d .*find_unused_parameters=true"),
+        ({"use_bmuf": True}, "optimization.use_bmuf=true .*leave it out"),
     ],
 )
 def test_wrappers_that_would_not_sum_an_update_are_refused(
-    tiny_data, monkeypatch, backend, advice
+    tiny_data, monkeypatch, options, advice
 ):
-    task = make_task(tiny_data, ddp_backend=backend)
+    task = make_task(tiny_data, **options)
     group_dro_ctc(task)  # one worker: there is nothing to sum
     monkeypatch.setattr(workers, "n_workers", lambda: 2)
-    with pytest.raises(UserError, match=f"ddp_backend={backend} .*{advice}"):
+    with pytest.raises(UserError, match=advice):
         group_dro_ctc(task)

@@ -120,6 +120,7 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
     max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")
     skip_too_long_valid: bool = II("dataset.skip_invalid_size_inputs_valid_test")
     update_freq: Any = II("optimization.update_freq")
+    use_bmuf: bool = II("optimization.use_bmuf")
     tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
     ddp_backend: Any = II("distributed_training.ddp_backend")
     find_unused_parameters: bool = II("distributed_training.find_unused_parameters")

@@ -58,8 +58,9 @@ class GroupedTask:
     def attach(self, engine: GroupDroEngine) -> None:
         """Called by the criterion: from here on the state of q is saved, restored and moved."""
         workers.require_ddp_backend(
-            str(self.cfg.ddp_backend), find_unused_parameters=self.cfg.find_unused_parameters
-        )
+            str(self.cfg.ddp_backend), use_bmuf=self.cfg.use_bmuf,
+            find_unused_parameters=self.cfg.find_unused_parameters,
+        )  # fmt: skip
         self.engine = engine
         self.update_log = UpdateLog(
             engine,

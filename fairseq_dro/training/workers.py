@@ -18,9 +18,12 @@ DDP_BACKENDS = ("legacy_ddp", "no_c10d", "pytorch_ddp", "c10d")
 """Those that sum whole gradients; the second of each pair is fairseq's older name."""
 
 
-def require_ddp_backend(backend: str, *, find_unused_parameters: bool) -> None:
+def require_ddp_backend(
+    backend: str, *, use_bmuf: bool = False, find_unused_parameters: bool
+) -> None:
     """Refuse the back ends under which a sum over workers is not what an update sees.
 
+    ``use_bmuf`` sums once in many updates only (``trainer.py:1351``), and q would differ.
     ``slowmo`` averages weights of updates that differ between workers; ``fully_sharded`` hides
     the parameters that ``training.held_still`` has to know; both need fairscale.
     ``pytorch_ddp`` waits for the gradient of every parameter, and frozen parts, dropped layers and
@@ -31,6 +34,11 @@ def require_ddp_backend(backend: str, *, find_unused_parameters: bool) -> None:
     """
     if n_workers() == 1:
         return
+    if use_bmuf:
+        raise UserError(
+            "optimization.use_bmuf=true lets workers make updates of their own, so that q would "
+            "differ between them: leave it out."
+        )
     if backend not in DDP_BACKENDS:
         raise UserError(
             f"distributed_training.ddp_backend={backend} does not work with group_dro_ctc: use "
