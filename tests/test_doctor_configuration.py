@@ -308,7 +308,7 @@ def test_batches_are_planned_for_all_workers_of_the_run(clean, tiny_checkpoint):
             [f"model.w2v_path={tiny_checkpoint}", "optimization.update_freq=[4]",
              f"distributed_training.distributed_world_size={n_workers}"],
         )  # fmt: skip
-        assert settings.multiple_of == n_batches
+        assert settings.workers * settings.micro_batches == n_batches
 
 
 def test_another_data_folder_among_the_overrides_is_refused(clean, findings, capsys):
