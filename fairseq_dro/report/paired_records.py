@@ -6,10 +6,8 @@ decoded by different versions or tools are then counted alike.
 
 from __future__ import annotations
 
-import math
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +15,11 @@ import numpy as np
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
 from fairseq_dro.scoring.bootstrap import drawn_of
-from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize
-from fairseq_dro.scoring.utterances import TextErrors
+from fairseq_dro.scoring.utterances import errors_of
+from fairseq_dro.wording import listed
 
 # Shapes: U utterances, N blocks, S runs of an arm.
 
@@ -42,7 +40,6 @@ class PairedTest:
         characters: what CER is made of.
         words: what WER is made of, in the same blocks.
         n_utterances: by group.
-        seconds: of audio by group, for those of which they are known.
         by_speaker: groups whose blocks are speakers; those of the others are single utterances.
         few_speakers: of the others, those that are known to have too few speakers.
         empty: by arm, share of its hypotheses that are empty.
@@ -52,7 +49,6 @@ class PairedTest:
     characters: PairedBlocks
     words: PairedBlocks
     n_utterances: dict[str, int]
-    seconds: dict[str, float]
     by_speaker: frozenset[str]
     few_speakers: frozenset[str]
     empty: list[float]
@@ -71,8 +67,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
 
     Raises:
         UserError: two runs differ in utterances, references or groups (the first difference is
-            named), an id is twice in one run, an utterance has no group, or a group no reference
-            text.
+            named), an utterance has no group, or a group no reference text.
     """
     first = arms[0][0]
     reference = {record.id: record for record in first.records}
@@ -80,80 +75,53 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
     groups = [_group(first, reference[id], by) for id in ids]
     counts, empty, agreeing = [], [], []
     for runs in arms:
-        counted, n_empty = [], 0
-        for run in runs:
-            mine = _by_id(run)
-            if run is not first:
-                _require_same(first, reference, run, mine, by)
-            if run is runs[0]:
-                same = sum(_same_hypothesis(mine[id], reference[id]) for id in ids)
-                agreeing.append(same / len(ids))
-            counted.append(_count([mine[id] for id in ids]))
-            n_empty += sum(not mine[id].hypothesis for id in ids)
-        counts.append(np.array(counted, dtype=float))  # [S, U, 4]
-        empty.append(n_empty / (len(ids) * len(runs)))
+        decoded = [{record.id: record for record in run.records} for run in runs]
+        for run, records in zip(runs, decoded):
+            _require_same(first, reference, run, records, by)
+        hypotheses = [[normalize(records[id].hypothesis) for id in ids] for records in decoded]
+        same = (normalize(reference[id].hypothesis) == one for id, one in zip(ids, hypotheses[0]))
+        agreeing.append(sum(same) / len(ids))
+        empty.append(sum(not one for own in hypotheses for one in own) / (len(ids) * len(runs)))
+        own = [[errors_of(records[id]) for id in ids] for records in decoded]
+        counts.append(np.array(own, dtype=float))  # [S, U, 4]
     names = sorted(set(groups))
-    _require_text(first, names, groups, counts[0][0], by)
     block = np.zeros(len(ids), dtype=int)
     language, by_speaker, few_speakers = [], set(), set()
     members: dict[str, list[int]] = {}
     for place, name in enumerate(groups):
         members.setdefault(name, []).append(place)
     for index, name in enumerate(names):
-        own = members[name]
-        drawn = drawn_of([reference[ids[place]].speaker for place in own])
-        block[own] = drawn.place + len(language)
+        drawn = drawn_of([reference[ids[place]].speaker for place in members[name]])
+        block[members[name]] = drawn.place + len(language)
         language += [index] * (int(drawn.place.max()) + 1)
         by_speaker |= {name} if drawn.by_speaker else set()
         few_speakers |= {name} if drawn.few_speakers else set()
 
-    def blocks_of(errors: int, length: int) -> PairedBlocks:
+    def blocks_of(column: int) -> PairedBlocks:
+        """Of errors in a column and lengths in the next."""
         def add(values: np.ndarray) -> np.ndarray:
             return np.bincount(block, weights=values, minlength=len(language))
 
-        return PairedBlocks(
-            names,
-            np.array(language),
-            add(counts[0][0][:, length]),
-            [np.stack([add(run[:, errors]) for run in arm]) for arm in counts],
-        )
+        errors = [np.stack([add(run[:, column]) for run in arm]) for arm in counts]
+        lengths = add(counts[0][0][:, column + 1])
+        return PairedBlocks(names, np.array(language), lengths, errors)
 
-    fields = TextErrors._fields
+    characters = blocks_of(0)
+    without = [name for name, n in zip(names, characters.sums(characters.lengths)) if not n]
+    if without:
+        raise UserError(
+            f"{first.name}: all references of {listed(without)} are empty, so that no error rate "
+            f"can be compared; decode a split with texts for every {by.noun}."
+        )
     return PairedTest(
-        characters=blocks_of(fields.index("char_errors"), fields.index("characters")),
-        words=blocks_of(fields.index("word_errors"), fields.index("words")),
+        characters=characters,
+        words=blocks_of(2),
         n_utterances=dict(sorted(Counter(groups).items())),
-        seconds=_seconds(ids, groups, reference),
         by_speaker=frozenset(by_speaker),
         few_speakers=frozenset(few_speakers),
         empty=empty,
         agreeing=agreeing,
     )
-
-
-def _seconds(
-    ids: Sequence[str], groups: Sequence[str], records: dict[str, Record]
-) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {}
-    unknown = set()
-    for id, group in zip(ids, groups):
-        if records[id].seconds is None:
-            unknown.add(group)
-        else:
-            seconds.setdefault(group, []).append(records[id].seconds)
-    return {group: math.fsum(own) for group, own in seconds.items() if group not in unknown}
-
-
-def _by_id(run: DecodedRun) -> dict[str, Record]:
-    records: dict[str, Record] = {}
-    for record in run.records:
-        if record.id in records:
-            raise UserError(
-                f"{run.name}: the utterance {record.id} is there twice, and only one can be paired "
-                "with the other runs; decode the split again."
-            )
-        records[record.id] = record
-    return records
 
 
 def _group(run: DecodedRun, record: Record, by: GroupBy) -> str:
@@ -168,74 +136,32 @@ def _group(run: DecodedRun, record: Record, by: GroupBy) -> str:
 
 
 def _require_same(
-    first: DecodedRun, reference: dict[str, Record], run: DecodedRun, mine: dict[str, Record],
-    by: GroupBy,
+    first: DecodedRun, reference: Mapping[str, Record], run: DecodedRun,
+    mine: Mapping[str, Record], by: GroupBy,
 ) -> None:  # fmt: skip
-    lacking = sorted(reference.keys() - mine.keys())
-    foreign = sorted(mine.keys() - reference.keys())
+    both, again = f"{first.name} and {run.name}", "decode both on one test split"
+    lacking, foreign = (sorted(one.keys() - other.keys())
+                        for one, other in ((reference, mine), (mine, reference)))  # fmt: skip
     if lacking or foreign:
         one, where, absent = (
             (lacking[0], first.name, run.name) if lacking else (foreign[0], run.name, first.name)
         )
         raise UserError(
-            f"{first.name} and {run.name} were not decoded on the same utterances: {one} is in "
-            f"{where} and not in {absent} ({len(lacking)} are only in the one, {len(foreign)} only "
-            "in the other); decode both on one test split."
+            f"{both} were not decoded on the same utterances: {one} is in {where} and not in "
+            f"{absent} ({len(lacking)} are only in the one, {len(foreign)} only in the other); "
+            f"{again}."
         )
     for id in reference:
-        theirs, ours = reference[id], mine[id]
-        if _normal(theirs) != _normal(ours):
+        # as they are scored: two spellings of white space or of one letter are the same
+        texts = [normalize(records[id].reference) for records in (reference, mine)]
+        if texts[0] != texts[1]:
             raise UserError(
-                f"{first.name} and {run.name} have different references for the utterance {id}: "
-                f"{_quoted(theirs.reference)} and {_quoted(ours.reference)}; decode both on one "
-                "test split."
+                f"{both} have different references for the utterance {id}: '{texts[0]}' and "
+                f"'{texts[1]}'; {again}."
             )
-        groups = [
-            by.group_of(record) or "none"
-            for record in (theirs, ours)
-        ]
+        groups = [by.group_of(records[id]) or "none" for records in (reference, mine)]
         if groups[0] != groups[1]:
             raise UserError(
-                f"{first.name} and {run.name} have the utterance {id} in different groups: "
-                f"{groups[0]} and {groups[1]}; decode both on one test split."
+                f"{both} have the utterance {id} in different groups: {groups[0]} and {groups[1]}; "
+                f"{again}."
             )
-
-
-def _normal(record: Record) -> str:
-    """The reference as it is scored; two spellings of white space or of one letter are the same."""
-    return normalize(record.reference)
-
-
-def _same_hypothesis(one: Record, other: Record) -> bool:
-    return normalize(one.hypothesis) == normalize(other.hypothesis)
-
-
-def _quoted(text: str) -> str:
-    return f"'{unicodedata.normalize('NFC', text)}'"
-
-
-def _count(records: Sequence[Record]) -> list[TextErrors]:
-    scored = map(Convention().score, records)
-    return [
-        TextErrors(
-            one.characters.errors,
-            one.characters.reference_length,
-            one.words.errors,
-            one.words.reference_length,
-        )
-        for one in scored
-    ]
-
-
-def _require_text(
-    run: DecodedRun, names: Sequence[str], groups: Sequence[str], counts: np.ndarray, by: GroupBy
-) -> None:
-    length = dict.fromkeys(names, 0.0)
-    for group, characters in zip(groups, counts[:, TextErrors._fields.index("characters")]):
-        length[group] += characters
-    empty = [name for name in names if not length[name]]
-    if empty:
-        raise UserError(
-            f"{run.name}: all references of {', '.join(empty[:10])} are empty, so that no error "
-            f"rate can be compared; decode a split with texts for every {by.noun}."
-        )

@@ -7,7 +7,6 @@ another version or tool are then counted alike on every page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
@@ -26,6 +25,7 @@ class RunScores:
 
     Attributes:
         records: the utterances with the counts of ``Convention()``.
+        numbers: see ``summary.summarise``.
         cer: by group, fractions; without groups that have no reference character.
         worst: the group of the highest CER; empty where no group has a rate.
     """
@@ -34,18 +34,13 @@ class RunScores:
         convention = Convention()
         self.by = by
         self.records = [convention.score(record) for record in records]
-        self._scores = sum_up(self.records, convention, by, self.group_of)
-        self.cer = self._scores.cer
-        self.worst = self._scores.worst_language() or ""
+        scores = sum_up(self.records, convention, by, self.group_of)
+        self.cer, self.worst = scores.cer, scores.worst_language() or ""
+        self.numbers = summarise(scores)
 
     def group_of(self, record: Record) -> str:
         """Name of the group; ``all`` for an utterance that has none."""
         return self.by.group_of(record) or "all"
-
-    @cached_property
-    def numbers(self) -> dict[str, Any]:
-        """See ``summary.summarise``."""
-        return summarise(self._scores)
 
     @property
     def groups(self) -> Mapping[str, Mapping[str, Any]]:
@@ -67,6 +62,5 @@ class RunScores:
     @property
     def few_speakers(self) -> dict[str, int]:
         """Groups with speakers that are too few to be drawn from, with their number at most."""
-        return {
-            name: row["few_speakers"] for name, row in self.groups.items() if row["few_speakers"]
-        }
+        found = {name: row["few_speakers"] for name, row in self.groups.items()}
+        return {name: n for name, n in found.items() if n}

@@ -30,13 +30,18 @@ class TextErrors(NamedTuple):
     words: int
 
 
-def count_text_errors(reference: str, hypothesis: str, language: str | None = None) -> TextErrors:
-    """Character and word errors of one hypothesis, as scores and comparisons count them."""
-    scored = score_utterance(reference, hypothesis, id="", language=language)
+def errors_of(record: Record) -> TextErrors:
+    """Character and word errors of a record's texts, whatever counts it holds."""
+    scored = Convention().score(record)
     return TextErrors(
         scored.characters.errors, scored.characters.reference_length,
         scored.words.errors, scored.words.reference_length,
     )  # fmt: skip
+
+
+def count_text_errors(reference: str, hypothesis: str, language: str | None = None) -> TextErrors:
+    """Character and word errors of one hypothesis, as scores and comparisons count them."""
+    return errors_of(record_of(reference, hypothesis, id="", language=language))
 
 
 def record_of(

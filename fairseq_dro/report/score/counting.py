@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,56 +59,28 @@ class TextFiles:
     post_process: str | None = None
 
     def records(self) -> Iterator[tuple[Record, str]]:
-        columns = {name: _Column(name, path, self.format) for name, path in self.columns.items()}
-        pair, files = None, (self.reference, self.hypothesis)
+        columns = {name: read_column(path, self.format) for name, path in self.columns.items()}
+        n, files = 0, (self.reference, self.hypothesis)
         for pair in read_pairs(*files, self.format, self.post_process):
+            n += 1
             values = dict.fromkeys(COLUMNS)
-            values.update({name: one.value(pair.id, pair.where) for name, one in columns.items()})
+            for name, by_id in columns.items():
+                if pair.id not in by_id:
+                    raise UserError(
+                        f"{pair.where}: the utterance {pair.id} has no {name} in "
+                        f"{self.columns[name]}: it must have one for every utterance."
+                    )
+                values[name] = by_id[pair.id]
             record = record_of(pair.reference, pair.hypothesis, id=pair.id, **values)
             language = record.language or record.target_language
             yield dataclasses.replace(record, language=language), pair.where
-        if pair is None:
+        if not n:
             raise UserError(f"{self.reference} holds no text: name a file of references.")
-        for column in columns.values():
-            column.finish(self.reference)
-
-
-class _Column:
-    """One name an utterance, by id or in order."""
-
-    def __init__(self, name: str, path: Path, format: str) -> None:
-        self.name, self.path = name, path
-        self._rows = read_column(path, format)
-        self._by_id: dict[str, str] | None = None
-        self._last_line = 0  # of the references
-        head = list(itertools.islice(self._rows, 1))
-        self._rows = itertools.chain(head, self._rows)
-        if head and head[0][0] is not None:
-            self._by_id = {id: value for id, value in self._rows if id is not None}
-
-    def value(self, id: str, where: str) -> str:
-        if self._by_id is not None:
-            if id not in self._by_id:
-                raise UserError(f"{where}: the utterance {id} has no {self.name} in {self.path}.")
-            return self._by_id[id]
-        line = int(where.rpartition(":")[2])
-        if line <= self._last_line:
-            raise UserError(
-                f"{where}: references and hypotheses are in another order, and {self.path} has no "
-                f"ids by which to tell whose {self.name} a line is: write `id {self.name}` lines."
-            )
-        self._last_line = line
-        row = next(self._rows, None)
-        if row is None:
-            raise UserError(
-                f"{where}: {self.path} ends before this utterance: it must hold one {self.name} a "
-                "line, for as many utterances as there are."
-            )
-        return row[1]
-
-    def finish(self, reference: Path) -> None:
-        if self._by_id is None and next(self._rows, None) is not None:
-            raise UserError(f"{self.path} has more lines than {reference} has utterances.")
+        for name, by_id in columns.items():
+            if self.format == "plain" and len(by_id) > n:
+                raise UserError(
+                    f"{self.columns[name]} has more lines than {self.reference} has utterances."
+                )
 
 
 def count(source: Source, convention: Convention, by: GroupBy = BY_LANGUAGE) -> Scores:

@@ -78,7 +78,7 @@ def read_pairs(
             if post_process is None:
                 counts[notation_of(line.text)] += 1
             texts.append(joined(line.text, post_process or "none"))
-        id = left.id if left.id is not None else f"line-{left.number:06d}"
+        id = left.id if left.id is not None else _id_of_line(left.number)
         yield Pair(id, *texts, f"{reference}:{left.number}")
     for path, counts in zip(paths, notations):
         refuse_units(path, counts)
@@ -122,29 +122,30 @@ def split_trn(text: str) -> tuple[str, str] | None:
     return (text[:at].rstrip(), id) if at >= 0 and id else None
 
 
-def read_column(path: Path, format: str) -> Iterator[tuple[str | None, str]]:
-    """Id (None in plain files) and value of each line of a file with one word an utterance.
+def read_column(path: Path, format: str) -> dict[str, str]:
+    """One word an utterance, by its id, from ``id word`` lines (Kaldi's utt2spk).
 
-    Blank lines at its end are left out.
-
-    Args:
-        format: of the text files that it goes with. Beside ``id value`` (Kaldi's utt2spk), a file
-            that goes with trn or kaldi files may hold the value alone, in their order.
+    Beside plain files it is one word a line, in their order. Blank lines at its end are left out.
 
     Raises:
         UserError: the file cannot be read, or a line holds more or less.
     """
-    expected = "one name" if format == "plain" else "`id name`, or one name"
-    blank: int | None = None
+    found, blank = {}, 0
+    expected = "one name" if format == "plain" else "`id name`"
     for number, text in read_lines(path):
-        words = text.split()
-        if not words:
-            blank = number if blank is None else blank
-            continue
-        if blank is not None or len(words) > (1 if format == "plain" else 2):
-            where, found = (number, text) if blank is None else (blank, "")
-            raise UserError(f"{path}:{where}: expected {expected}, found {found[:40]!r}.")
-        yield (words[0], words[1]) if len(words) == 2 else (None, words[0])
+        words = [_id_of_line(number), *text.split()] if format == "plain" else text.split()
+        if not text:
+            blank = blank or number
+        elif blank or len(words) != 2:
+            said = "" if blank else text[:40]
+            raise UserError(f"{path}:{blank or number}: expected {expected}, found {said!r}.")
+        else:
+            found[words[0]] = words[1]
+    return found
+
+
+def _id_of_line(number: int) -> str:
+    return f"line-{number:06d}"
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairseq_dro.report.alarms import SILENCE
 from fairseq_dro.report.blocks import (
+    Block,
     Cell,
     Column,
     Figure,
@@ -11,7 +12,9 @@ from fairseq_dro.report.blocks import (
     Paragraph,
     Section,
     Table,
+    number_cell,
     per_cent,
+    rate_cell,
 )
 from fairseq_dro.report.figures.learning_curves import curve_of, draw_learning_curves
 from fairseq_dro.report.report_data import ReportData
@@ -57,49 +60,41 @@ def learning_section(data: ReportData) -> Section:
     return section
 
 
-def _other_splits(run: TrainingRun) -> list:
+def _other_splits(run: TrainingRun) -> list[Block]:
     """Last numbers of the validation splits that choose nothing."""
-    others = list(run.history)[1:]
-    if not others:
+    if len(run.history) < 2:
         return []
-    rows = []
-    for name in run.history:
-        last = run.history[name][-1]
-        rows.append(
-            [
-                Cell(name), Cell(f"{last['update']:,}"), Cell(per_cent(last.get("mean_cer"))),
-                Cell(per_cent(last.get("worst_cer"))), Cell(str(last.get("worst_language") or "")),
-            ]
-        )  # fmt: skip
+    rows = [
+        [
+            Cell(name), Cell(f"{last['update']:,}"), rate_cell(last.get("mean_cer")),
+            rate_cell(last.get("worst_cer")), Cell(str(last.get("worst_language") or "")),
+        ]
+        for name, (*_, last) in run.history.items()
+    ]  # fmt: skip
     columns = [
         Column("validation split", numeric=False), Column("update"), Column("mean CER %"),
         Column("worst CER %"), Column("worst", numeric=False),
     ]  # fmt: skip
-    return [
-        Paragraph(f"The first split, {run.subset}, is shown above and chooses checkpoints."),
-        Table(columns, rows),
-    ]
+    text = f"The first split, {run.subset}, is shown above and chooses checkpoints."
+    return [Paragraph(text), Table(columns, rows)]
 
 
-def _from_the_log(run: TrainingRun, noun: str) -> list:
+def _from_the_log(run: TrainingRun, noun: str) -> list[Block]:
     if not run.log.validations:
         return [Paragraph("The run has not been validated yet.")]
-    blocks: list = [
-        Paragraph(
-            "This run has no history.jsonl (it was trained without the criterion group_dro_ctc, or "
-            f"the file is gone), and its log says nothing per {noun}. What fairseq logged, over "
-            f"all {noun}s together:"
-        )
-    ]
+    text = (
+        "This run has no history.jsonl (it was trained without the criterion group_dro_ctc, or "
+        f"the file is gone), and its log says nothing per {noun}. What fairseq logged, over all "
+        f"{noun}s together:"
+    )
+    blocks: list[Block] = [Paragraph(text)]
     for name, rows in run.log.validations.items():
         rates = [key for key in ("cer", "uer", "wer") if any(key in row for row in rows)]
         columns = [Column("update"), Column("loss, bits")]
         columns += [Column(f"{rate.upper()} %") for rate in rates]
         cells = [
-            [
-                Cell(f"{row['update']:,.0f}"), Cell(f"{row['loss']:.3f}"),
-                *(Cell(per_cent(row.get(rate), 2)) for rate in rates),
-            ]
+            [number_cell(row["update"], ",.0f"), number_cell(row["loss"], ".3f"),
+             *(rate_cell(row.get(rate), digits=2) for rate in rates)]
             for row in rows[-20:]
         ]  # fmt: skip
         blocks.append(Table(columns, cells, caption=f"Validation split {name}, latest last"))
