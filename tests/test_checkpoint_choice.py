@@ -35,7 +35,9 @@ def records(curve: dict[int, tuple[float, ...]] = CER, **more) -> list[dict]:
             code: {"q": 1 / 3, "cer": rate, "n_utterances": 7}
             for code, rate in zip(("deu", "ell", "kat"), rates)
         }
-        made.append({"update": update, "loss_nats": LOSS.get(update), "languages": rows, **more})
+        over = {"mean_cer": sum(rates) / 3, "worst_cer": max(rates), "cvar_cer": max(rates)}
+        told = {"update": update, "loss_nats": LOSS.get(update), **over}
+        made.append({**told, "languages": rows, **more})
     return made
 
 

@@ -241,7 +241,7 @@ def test_words_of_statistics_are_explained_where_they_first_stand(two_runs, tmp_
         ("CER constant guess", "Constant guess: the CER of always answering one fixed sentence"),
         ("Holm", "by Holm's method for the number of languages"),
         ("Gini", "0: all languages alike"),
-        ("block", "block bootstrap: blocks of test utterances are drawn anew as wholes"),
+        ("bootstrap", "blocks that are the same for both arms, bootstrapped over utterances"),
     ):
         between = said[said.index(word) : said.index(clause) + len(clause)]
         assert between.count("\n\n") <= 1, word  # in the paragraph of the word, or the next

@@ -8,14 +8,11 @@ and report.md, the same tables.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
 
 from fairseq_dro.runs.decodable import RESULTS
-
-logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start
     from fairseq_dro.group_by import GroupBy
     from fairseq_dro.report.score.counting import Source
 
-SCORES_JSON, SCORES_MD = "scores.json", "scores.md"
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="*", type=Path, metavar="RECORDS")
     texts = parser.add_argument_group("pairs of text files, also of other toolkits")
@@ -112,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     content = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     sys.stdout.write(content if args.json else table)
     if args.out is not None:
-        write_files(args.out, {SCORES_JSON: content, SCORES_MD: table})
+        write_files(args.out, {"scores.json": content, "scores.md": table})
     return 0
 
 

@@ -141,36 +141,30 @@ def levelling_down(
     cer: Mapping[str, float],
     baseline: Mapping[str, float],
     baseline_name: str,
-    worse: Sequence[str] | None = None,
+    worse: Sequence[str],
     by: GroupBy = BY_LANGUAGE,
 ) -> Alarm | None:
     """Languages whose CER rose against the baseline while the mean fell.
 
     Args:
-        worse: those that a paired test calls worse; None where no test was made, then every rise
-            counts, and the sentence says that it may be chance.
+        worse: those that a paired test calls worse.
     """
     both = sorted(set(cer) & set(baseline))
     if not both:
         return None
     mean, mean_before = (sum(rates[c] for c in both) / len(both) for rates in (cer, baseline))
-    rose = [c for c in both if cer[c] > baseline[c] and (worse is None or c in worse)]
+    rose = [c for c in both if cer[c] > baseline[c] and c in worse]
     if mean >= mean_before or not rose:
         return None
     rose.sort(key=lambda code: baseline[code] - cer[code])
     changes = [
         f"{by.full_name(c)} from {100 * baseline[c]:.1f} to {100 * cer[c]:.1f} %" for c in rose
     ]
-    tested = (
-        f"by a paired test, corrected for the number of {by.noun}s"
-        if worse is not None
-        else "differences of this size may be chance"
-    )
     return Alarm(
         "levelling down",
         f"Against {baseline_name} the mean CER fell ({100 * mean_before:.1f} to {100 * mean:.1f} "
-        f"%), but {len(rose)} of {len(both)} {by.noun}s got worse ({tested}): "
-        f"{listed(changes, separator='; ')}.",
+        f"%), but {len(rose)} of {len(both)} {by.noun}s got worse (by a paired test, corrected for "
+        f"the number of {by.noun}s): {listed(changes, separator='; ')}.",
     )
 
 

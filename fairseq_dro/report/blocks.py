@@ -116,9 +116,9 @@ class Folded:
 
 @dataclass(frozen=True)
 class Beside:
-    """Blocks side by side where there is room, else one below the other; each with its heading."""
+    """Blocks side by side where there is room, else one below the other."""
 
-    titled: Sequence[tuple[str, Block]]  # the heading may be empty
+    blocks: Sequence[Block]
     kind: str = "beside"
 
 

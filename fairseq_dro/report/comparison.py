@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -266,15 +266,8 @@ def compare_arms(
 
 
 def _record(one: paired.Difference) -> dict[str, float | None]:
-    return {
-        "difference": _number(one.estimate),
-        "low": _number(one.low),
-        "high": _number(one.high),
-        "p": _number(one.p),
-        "standard_error": _number(one.standard_error),
-        "training_share": _number(one.training_share),
-        "correction": _number(one.correction),
-    }
+    values = {name: _number(value) for name, value in asdict(one).items()}
+    return {"difference": values.pop("estimate"), **values}
 
 
 def _number(value: Any) -> float | None:

@@ -53,14 +53,8 @@ def _lines(block: Block) -> list[str]:
     if block.kind == "examples":
         heading = [f"**{escaped(block.title)}**", ""] if block.title else []
         return heading + [line for text in block.texts for line in _compared(text)]
-    if block.kind == "beside":
-        return [
-            line
-            for heading, one in block.titled
-            for line in [*([f"**{escaped(heading)}**", ""] if heading else []), *_lines(one), ""]
-        ]
     inner = [line for one in block.blocks for line in [*_lines(one), ""]]
-    return [f"**{escaped(block.title)}**", "", *inner]
+    return [f"**{escaped(block.title)}**", "", *inner] if block.kind == "folded" else inner
 
 
 def _table(table: Table) -> list[str]:

@@ -18,7 +18,6 @@ from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.score_tables import confusions
 from fairseq_dro.report.sections.checkpoints import checkpoints_section
 from fairseq_dro.report.sections.cost import cost_section
-from fairseq_dro.report.sections.forest import forest_section
 from fairseq_dro.report.sections.headline import headline_section
 from fairseq_dro.report.sections.languages import languages_section
 from fairseq_dro.report.sections.layers import layers_section
@@ -97,17 +96,14 @@ def compared(
     Raises:
         UserError: the two were not decoded on the same utterances; see ``paired_records.pair``.
     """
-    arms = [Arm(one.name, [_with_text(one, by)]) for one in (baseline, run)]
-    decoded = [one for arm in arms for one in arm.runs]
-    if any(by.group_of(r) is None for one in decoded for r in one.utterances):
-        return None
-    return compare_arms(arms, facts, by=by) if decoded[0].utterances else None
-
-
-def _with_text(run: TrainingRun, by: GroupBy) -> TrainingRun:
-    """Without the utterances of groups that have no reference text."""
-    texts = {by.group_of(r) for r in run.utterances if normalize(r.reference)}
-    return replace(run, utterances=[r for r in run.utterances if by.group_of(r) in texts])
+    arms = []
+    for one in (baseline, run):
+        texts = {by.group_of(record) for record in one.utterances if normalize(record.reference)}
+        kept = [record for record in one.utterances if by.group_of(record) in texts]
+        if None in map(by.group_of, one.utterances) or not kept:
+            return None
+        arms.append(Arm(one.name, [replace(one, utterances=kept)]))
+    return compare_arms(arms, facts, by=by)
 
 
 def make_report(data: ReportData) -> Report:
@@ -118,7 +114,6 @@ def make_report(data: ReportData) -> Report:
         warnings,
         headline_section(data),
         languages_section(data),
-        forest_section(data),
         *difference_sections(data),
         learning_section(data),
         weights_section(data),
@@ -150,11 +145,9 @@ def _read(folder: Path, results: str, like: str = "") -> TrainingRun:
     """A run; where it has no ``decode_test``, and no other was asked for, with records of another
     choice of checkpoint: as `like`, else as the run chose ``checkpoint_best.pt``, else the first.
     """
-    if results != RESULTS or (folder / results / RECORDS_FILE).exists():
-        return read_training_run(folder, results)
-    names = [name for name in decoded_folders(folder) if name.startswith(f"{RESULTS}_")]
-    if not names:
-        return read_training_run(folder, results)
+    decoded = results != RESULTS or (folder / results / RECORDS_FILE).exists()
+    others = [name for name in decoded_folders(folder) if name.startswith(f"{RESULTS}_")]
+    names = [results] if decoded or not others else others
     run = read_training_run(folder, names[0])
     wanted = (like, f"{RESULTS}_{run.best_checkpoint_metric}")
     chosen = next((name for name in wanted if name in names), names[0])

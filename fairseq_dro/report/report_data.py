@@ -56,12 +56,8 @@ class ReportData:
 
     @property
     def verdicts(self) -> list[Mapping[str, Verdict]]:
-        """Against each baseline by group, without those that have none; empty where none is."""
-        return [
-            {} if one is None
-            else {g: v for g, v in one.differences[0].verdicts.items() if v is not Verdict.NONE}
-            for one in self.comparisons
-        ]  # fmt: skip
+        """Against each baseline by group; empty where it is not compared."""
+        return [{} if one is None else one.differences[0].verdicts for one in self.comparisons]
 
     @property
     def constant_guess(self) -> Mapping[str, float]:

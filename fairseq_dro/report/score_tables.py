@@ -6,7 +6,7 @@ All are made of what ``scores.json`` holds (``summary.summarise``); ``score``, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
@@ -23,12 +23,12 @@ from fairseq_dro.report.blocks import (
     rate_cell,
 )
 from fairseq_dro.report.markdown import render_markdown
-from fairseq_dro.report.measures import MEASURES, shown_measures
+from fairseq_dro.report.measures import MEASURES, Measure, shown_measures
 from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.scoring.as_written import as_written_note
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.rates import NO_LANGUAGE
-from fairseq_dro.wording import counted
+from fairseq_dro.wording import counted, listed
 
 Numbers = Mapping[str, Any]
 MOST_ROWS = 10  # of speakers and of a column's values, the worst first
@@ -105,10 +105,13 @@ def rates_table(
 
 
 def _rate_columns(digits: int) -> list[tuple[Column, Callable[[Numbers], Cell]]]:
-    def share(key: str) -> Callable[[Numbers], Cell]:
-        return lambda row: rate_cell(row.get(key), digits=digits) if key in row else Cell("")
+    def rate(key: str) -> Callable[[Numbers], Cell]:
+        ends = f"{key}_low", f"{key}_high"
+        return lambda row: (
+            rate_cell(row[key], *map(row.get, ends), digits) if key in row else Cell("")
+        )
 
-    def part(key: str) -> Callable[[Numbers], Cell]:
+    def edits(key: str) -> Callable[[Numbers], Cell]:
         def cell(row: Numbers) -> Cell:
             length = row.get("reference_characters")
             return rate_cell(row[key] / length, digits=digits) if length else Cell("")
@@ -122,15 +125,13 @@ def _rate_columns(digits: int) -> list[tuple[Column, Callable[[Numbers], Cell]]]
         (Column("utterances"), lambda row: number_cell(row["n_utterances"])
          if "n_utterances" in row else Cell("")),
         (Column("audio", "of the decoded split"), seconds),
-        (Column("CER %"), lambda row: rate_cell(
-            row["cer"], row.get("cer_low"), row.get("cer_high"), digits)),
-        (Column("WER %"), lambda row: rate_cell(
-            row["wer"], row.get("wer_low"), row.get("wer_high"), digits)),
-        (Column("S %", "characters substituted, of 100 of the reference"), part("substitutions")),
-        (Column("D %", "characters deleted"), part("deletions")),
-        (Column("I %", "characters inserted"), part("insertions")),
-        (Column("empty %", "hypotheses without any character"), share("empty_hypothesis_rate")),
-        (Column("LID %", "language tokens that are right"), share("lid_accuracy")),
+        (Column("CER %"), rate("cer")),
+        (Column("WER %"), rate("wer")),
+        (Column("S %", "characters substituted, of 100 of the reference"), edits("substitutions")),
+        (Column("D %", "characters deleted"), edits("deletions")),
+        (Column("I %", "characters inserted"), edits("insertions")),
+        (Column("empty %", "hypotheses without any character"), rate("empty_hypothesis_rate")),
+        (Column("LID %", "language tokens that are right"), rate("lid_accuracy")),
     ]  # fmt: skip
 
 
@@ -185,21 +186,24 @@ def counting_note(convention: Mapping[str, str]) -> str:
 
 def interval_note(groups: Mapping[str, Numbers], noun: str) -> str:
     """What the intervals of groups are, and which have none."""
-    kinds = {row["block"] for row in groups.values() if row.get("cer_low") is not None}
-    note = f"95 % intervals are bootstrapped {_drawn_over(kinds, noun)}."
+    kinds = [row["block"] for row in groups.values() if row.get("cer_low") is not None]
+    note = f"95 % intervals are {drawn_over(kinds.count('speaker'), len(kinds), noun)}."
     without = [code for code, row in groups.items() if row.get("cer_low") is None]
-    if without:
-        shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
-        note += f" Too few utterances for one, or no reference: {shown}."
-    return note
+    return note + (
+        f" Too few utterances for one, or no reference: {listed(without, 10)}." if without else ""
+    )
 
 
-def _drawn_over(kinds: Collection[str], noun: str) -> str:
-    if set(kinds) == {"speaker"}:
-        return "over speakers"
-    if "speaker" in kinds:
-        return f"over speakers where a {noun} has {FEWEST_SPEAKERS} or more, else over utterances"
-    return "over utterances, as no speakers are known or too few"
+def drawn_over(n_by_speaker: int, n_groups: int, noun: str) -> str:
+    """What the bootstrap draws in how many groups."""
+    if n_by_speaker == n_groups:
+        return "bootstrapped over speakers"
+    if n_by_speaker:
+        return (
+            f"bootstrapped over speakers where a {noun} has {FEWEST_SPEAKERS} or more, else over "
+            "utterances"
+        )
+    return "bootstrapped over utterances, as no speakers are known or too few"
 
 
 def measures_table(
@@ -218,40 +222,37 @@ def measures_table(
         columns.append(Column(name, f"where 95 % would lie if all {noun}s were equally hard"))
     rows: list[list[Cell]] = []
 
-    def add(title: str, help: str, cells: Sequence[Cell], band: Cell = Cell("")) -> None:  # noqa: B008
-        rows.append([Cell(title, note=help.format(noun=noun)), *cells, *([band] * has_band)])
+    def add(measure: Measure, cells: list[Cell], band: Cell | None = None) -> None:
+        title = Cell(measure.title, note=measure.help.format(noun=noun))
+        rows.append([title, *cells, *([band or Cell("")] * has_band)])
 
+    def rates(found: Sequence[Numbers | None], names: Sequence[str]) -> list[Cell]:
+        return [rate_cell(*map((one or {}).get, names), digits) for one in found]
+
+    ends = ("value", "low", "high")
     for key in shown_measures(n_groups):
         found = [_measure(numbers, key) for _, numbers in runs]
         if any(found):
-            cells = [
-                rate_cell(one["value"], one["low"], one["high"], digits) if one else Cell(MISSING)
-                for one in found
-            ]
-            add(*MEASURES[key], cells, _band(found[0], digits))
+            add(MEASURES[key], rates(found, ends), _band(found[0], digits))
         if key == "mean":
-            words = [n["mean"] or {} for _, n in runs]
-            add("mean WER (macro)", MEASURES["mean"].help, [
-                rate_cell(m.get("wer"), m.get("wer_low"), m.get("wer_high"), digits) for m in words
-            ])  # fmt: skip
+            means = [numbers["mean"] for _, numbers in runs]
+            add(Measure("mean WER (macro)", MEASURES[key].help),
+                rates(means, ("wer", "wer_low", "wer_high")))  # fmt: skip
         if key == "worst":
             names = [Cell(_worst(numbers), words=True) for _, numbers in runs]
-            add("which one", "the {noun} of the highest CER", names)
-            halves = [(n["disparity"] or {}).get("split_half_worst") for _, n in runs]
+            add(Measure("which one", "the {noun} of the highest CER"), names)
+            halves = [(numbers["disparity"] or {}).get("split_half_worst") for _, numbers in runs]
             if any(halves):
                 help = "chosen on one half, measured on the other; range over halves"
-                add("worst, split-half", help, [
-                    rate_cell(h["value"], h["low"], h["high"], digits) if h else Cell(MISSING)
-                    for h in halves
-                ])  # fmt: skip
+                add(Measure("worst, split-half", help), rates(halves, ends))
     return Table(columns, rows)
 
 
 def _measure(numbers: Numbers, key: str) -> Numbers | None:
     if key in ("mean", "micro"):
         row = numbers["mean" if key == "mean" else "all"]
-        names = {"value": "cer", "low": "cer_low", "high": "cer_high"}
-        return {name: row.get(field) for name, field in names.items()} if row else None
+        ends = ("value", "cer"), ("low", "cer_low"), ("high", "cer_high")
+        return row and {name: row.get(field) for name, field in ends}
     return (numbers["disparity"] or {}).get(key)
 
 
@@ -323,9 +324,7 @@ def confusions(counts: Mapping[str, Mapping[str, int]]) -> list[Paragraph | Tabl
         ]
         for number, spoken, heard in shown[:_MOST_CONFUSIONS]
     ]  # fmt: skip
-    columns = [
-        Column("spoken", numeric=False), Column("recognised as", numeric=False),
-        Column("utterances"), Column("of"), Column("share %"),
-    ]  # fmt: skip
+    columns = [Column("spoken", numeric=False), Column("recognised as", numeric=False)]
+    columns += [Column("utterances"), Column("of"), Column("share %")]
     caption = f"The {len(rows)} most frequent confusions of {len(wrong)}, by share of the language"
     return [Paragraph(text), Table(columns, rows, sortable=True, caption=caption)]

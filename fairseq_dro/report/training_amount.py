@@ -62,12 +62,9 @@ def _differ(values: Sequence[float | None]) -> bool:
 def _in_words(amounts: Sequence[Amount]) -> str:
     """Of one arm: one value, or the least and the most of its runs."""
     parts = []
-    for text, values in zip(("{:,} updates".format, _of_audio), zip(*amounts)):
+    forms = "{:,} updates".format, lambda seconds: f"{in_one_unit(seconds)} of audio"
+    for text, values in zip(forms, zip(*amounts)):
         known = [value for value in values if value is not None]
         if known:
             parts.append(" to ".join(dict.fromkeys((text(min(known)), text(max(known))))))
     return " and ".join(parts) or "an unknown amount"
-
-
-def _of_audio(seconds: float) -> str:
-    return f"{in_one_unit(seconds)} of audio"

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fairseq_dro.runs.training_run import LOG_FILE, TrainingRun
-from fairseq_dro.scoring import disparity
 
 CRITERIA = ("loss", "mean_cer", "worst_cer", "cvar_cer", "cer")
 """Values of ``checkpoint.best_checkpoint_metric`` that can be told from a history."""
@@ -56,12 +53,15 @@ def choices(run: TrainingRun) -> list[Choice]:
     updates = [int(record["update"]) for record in run.validations]
     saved = saved_files(run.folder / LOG_FILE)
     candidates = [i for i, update in enumerate(updates) if not saved or update in saved]
-    found = {}
+    found, missed = {}, {}
     for name, values in series.items():
-        known = [index for index in candidates if not math.isnan(values[index])]
+        logged = {i: _logged(name, value) for i, value in enumerate(values) if value == value}
+        known = [index for index in candidates if index in logged]
         if known:
-            lowest = min(_logged(name, values[index]) for index in known)
-            found[name] = max(i for i in known if _logged(name, values[i]) == lowest)
+            lowest = min(logged[index] for index in known)
+            found[name] = max(index for index in known if logged[index] == lowest)
+            best = min(logged, key=lambda index: values[index])
+            missed[name] = (updates[best], values[best]) if logged[best] < lowest else None
     best = run.best_checkpoint_metric
     return [
         Choice(
@@ -75,7 +75,7 @@ def choices(run: TrainingRun) -> list[Choice]:
                 is_last=index == candidates[-1],
             ),
             at_the_end=index == len(updates) - 1,
-            missed=_lower(name, updates, series[name], index),
+            missed=missed[name],
         )
         for name, index in found.items()
     ]  # fmt: skip
@@ -94,38 +94,14 @@ def saved_files(log: Path) -> dict[int, str]:
 
 
 def _series(history: Sequence[Mapping[str, Any]], criterion: str) -> list[float]:
-    return [_value(record, criterion) for record in history]
-
-
-def _value(record: Mapping[str, Any], criterion: str) -> float:
-    """A criterion's number at one validation; NaN where the line does not tell."""
-    known = record.get("loss_nats" if criterion == "loss" else criterion)
-    if isinstance(known, (int, float)):
-        return float(known)
-    over_groups: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "mean_cer": disparity.mean, "worst_cer": disparity.worst, "cvar_cer": disparity.cvar,
-    }  # fmt: skip
-    rows = [row for row in record["languages"].values() if isinstance(row, Mapping)]
-    rates = [row["cer"] for row in rows if isinstance(row.get("cer"), (int, float))]
-    if criterion not in over_groups or not rates:
-        return math.nan
-    return float(over_groups[criterion](np.array(rates)))
+    """A criterion's number at each validation; NaN where the line does not tell."""
+    found = [record.get("loss_nats" if criterion == "loss" else criterion) for record in history]
+    return [math.nan if value is None else float(value) for value in found]
 
 
 def _logged(criterion: str, value: float) -> float:
     """In the digits that fairseq compares: bits or per cent, three decimals."""
     return round(value / math.log(2) if criterion == "loss" else 100 * value, 3)
-
-
-def _lower(
-    criterion: str, updates: Sequence[int], values: Sequence[float], chosen: int
-) -> tuple[int, float] | None:
-    """The lowest validation of all, where it is lower than the chosen one."""
-    known = [index for index, value in enumerate(values) if not math.isnan(value)]
-    lowest = min(known, key=lambda index: values[index])
-    if _logged(criterion, values[lowest]) >= _logged(criterion, values[chosen]):
-        return None
-    return updates[lowest], values[lowest]
 
 
 def _kept_file(

@@ -21,10 +21,11 @@ from fairseq_dro.report.comparison import ArmDifference, Comparison, Verdict
 from fairseq_dro.report.figures.intervals import draw_differences
 from fairseq_dro.report.figures.style import shortened
 from fairseq_dro.report.measures import MEASURES, shown_measures
+from fairseq_dro.report.score_tables import drawn_over
 from fairseq_dro.scoring.bootstrap import FEWEST_SPEAKERS
 from fairseq_dro.scoring.levelling import GapVerdict
 from fairseq_dro.scoring.paired import Difference
-from fairseq_dro.wording import counted
+from fairseq_dro.wording import counted, listed
 
 _GAP_SENTENCES = {
     GapVerdict.FROM_BELOW: "The gap closed from below: the worst-served {noun} got better",
@@ -41,10 +42,6 @@ _GAP_SENTENCES = {
     GapVerdict.NOT_SHOWN: "No change of the gap between the worst and the best {noun} is shown",
 }
 _DOUBT = "; doubtful, see below"
-_BOOTSTRAP = (
-    "Paired block bootstrap: blocks of test utterances are drawn anew as wholes, the same for both "
-    "arms"
-)
 
 
 def signed(rate: float) -> str:
@@ -83,7 +80,7 @@ def difference_blocks(
         files = [f"{stem.name}{name}.png" for name in names] if stem else []
         width = 375 if len(pictures) > 1 else 440
         figure = Figure(pictures, caption, caption, width, files)
-        blocks += [table, figure] if width == 375 else [Beside([("", table), ("", figure)])]
+        blocks += [table, figure] if width == 375 else [Beside([table, figure])]
     else:
         blocks.append(table)
     if by_group:
@@ -152,9 +149,8 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
     harmed = [code for code in comparison.codes if one.verdicts[code] is Verdict.WORSE]
     if harmed:
         number = {code: index for index, code in enumerate(one.codes)}
-        said = [f"{code} {signed(one.by_group.estimate[number[code]])}" for code in harmed[:12]]
-        more = f" and {len(harmed) - 12} more" if len(harmed) > 12 else ""
-        sentences.append(f"Worse: {', '.join(said)}{more}.")
+        said = [f"{code} {signed(one.by_group.estimate[number[code]])}" for code in harmed]
+        sentences.append(f"Worse: {listed(said, 12)}.")
     return " ".join(sentences)
 
 
@@ -238,20 +234,12 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         f"{100 * test.agreeing[index]:.0f} % of {sum(test.n_utterances.values())} utterances have "
         "the same hypothesis in both arms" + (" (first runs)." if max(n_runs) > 1 else "."),
     ]
-    if test.by_speaker:
-        others = (
-            "." if len(test.by_speaker) == len(one.codes)
-            else f" in {len(test.by_speaker)} of {len(one.codes)} {noun}s, and single utterances "
-            "in the others."
-        )  # fmt: skip
-        said.append(f"{_BOOTSTRAP}; blocks are the speakers{others}")
-    else:
-        why = (
-            f"no {noun} has {FEWEST_SPEAKERS} speakers." if test.few_speakers
-            else "no speakers are known (the split has no .speaker file): utterances of one "
-            "speaker are alike, so intervals may be too narrow."
-        )  # fmt: skip
-        said.append(f"{_BOOTSTRAP}; each utterance is a block, as {why}")
+    drawn = drawn_over(len(test.by_speaker), len(one.codes), noun)
+    said.append(
+        f"Differences are paired and, in whole blocks that are the same for both arms, {drawn}."
+    )
+    if not test.by_speaker and not test.few_speakers:
+        said[-1] += " Utterances of one speaker are alike, so intervals may be too narrow."
     if test.few_speakers:
         said.append(
             f"Of fewer than {FEWEST_SPEAKERS} speakers each, so that the interval holds for these "

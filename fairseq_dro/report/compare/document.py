@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairseq_dro.report.alarms import Alarm, objective_changed
@@ -26,7 +26,6 @@ from fairseq_dro.report.comparison import Comparison
 from fairseq_dro.report.figures.over_updates import draw_arms
 from fairseq_dro.report.figures.pareto import draw_pareto
 from fairseq_dro.report.training_amount import unequal_training
-from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.wording import listed
 
 _MUCH_SILENCE = 0.2
@@ -65,7 +64,7 @@ def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
         )
         svg = draw_pareto(comparison, out / "pareto")
         picture = Figure([svg], caption, "mean and worst CER", 440, ["pareto.png"])
-        table = Beside([("", table), ("", picture)])
+        table = Beside([table, picture])
     together = Section("arms", "Side by side", [table])
     if comparison.constant_cer:
         together.blocks.append(Paragraph(GUESS_NOTE, small=True))
@@ -92,40 +91,39 @@ def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
 
 def side_by_side(comparison: Comparison) -> Table:
     """A row per group, then mean and worst over groups; q is a fraction."""
-    arms = comparison.arms
-    weights = [(arm, q) for arm in arms if (q := comparison.final_q(arm))]
-    seconds = comparison.facts.seconds if comparison.facts is not None else {}
-    guess = comparison.constant_cer
+    codes, arms = comparison.codes, comparison.arms
     columns = [Column(str(comparison.by), numeric=False)]
-    columns += [Column("train s", "seconds of training speech")] if seconds else []
-    columns += [Column(f"CER {arm.name}") for arm in arms]
-    columns += [Column(f"WER {arm.name}") for arm in arms]
-    columns += [Column(f"q {arm.name}", "weight at the last validation") for arm, _ in weights]
-    columns += [Column("CER constant guess")] if guess else []
+    cells = [[*(Cell(comparison.by.label_of(code)) for code in codes), Cell("mean"), Cell("worst")]]
 
-    def row(name: str, cer: Sequence[float], wer: Sequence[float], code: str = "") -> list[Cell]:
-        cells = [Cell(name)]
-        if seconds:
-            cells.append(number_cell(seconds.get(code, 0.0), ",.0f") if code else Cell(""))
-        cells += [rate_cell(rate) for rate in (*cer, *wer)]
-        cells += [number_cell(q[code], ".3f") if code in q else Cell("") for _, q in weights]
-        return cells
+    def add_rates(title: str, rates: Mapping[str, float], worst: float) -> None:
+        values = [*(rates.get(code) for code in codes), comparison.mean(rates), worst]
+        columns.append(Column(title))
+        cells.append([rate_cell(value) for value in values])
 
-    rows = []
-    both = (comparison.cer, comparison.wer)
-    for code in comparison.codes:
-        by_arm = ([rates[arm.name][code] for arm in arms] for rates in both)
-        rows.append(row(comparison.by.label_of(code), *by_arm, code))
-        rows[-1] += [rate_cell(guess.get(code, math.nan))] if guess else []
-    means = ([comparison.mean(rates[arm.name]) for arm in arms] for rates in both)
-    worst = ([comparison.measures[arm.name]["worst"] for arm in arms],
-             [comparison.worst_wer[arm.name] for arm in arms])  # fmt: skip
-    foot = [row("mean", *means), row("worst", *worst)]
+    def add_numbers(column: Column, form: str, values: Mapping[str, float]) -> None:
+        columns.append(column)
+        shown = [number_cell(values[c], form) if c in values else Cell("") for c in codes]
+        cells.append([*shown, Cell(""), Cell("")])
+
+    if comparison.facts is not None and comparison.facts.seconds:
+        seconds = {code: comparison.facts.seconds.get(code, 0.0) for code in codes}
+        add_numbers(Column("train s", "seconds of training speech"), ",.0f", seconds)
+    for arm in arms:
+        worst = comparison.measures[arm.name]["worst"]
+        add_rates(f"CER {arm.name}", comparison.cer[arm.name], worst)
+    for arm in arms:
+        worst = comparison.worst_wer[arm.name]
+        add_rates(f"WER {arm.name}", comparison.wer[arm.name], worst)
+    for arm in arms:
+        q = comparison.final_q(arm)
+        if q:
+            add_numbers(Column(f"q {arm.name}", "weight at the last validation"), ".3f", q)
+    guess = comparison.constant_cer
     if guess:
-        known = [guess[code] for code in comparison.codes if code in guess]
-        foot[0].append(rate_cell(comparison.mean(guess)))
-        foot[1].append(rate_cell(max(known, default=math.nan)))
-    return Table(columns, rows, foot, sortable=True)
+        known = [guess[code] for code in codes if code in guess]
+        add_rates("CER constant guess", guess, max(known, default=math.nan))
+    rows = list(zip(*cells))
+    return Table(columns, rows[:-2], rows[-2:], sortable=True)
 
 
 def runs_table(comparison: Comparison) -> Table:
@@ -136,16 +134,12 @@ def runs_table(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
         by_run, worst = comparison.by_run[arm.name], comparison.worst_of_runs[arm.name]
-        for place, run in enumerate(arm.runs):
-            mean, highest, micro = (
-                rate_cell(float(by_run[name][place])) for name in ("mean", "worst", "micro")
-            )
-            rows.append(
-                [
-                    Cell(run.name), Cell(arm.name), Cell(str(run.option("common", "seed", ""))),
-                    number_cell(run.decoded_from.update), mean, highest, Cell(worst[place]), micro,
-                ]
-            )  # fmt: skip
+        numbers = zip(*(by_run[name] for name in ("mean", "worst", "micro")))
+        for run, which, (mean, highest, micro) in zip(arm.runs, worst, numbers):
+            seed = str(run.option("common", "seed", ""))
+            update = number_cell(run.decoded_from.update)
+            rows.append([Cell(run.name), Cell(arm.name), Cell(seed), update, rate_cell(mean),
+                         rate_cell(highest), Cell(which), rate_cell(micro)])  # fmt: skip
     return Table(columns, rows, caption="Each run by itself, CER in per cent")
 
 
@@ -162,7 +156,10 @@ def cautions(comparison: Comparison) -> list[Alarm]:
                 f"{arm.name} was decoded on {split}, the split by which its checkpoints were "
                 "chosen: its rates are lower here than on speech that nothing was chosen by.",
             )
-            for split in sorted(set(map(_own_validation, arm.runs)) - {""})
+            for split in sorted({
+                run.decoded_from.split for run in arm.runs
+                if run.decoded_from.split in run.option("dataset", "valid_subset", "").split(",")
+            })
         ]
         for run in arm.runs:
             alarm = objective_changed(run.objectives)
@@ -214,21 +211,14 @@ def _unequal_decoding(arms: Sequence[Arm]) -> list[Alarm]:
     return said
 
 
-def _own_validation(run: TrainingRun) -> str:
-    """The decoded split if the run was validated on it, else empty."""
-    split = run.decoded_from.split or ""
-    subsets = str(run.option("dataset", "valid_subset", "")).split(",")
-    return split if split in subsets else ""
-
-
 def _updates(arm: Arm) -> str:
-    told = _range([run.updates for run in arm.runs])
-    decoded = [run.decoded_from.update for run in arm.runs]
-    if None not in decoded and decoded != [run.updates for run in arm.runs]:
+    made, decoded = ([run.updates for run in arm.runs],
+                     [run.decoded_from.update for run in arm.runs])  # fmt: skip
+    told = _range(made)
+    if None not in decoded and decoded != made:
         told += f" (decoded: {_range(decoded)})"
     return told if len(arm.runs) == 1 else f"{told} ({len(arm.runs)} runs)"
 
 
 def _range(updates: Sequence[int]) -> str:
-    lowest, highest = min(updates), max(updates)
-    return f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
+    return " to ".join(map(str, sorted({min(updates), max(updates)})))

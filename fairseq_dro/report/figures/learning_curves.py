@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, LINES, canvas, fitted, svg_of
 from fairseq_dro.runs.training_run import TrainingRun
 
-_NAN = float("nan")
 _WIDTH, _HEIGHT = 1.95, 1.28  # inches
 _MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.86}
 
@@ -27,18 +27,18 @@ class Curve(NamedTuple):
 def curve_of(run: TrainingRun) -> Curve:
     """Validation CER of each group, and their mean."""
     updates = [int(record["update"]) for record in run.validations]
-    groups = {group for record in run.validations for group in record["languages"]}
-    rates = {}
-    for group in sorted(groups):
-        rows = [record["languages"].get(group, {}) for record in run.validations]
-        values = [_NAN if row.get("cer") is None else row["cer"] for row in rows]
-        if any(value == value for value in values):
-            rates[group] = values
-    mean = [
-        _NAN if record.get("mean_cer") is None else record["mean_cer"]
-        for record in run.validations
-    ]
+    rows = [record["languages"] for record in run.validations]
+    rates = {
+        group: [_known(row.get(group, {}).get("cer")) for row in rows]
+        for group in sorted(set().union(*rows))
+    }
+    rates = {group: own for group, own in rates.items() if not all(map(math.isnan, own))}
+    mean = [_known(record.get("mean_cer")) for record in run.validations]
     return Curve(run.name, updates, rates, mean)
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def draw_learning_curves(

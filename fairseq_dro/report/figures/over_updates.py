@@ -68,23 +68,15 @@ def draw_weights(path: Path_of_q) -> str:
     )
 
 
-def highlighted(comparison: Comparison) -> list[str]:
-    """The groups drawn in colour: the worst of the baseline, then those with the largest last q."""
-    most = len(COLOURS)
-    last_q = comparison.final_q(comparison.arms[-1])
-    by_q = sorted((c for c in last_q if c in comparison.codes), key=lambda c: (-last_q[c], c))
-    worst = comparison.codes[: most if len(comparison.codes) <= most else most // 2]
-    return list(dict.fromkeys([*worst, *by_q, *comparison.codes]))[:most]
-
-
 def draw_arms(comparison: Comparison, stem: Path | None = None) -> str:
-    """Validation CER and q, one column an arm (its first run), on the same scales.
+    """Validation CER and q, one column an arm (its first run), on the same scales; in colour the
+    worst groups of the baseline.
 
     Args:
         stem: see ``style.svg_of``.
     """
     arms = [arm for arm in comparison.arms if arm.runs[0].validations]
-    coloured = highlighted(comparison)
+    coloured = comparison.codes[: len(COLOURS)]
     with canvas(0.8 + 3.4 * len(arms), 5.0) as figure:
         axes = figure.subplots(2, len(arms), squeeze=False, sharex="col", sharey="row")
         ends: list[tuple] = []

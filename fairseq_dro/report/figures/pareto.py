@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_dro.report.comparison import ArmDifference, Comparison
-from fairseq_dro.report.figures.style import COLOURS, FAINT, GREY, INK, MARKERS, canvas, svg_of
+from fairseq_dro.report.figures.style import COLOURS, FAINT, INK, MARKERS, canvas, svg_of
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Points that no other beats in both coordinates (lower is better), by the first one."""
-    chosen = []
-    for index, (x, y) in enumerate(points):
-        beaten = any(
-            other[0] <= x and other[1] <= y and other != (x, y) for other in points
-        )
-        if not beaten:
-            chosen.append(index)
-    return sorted(chosen, key=lambda index: points[index])
+    def is_beaten(x: float, y: float) -> bool:
+        return any(a <= x and b <= y and (a, b) != (x, y) for a, b in points)
+
+    kept = [index for index, point in enumerate(points) if not is_beaten(*point)]
+    return sorted(kept, key=lambda index: points[index])
 
 
 def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
@@ -34,11 +31,6 @@ def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
     front = pareto_front(points)
     with canvas(4.6, 3.8) as figure:
         axis = figure.subplots()
-        if len(front) > 1:
-            axis.step(
-                [points[i][0] for i in front], [points[i][1] for i in front], where="post",
-                color=GREY, linewidth=1, linestyle="--", zorder=1,
-            )  # fmt: skip
         axis.axvline(points[0][0], color=FAINT, linewidth=0.8, zorder=0)
         axis.axhline(points[0][1], color=FAINT, linewidth=0.8, zorder=0)
         for index, arm in enumerate(comparison.arms):

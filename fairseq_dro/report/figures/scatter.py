@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
 from fairseq_dro.report.figures.style import COLOURS, INK, canvas, svg_of
 
 _WIDTH, _HEIGHT = 3.3, 2.6  # inches
@@ -20,7 +18,6 @@ def draw_scatter(
     x_label: str,
     y_label: str,
     name: str,
-    log_x: bool = False,
 ) -> str:
     """Languages that have both numbers; up to 20 are all named, of more the extremes."""
     codes = sorted(code for code in x if code in y and x[code] == x[code] and y[code] == y[code])
@@ -30,13 +27,6 @@ def draw_scatter(
             [x[c] for c in codes], [y[c] for c in codes], linestyle="none", marker="o",
             markersize=3.5, markerfacecolor="none", markeredgecolor=COLOURS[0],
         )  # fmt: skip
-        if log_x:
-            axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axis.xaxis.set_minor_formatter(NullFormatter())
-            low, high = axis.get_xlim()
-            if high < 20 * low:  # too short for powers of ten alone
-                axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         axis.margins(x=0.12, y=0.1)

@@ -7,6 +7,7 @@ vision; line style and marker repeat every difference, so that nothing is lost i
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +90,7 @@ def svg_of(figure: Figure, name: str, alt: str, stem: Path | None = None) -> str
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    prefix = _prefix(name)
+    prefix = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
     text = re.sub(r' id="(?!m|p[0-9a-f])[^"]*"', "", text)  # matplotlib's own names, never used
     text = re.sub(r'(id="|href="#|url\(#)(?=[^"]*["\)])', rf"\g<1>{prefix}", text)
     text = _shorter(text)
@@ -97,14 +98,10 @@ def svg_of(figure: Figure, name: str, alt: str, stem: Path | None = None) -> str
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     wide = float(size[1]) * PX_PER_INCH / 72
     head = (
-        f'<svg role="img" aria-label="{_escaped(alt)}" '
+        f'<svg role="img" aria-label="{html.escape(alt)}" '
         f'style="max-width:{wide:.0f}px;font-family:{_FONTS}"'
     )
     return text.replace("<svg", head, 1)
-
-
-def _prefix(name: str) -> str:
-    return "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
 def _shorter(text: str) -> str:
@@ -115,12 +112,6 @@ def _shorter(text: str) -> str:
     text = re.sub(r"<g>\s*</g>", "", text)
     text = re.sub(r"\s*\n\s*", " ", text)
     return re.sub(r"> <", "><", text)
-
-
-def _escaped(text: str) -> str:
-    for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, name)
-    return text
 
 
 def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.07) -> None:

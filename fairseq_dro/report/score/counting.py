@@ -6,25 +6,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Union
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.score.text_files import read_column, read_pairs
 from fairseq_dro.runs.record_file import duplicate_error, empty_error, iterate_lines
 from fairseq_dro.scoring.convention import Convention
-from fairseq_dro.scoring.rates import Scores
+from fairseq_dro.scoring.rates import Scores, sum_up
 from fairseq_dro.scoring.records import Record, parse_line
 from fairseq_dro.scoring.utterances import record_of
 
 COLUMNS = ("language", "speaker", "corpus")
-
-
-class Source(Protocol):
-    """Where utterances come from."""
-
-    def records(self) -> Iterator[tuple[Record, str]]:
-        """Each utterance with its ``file:line``; its errors are counted elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +27,7 @@ class RecordFiles:
     paths: list[Path]
 
     def records(self) -> Iterator[tuple[Record, str]]:
+        """Each utterance with its ``file:line``; its errors are counted elsewhere."""
         for path in self.paths:
             number = None
             for number, line in iterate_lines(path):
@@ -83,6 +77,9 @@ class TextFiles:
                 )
 
 
+Source = Union[RecordFiles, TextFiles]  # noqa: UP007
+
+
 def count(source: Source, convention: Convention, by: GroupBy = BY_LANGUAGE) -> Scores:
     """Sums over all utterances of a source, compared by a convention.
 
@@ -92,12 +89,14 @@ def count(source: Source, convention: Convention, by: GroupBy = BY_LANGUAGE) -> 
     Raises:
         UserError: see the sources; or two utterances have the same id.
     """
-    scores = Scores(convention, by)
-    place_of: dict[str, str] = {}
-    for record, where in source.records():
-        if record.id in place_of:
-            raise duplicate_error(record.id, place_of[record.id], where)
-        place_of[record.id] = where
-        scores.add(convention.score(record))
+    def scored() -> Iterator[Record]:
+        place_of: dict[str, str] = {}
+        for record, where in source.records():
+            if record.id in place_of:
+                raise duplicate_error(record.id, place_of[record.id], where)
+            place_of[record.id] = where
+            yield convention.score(record)
+
+    scores = sum_up(scored(), convention, by)
     scores.languages = dict(sorted(scores.languages.items()))
     return scores

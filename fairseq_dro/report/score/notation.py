@@ -6,11 +6,10 @@ name           a line                                          written by
 letter         ``h a l l o | w e l t |``, also ``<space>``      fairseq, ESPnet; our ``*.units``
 sentencepiece  ``▁hal lo ▁welt``                                 sentencepiece
 subword_nmt    ``hal@@ lo welt``                                subword-nmt
-wordpiece      ``hal ##lo welt``                                BERT's tokenizer
 =============  ==============================================  =====================================
 
-The names are those of fairseq's ``post_process`` (fairseq/data/data_utils.py), whose own wordpiece
-is another. Scored as if they were words, units give other rates: each letter is a word, and the
+The names are those of fairseq's ``post_process`` (fairseq/data/data_utils.py). Scored as if they
+were words, units give other rates: each letter is a word, and the
 spaces between them are characters that are always right.
 """
 
@@ -24,7 +23,7 @@ import regex
 
 from fairseq_dro.errors import UserError
 
-NAMES = ("letter", "sentencepiece", "subword_nmt", "wordpiece")
+NAMES = ("letter", "sentencepiece", "subword_nmt")
 CHARACTERS, TEXT = "characters", "text"  # single characters without a mark between words; words
 _BETWEEN_WORDS = {"|", "<space>", "<SPACE>", "<sp>", "<SP>"}
 _ONE_UNIT = regex.compile(r"\X|<[^<>\s]+>|\[[^\[\]\s]+\]")  # [deu], <unk>
@@ -41,8 +40,6 @@ def joined(text: str, notation: str) -> str:
         return " ".join("".join(text.split()).replace("\u2581", " ").split())
     if notation == "subword_nmt":
         return re.sub(r"@@(\s+|$)", "", text)
-    if notation == "wordpiece":
-        return re.sub(r"(^|\s+)##", "", text)
     return text
 
 
@@ -53,8 +50,6 @@ def notation_of(text: str) -> str | None:
         return "sentencepiece"
     if "@@" in text and any(len(unit) > 2 and unit.endswith("@@") for unit in units):
         return "subword_nmt"
-    if "##" in text and any(len(unit) > 2 and unit.startswith("##") for unit in units):
-        return "wordpiece"
     n_between = n_units = 0
     for unit in units:
         if unit in _BETWEEN_WORDS:

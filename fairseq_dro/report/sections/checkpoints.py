@@ -118,11 +118,9 @@ def _commands(
     run: TrainingRun, found: Sequence[Choice], decoded: Comparison | None
 ) -> list[str]:
     """One command for each chosen checkpoint that is kept, a comment for one that is not."""
-    by_update: dict[int, list[Choice]] = {}
-    for one in found:
-        by_update.setdefault(one.update, []).append(one)
     commands = []
-    for update, chosen in by_update.items():
+    for update in dict.fromkeys(one.update for one in found):
+        chosen = [one for one in found if one.update == update]
         if any(decoded_of(decoded, one) is not None for one in chosen):
             continue
         path = next((one.path for one in chosen if one.path is not None), None)

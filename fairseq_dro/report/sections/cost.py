@@ -6,7 +6,6 @@ from fairseq_dro.data.manifest_writer import SAMPLE_RATE
 from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.runs.durations import in_one_unit
-from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.wording import counted
 
@@ -15,15 +14,14 @@ def cost_section(data: ReportData) -> Section:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
-        ("state", [_state(run) for run in data.runs]),
         ("updates", [_updates(run) for run in data.runs]),
-        ("epochs", [_epochs(run) for run in data.runs]),
+        ("epochs", [str(run.validations[-1].get("epoch", MISSING)) if run.validations else MISSING
+                    for run in data.runs]),
         ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"
                                 for run in data.runs]),
         ("wall time, from its log", [_duration(run.log.wall_seconds) for run in data.runs]),
         ("audio trained on", [_duration(_audio(run)) for run in data.runs]),
         ("training split", [_split(data, run) for run in data.runs]),
-        ("devices", [_devices(run) for run in data.runs]),
     ]  # fmt: skip
     rows = [
         [Cell(name), *(Cell(value, words=True) for value in values)]
@@ -33,17 +31,9 @@ def cost_section(data: ReportData) -> Section:
     return Section("cost", "Cost", [Table(names, rows)])
 
 
-def _state(run: TrainingRun) -> str:
-    return state_of(run) if run.updates or run.log.n_starts else MISSING
-
-
 def _updates(run: TrainingRun) -> str:
     planned = run.planned_updates
     return f"{run.updates:,}" + (f" of {planned:,}" if planned and planned != run.updates else "")
-
-
-def _epochs(run: TrainingRun) -> str:
-    return str(run.validations[-1].get("epoch", MISSING)) if run.validations else MISSING
 
 
 def _audio(run: TrainingRun) -> float:
@@ -62,9 +52,3 @@ def _split(data: ReportData, run: TrainingRun) -> str:
         return MISSING
     seconds = int(manifest.n_samples.sum()) / SAMPLE_RATE
     return f"{counted(len(manifest), 'utterance')}, {in_one_unit(seconds)}"
-
-
-def _devices(run: TrainingRun) -> str:
-    if run.starts and run.starts[-1].get("devices"):
-        return ", ".join(run.starts[-1]["devices"])
-    return "cpu" if run.option("common", "cpu") else MISSING

@@ -1,68 +1,66 @@
-"""The numbers by which a run is judged, each with its interval."""
+"""The numbers by which a run is judged, each with its interval, and a picture of all languages."""
 
 from __future__ import annotations
 
-from fairseq_dro.report.blocks import (
-    Beside,
-    Block,
-    Cell,
-    Code,
-    Column,
-    Paragraph,
-    Section,
-    Table,
-    rate_cell,
-)
+import math
+
+from fairseq_dro.report.blocks import Beside, Block, Code, Figure, Paragraph, Section, per_cent
+from fairseq_dro.report.figures.intervals import Estimate, draw_rates
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.score_tables import measures_note, measures_table
-from fairseq_dro.report.sections.forest import forest_block, stands_beside_headline
 from fairseq_dro.report.sections.warnings import or_another_folder
 from fairseq_dro.runs.decoding_command import decoding_command
 
 
 def headline_section(data: ReportData) -> Section:
-    """A column per run; before decoding, the last validation's means."""
+    """A column per run; before decoding, how to decode."""
     section = Section("headline", "Headline")
     if data.scores is None:
-        section.blocks += _from_validation(data)
+        section.blocks += _how_to_decode(data)
         return section
     if not data.scores.cer:
         section.blocks.append(Paragraph("No error rate: all references of the split are empty."))
         return section
-    runs = [(run.name, scores.numbers) for run, scores in data.decoded]
-    table = measures_table(runs, data.noun)
-    forest = forest_block(data) if stands_beside_headline(data) else None
-    if forest is None:
-        section.blocks.append(table)
-    else:
-        section.blocks.append(Beside([("", table), ("CER with intervals", forest)]))
+    table = measures_table([(run.name, scores.numbers) for run, scores in data.decoded], data.noun)
+    picture = _picture(data)
+    is_small = isinstance(picture, Paragraph) or len(picture.svgs) == 1
+    section.blocks += [Beside([table, picture])] if is_small else [table, picture]
     if len(data.scores.cer) > 1:
         section.blocks.append(Paragraph(measures_note(data.noun), small=True))
     return section
 
 
-def _from_validation(data: ReportData) -> list[Block]:
+def _picture(data: ReportData) -> Figure | Paragraph:
+    """CER of every language; a sentence where all are one."""
+    if len({round(rate, 6) for rate in data.scores.cer.values()}) == 1 < len(data.scores.cer):
+        rate = per_cent(data.scores.cer[data.scores.worst])
+        return Paragraph(f"No picture: the CER of every {data.noun} is {rate} %.")
+    runs = {
+        run.name: {
+            code: Estimate(*(math.nan if row[end] is None else float(row[end])
+                             for end in ("cer", "cer_low", "cer_high")))
+            for code, row in scores.groups.items()
+        }
+        for run, scores in data.decoded
+    }  # fmt: skip
+    caption = "CER on the test split with 95 % intervals, highest first."
+    band = data.scores.null_band
+    if band is not None:
+        caption += (
+            f" Grey band: where the highest CER of the run would lie if all its {data.noun}s were "
+            "equally hard."
+        )
+    labels = {code: data.short_labels[code] for code in data.codes if code in data.scores.cer}
+    pictures = draw_rates(labels, runs, band)
+    return Figure(pictures, caption, alt=caption, width=375 if len(pictures) > 1 else 440)
+
+
+def _how_to_decode(data: ReportData) -> list[Block]:
     run = data.run
     if not run.validations:
         return [Paragraph(f"No test split was decoded and no validation per {data.noun} is known.")]
-    columns = [Column("last validation, per cent", numeric=False)]
-    columns += [Column(one.name) for one in data.runs]
-    last = [one.validations[-1] if one.validations else {} for one in data.runs]
-    rows = [
-        [Cell(title), *(rate_cell(one.get(key)) for one in last)]
-        for key, title in (("mean_cer", "mean CER"), ("worst_cer", "worst CER"),
-                           ("wer", "WER, micro"))
-    ]  # fmt: skip
-    names = [str(one.get("worst_language") or "–") for one in last]
-    worst = [Cell(run.group_by.label_of(name), words=True) for name in names]
-    rows.append([Cell(f"worst {data.noun}"), *worst])
-    updates = [f"{one['update']:,}" if one else "–" for one in last]
-    rows.append([Cell("at update"), *map(Cell, updates)])
-    return [
-        Paragraph(
-            "The test split has not been decoded yet; intervals come with it"
-            f"{or_another_folder(run.folder)}. To decode it:"
-        ),
-        Code(decoding_command(run, run.results)),
-        Table(columns, rows),
-    ]
+    text = (
+        "The test split has not been decoded yet; intervals come with it"
+        f"{or_another_folder(run.folder)}. To decode it:"
+    )
+    return [Paragraph(text), Code(decoding_command(run, run.results))]

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fairseq_dro.report.blocks import Block, Cell, Column, Figure, Paragraph, Section, Table
+from fairseq_dro.report.blocks import (
+    MISSING,
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from fairseq_dro.report.figures.over_updates import draw_over_updates
 from fairseq_dro.report.figures.scatter import draw_scatter
 from fairseq_dro.report.report_data import ReportData, validation_rates
@@ -76,28 +85,22 @@ def proxy_section(data: ReportData) -> Section:
 
 
 def _confounds(data: ReportData, loss: Mapping[str, float]) -> list[Block]:
-    """Group loss against what the training data of a group are like."""
+    """Rank correlations of the group loss with what the training data of a group are like."""
     if not loss or data.facts is None or not data.facts.mean_units:
         return []
-    pictures, rows = [], []
-    hours = {code: value / 3600 for code, value in data.facts.seconds.items()}
-    for title, values, log in (
-        ("target units of a training utterance", data.facts.mean_units, False),
-        ("hours of training speech", hours, True),
+    rows = []
+    for title, values in (
+        ("target units of a training utterance", data.facts.mean_units),
+        ("seconds of training speech", data.facts.seconds),
     ):
-        known = {code: values[code] for code in loss if code in values}
-        pictures.append(
-            draw_scatter(known, loss, x_label=title, y_label=_LOSS, name=title, log_x=log)
-        )
-        rho = spearman(known, loss)
-        rows.append([Cell(title), Cell("–" if rho != rho else f"{rho:+.2f}", rho)])
+        rho = spearman(values, loss)
+        rows.append([Cell(title), Cell(MISSING if rho != rho else f"{rho:+.2f}", rho)])
     columns = [Column("group loss with", numeric=False), Column("rank correlation")]
     caption = (
-        f"What the loss may stand for: one point per {data.noun} at the last validation. A clear "
-        "slope means that weights that follow the loss follow this property, whatever the error "
-        "rate."
+        "What the loss may stand for: weights that follow the loss follow such a property, too, "
+        "whatever the error rate"
     )
-    return [Table(columns, rows), Figure(pictures, caption, caption, 330)]
+    return [Table(columns, rows, caption=caption)]
 
 
 def _verdict(rho: float, n: int, noun: str) -> str:

@@ -100,16 +100,13 @@ def _of_one_run(data: ReportData) -> str:
     text = f"The mean CER over {counted(len(cer), noun)} is {per_cent(mean)} %"
     if len(cer) > 1:
         times = f", {cer[worst] / mean:.1f} times the mean" if mean else ""
-        text += (
-            f"; the worst, {data.labels[worst]}, has {per_cent(cer[worst])} %{times}"
-        )
+        text += f"; the worst, {data.labels[worst]}, has {per_cent(cer[worst])} %{times}"
     guess = data.constant_guess
-    blind = [code for code in cer if cer[code] >= guess.get(code, float("inf"))]
-    if guess:
-        text += (
-            f"; {len(blind) or 'none'} of {len(cer)} no better than a fixed guess"
-            if len(blind) < len(cer) else "; it is no better than a fixed guess anywhere"
-        )  # fmt: skip
+    n_blind = sum(rate >= guess.get(code, float("inf")) for code, rate in cer.items())
+    if n_blind == len(cer):
+        text += "; it is no better than a fixed guess anywhere"
+    elif guess:
+        text += f"; {n_blind or 'none'} of {len(cer)} no better than a fixed guess"
     return f"{text}."
 
 

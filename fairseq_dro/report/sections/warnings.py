@@ -18,21 +18,18 @@ def warnings_section(data: ReportData) -> Section:
     all_alarms = [*_not_decoded(data), *_another_folder(data), *_of_scores(data),
                   *_of_training(data)]  # fmt: skip
     found = [alarm for alarm in all_alarms if alarm is not None]
-    looked_at = []
-    if data.run.moved_q:
-        looked_at.append(f"q is not held by one {data.noun}")
-    if data.run.validations:
-        looked_at.append(f"every {data.noun} was drawn")
-    if data.scores is not None:
-        looked_at.append(
-            f"every {data.noun} has {alarms.FEW_UTTERANCES} test utterances or more"
+    looked_at = [
+        told
+        for was_looked_at, told in (
+            (data.run.moved_q, f"q is not held by one {data.noun}"),
+            (data.run.validations, f"every {data.noun} was drawn"),
+            (data.scores, f"every {data.noun} has {alarms.FEW_UTTERANCES} test utterances or more"),
+            (data.scores and data.scores.null_band, f"the worst {data.noun} stands out of chance"),
+            (any(data.verdicts),
+             f"no {data.noun} is shown to be worse than in a baseline while the mean fell"),
         )
-    if data.scores is not None and data.scores.null_band is not None:
-        looked_at.append(f"the worst {data.noun} stands out of chance")
-    if any(data.verdicts):
-        looked_at.append(
-            f"no {data.noun} is shown to be worse than in a baseline while the mean fell"
-        )
+        if was_looked_at
+    ]  # fmt: skip
     none = f"Nothing found: {', '.join(looked_at)}." if looked_at else "Nothing could be checked."
     return Section("alarms", "Before you read on", [Notices(found, none)])
 
@@ -54,12 +51,10 @@ def _not_decoded(data: ReportData) -> list[Alarm]:
     found = []
     for run, one in zip(data.runs, scores):
         if one is None:
-            missing = "no test number" + (
-                " and no difference" if run is data.run else " of it and no difference from it"
-            )
+            missing = "and no" if run is data.run else "of it and no"
             sentence = (
-                f"{run.name} has no records in {run.folder / run.results}, so there is {missing} "
-                f"below{or_another_folder(run.folder)}. To decode it:"
+                f"{run.name} has no records in {run.folder / run.results}, so there is no test "
+                f"number {missing} difference below{or_another_folder(run.folder)}. To decode it:"
             )
             command = decoding_command(run, run.results, split or "test")
             found.append(Alarm("not decoded", sentence, command))
@@ -73,11 +68,8 @@ def _another_folder(data: ReportData) -> list[Alarm]:
         if run.utterances and run.results != data.results:
             others = [name for name in decoded_folders(run.folder) if name != run.results]
             more = f"; there is {' and '.join(others)} as well (--results NAME)" if others else ""
-            sentence = (
-                f"{run.name} has no {data.results}: its test numbers are those of "
-                f"{run.results}{more}."
-            )
-            found.append(Alarm("another folder", sentence))
+            text = f"{run.name} has no {data.results}: its test numbers are those of {run.results}"
+            found.append(Alarm("another folder", f"{text}{more}."))
     return found
 
 
@@ -118,7 +110,7 @@ def _of_scores(data: ReportData) -> list[Alarm | None]:
     ]  # fmt: skip
     if sum(empty.values()) <= alarms.EMPTY_SHARE * len(scores.records):
         for run, other, verdict in zip(data.baselines, data.baseline_scores, data.verdicts):
-            worse = [c for c, says in verdict.items() if says is Verdict.WORSE] if verdict else None
+            worse = [code for code, says in verdict.items() if says is Verdict.WORSE]
             if other is not None:
                 found.append(alarms.levelling_down(scores.cer, other.cer, run.name, worse, by))
         if scores.null_band is not None:
