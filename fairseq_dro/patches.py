@@ -30,6 +30,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.sweep_leftovers",
     "compat.cpu_backend",
     "compat.primitive_cache",
+    "compat.ema_copies",
     "survival.finished_run",
     "refusals.no_decay",
     "refusals.half_precision",

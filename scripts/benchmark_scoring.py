@@ -105,7 +105,7 @@ def decoding(large: bool) -> None:
     """Share of greedy search in decoding, with a wav2vec 2.0 of random weights."""
     import torch
 
-    from fairseq_dro.criterions.greedy_decoder import greedy_units
+    from fairseq_dro.criterions.greedy_units import greedy_units
     from fairseq_dro.decoding.greedy import best_path_scores
 
     if large:

@@ -11,7 +11,7 @@ from fairseq.criterions import register_criterion
 from fairseq.data.data_utils import post_process
 
 from fairseq_dro.criterions.base import GroupDroCriterion, UtteranceLosses
-from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
+from fairseq_dro.criterions.greedy_units import frames_of_utterances, greedy_units
 from fairseq_dro.criterions.group_dro_options import GroupDroCtcConfig
 from fairseq_dro.scoring.utterances import count_text_errors
 

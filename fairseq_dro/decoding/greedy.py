@@ -9,7 +9,7 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.models import FairseqModel
 
-from fairseq_dro.criterions.greedy_decoder import frames_of_utterances, greedy_units
+from fairseq_dro.criterions.greedy_units import frames_of_utterances, greedy_units
 
 # Shapes: B utterances, T frames, V units.
 

@@ -10,8 +10,8 @@ from fairseq_dro.data.manifest_writer import SAMPLE_RATE, Utterance
 from fairseq_dro.prepare.dataset_record import Units
 from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.text.shown import shown_unit
+from fairseq_dro.wording import counted, listed
 
-MOST_LANGUAGES_NAMED = 8
 MOST_UNITS_NAMED = 5
 
 
@@ -26,8 +26,8 @@ def describe_coverage(units: dict[str, Units]) -> str:
     uncovered = {code: one.coverage for code, one in units.items() if one.unknown}
     if not uncovered:
         return ""
-    worst = sorted(uncovered.items(), key=lambda item: item[1])[:MOST_LANGUAGES_NAMED]
-    named = ", ".join(f"{code} {share:.2%}" for code, share in worst)
+    worst = sorted(uncovered.items(), key=lambda item: item[1])
+    named = listed([f"{code} {share:.2%}" for code, share in worst])
     return (
         "Languages with units outside the dictionary, and the share of their units that it has "
         f"({len(uncovered)} in all): {named}\n"
@@ -46,20 +46,17 @@ def describe_never_trained(units: dict[str, Units], letters: str) -> str:
     )
     if not lacking:
         return ""
-    named = [
-        f"{code} ({_some(unknown)})" for _, code, unknown in lacking[:MOST_LANGUAGES_NAMED]
-    ]
-    if len(lacking) > len(named):
-        named.append(f"{len(lacking) - len(named)} languages more")
-    have = "1 language has" if len(lacking) == 1 else f"{len(lacking)} languages have"
-    return f"{have} {letters} in valid or test that never occur in train: {', '.join(named)}\n"
+    named = listed([f"{code} ({_some(unknown)})" for _, code, unknown in lacking])
+    have = "has" if len(lacking) == 1 else "have"
+    return (
+        f"{counted(len(lacking), 'language')} {have} {letters} in valid or test that never occur "
+        f"in train: {named}\n"
+    )
 
 
 def _some(units: Counter[str]) -> str:
     """The most frequent of some units: ``ώ``, ``ț, ș and 12 more``."""
-    shown = [shown_unit(unit) for unit, _ in units.most_common(MOST_UNITS_NAMED)]
-    more = len(units) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return listed([shown_unit(unit) for unit, _ in units.most_common()], MOST_UNITS_NAMED)
 
 
 def describe_folder(folder: Path, utterances: list[Utterance], sizes: dict[str, int]) -> str:
@@ -70,9 +67,8 @@ def describe_folder(folder: Path, utterances: list[Utterance], sizes: dict[str, 
             seconds[utterance.language] += utterance.n_samples / SAMPLE_RATE
     most, least = seconds.most_common()[0], seconds.most_common()[-1]
     least_time, most_time = in_one_unit(least[1]), in_one_unit(most[1])
-    languages = "1 language" if len(seconds) == 1 else f"{len(seconds)} languages"
     return (
-        f"{folder}: {languages}, "
+        f"{folder}: {counted(len(seconds), 'language')}, "
         + ", ".join(f"{count} utterances to {split}" for split, count in sizes.items())
         + f"; {in_one_unit(sum(seconds.values()))} of training speech, from {least_time} "
         f"({least[0]}) to {most_time} ({most[0]}).\n"

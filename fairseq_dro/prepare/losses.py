@@ -10,10 +10,10 @@ from fairseq_dro.prepare.labelling import OUTSIDE_DICTIONARY
 from fairseq_dro.prepare.reader import MissingParts
 from fairseq_dro.prepare.recording import Rejection
 from fairseq_dro.prepare.selection import CHOSEN
+from fairseq_dro.wording import counted, listed
 
 MUCH = 0.05
 """Share of a language's utterances that may be left out without a warning."""
-MOST_LANGUAGES_NAMED = 8
 
 
 def gone(languages: set[str], rejected: Sequence[Rejection]) -> dict[str, list[Rejection]]:
@@ -42,14 +42,12 @@ def report_gone(lost: dict[str, list[Rejection]], missing: MissingParts) -> None
     if not lost:
         return
     told = []
-    for code, rejections in list(lost.items())[:MOST_LANGUAGES_NAMED]:
+    for code, rejections in lost.items():
         reason, count = Counter(one.reason for one in rejections).most_common(1)[0]
         first = next(one for one in rejections if one.reason == reason)
         place = " ".join(filter(None, (first.where, first.detail)))
         told.append(f"{code} ({count} of {len(rejections)}: {reason}; first {place})")
-    if len(lost) > len(told):
-        told.append(f"{len(lost) - len(told)} more")
-    missing.report(f"nothing is left of {', '.join(told)}", "put it right")
+    missing.report(f"nothing is left of {listed(told)}", "put it right")
 
 
 def describe_losses(utterances: Iterable[Utterance], rejected: Sequence[Rejection]) -> str:
@@ -68,12 +66,10 @@ def describe_losses(utterances: Iterable[Utterance], rejected: Sequence[Rejectio
     much = sorted((code for code in shares if shares[code] > MUCH), key=lambda c: (-shares[c], c))
     if not much:
         return ""
-    told = [
+    told = listed([
         f"{code} {reasons[code].total()} of {reasons[code].total() + kept[code]} "
         f"({reasons[code].most_common(1)[0][0]})"
-        for code in much[:MOST_LANGUAGES_NAMED]
-    ]
-    if len(much) > len(told):
-        told.append(f"{len(much) - len(told)} languages more")
-    languages = "1 language" if len(much) == 1 else f"{len(much)} languages"
-    return f"warning: {languages} lost more than {MUCH:.0%} of the utterances: {', '.join(told)}\n"
+        for code in much
+    ])  # fmt: skip
+    languages = counted(len(much), "language")
+    return f"warning: {languages} lost more than {MUCH:.0%} of the utterances: {told}\n"

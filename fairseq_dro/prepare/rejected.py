@@ -8,10 +8,10 @@ from pathlib import Path
 
 from fairseq_dro.prepare.recording import Rejection
 from fairseq_dro.whole_file import whole_file
+from fairseq_dro.wording import listed
 
 FILE = "rejected.tsv"
 HEADER = "utterance\tsplit\tlanguage\treason\twhere\tdetail"
-MOST_LANGUAGES_NAMED = 8
 
 
 def write_rejected(folder: Path, rejected: Sequence[Rejection]) -> None:
@@ -58,9 +58,6 @@ def counts_as_lines(counts: dict[str, dict[str, int]]) -> str:
     """``     12  reason (deu 9, kat 3)`` a reason, each with its line end."""
     lines = []
     for reason, languages in counts.items():
-        named = [f"{code} {n}" for code, n in list(languages.items())[:MOST_LANGUAGES_NAMED]]
-        more = len(languages) - len(named)
-        if more > 0:
-            named.append(f"{more} languages more")
-        lines.append(f"  {sum(languages.values()):7d}  {reason} ({', '.join(named)})\n")
+        named = listed([f"{code} {n}" for code, n in languages.items()])
+        lines.append(f"  {sum(languages.values()):7d}  {reason} ({named})\n")
     return "".join(lines)

@@ -14,6 +14,7 @@ from fairseq_dro.prepare.recording import Recording
 from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.text import RULES_VERSION
 from fairseq_dro.text.profiles import Spelled
+from fairseq_dro.wording import listed
 
 KINDS = {
     "cut": "cut: one became several",
@@ -22,7 +23,6 @@ KINDS = {
     "tags": "tags, dropped",
     "numbers": "utterances with numbers, which the audio says and the text lacks: see --digits",
 }
-MOST_LANGUAGES_NAMED = 8
 MOST_EXAMPLES = 3
 
 
@@ -93,11 +93,9 @@ def describe_text(record: dict[str, Any]) -> str:
             continue
         if kind == "tags" and record["tags"] == "keep":
             meaning = "tags, each kept as one symbol"
-        named = [f"{code} {one['count']}" for code, one in found.items()][:MOST_LANGUAGES_NAMED]
-        if len(found) > len(named):
-            named.append(f"{len(found) - len(named)} languages more")
+        named = listed([f"{code} {one['count']}" for code, one in found.items()])
         total = sum(one["count"] for one in found.values())
-        lines.append(f"  {total:7d}  {meaning} ({', '.join(named)})")
+        lines.append(f"  {total:7d}  {meaning} ({named})")
         lines += [f"{'':11}{one['example']}" for one in list(found.values())[:MOST_EXAMPLES]]
     if not lines:
         return ""
