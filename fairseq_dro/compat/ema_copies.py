@@ -18,9 +18,8 @@ import torch
 
 
 def needed() -> bool:
-    module = torch.nn.utils.weight_norm(torch.nn.Linear(1, 1))
     try:
-        copy.deepcopy(module)
+        copy.deepcopy(torch.zeros(1, requires_grad=True) + 0)
     except RuntimeError:
         return True
     return False
