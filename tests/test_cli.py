@@ -55,6 +55,7 @@ def demo(folder: Path, *options: str) -> str:
 
 def test_the_demo_goes_through_and_asked_again_repeats_only_the_comparison(tmp_path):
     options = ["--languages", "deu,kat", "--utterances", "24", "--updates", "3"]
+    options += ["--arms", "erm,ctc_dro_uniform"]
     said = demo(tmp_path / "demo", *options, "--validate-every", "1")
     assert "kat Georgian" in said and "comparison.html" in said and "done in" in said
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.pt")}
@@ -62,7 +63,8 @@ def test_the_demo_goes_through_and_asked_again_repeats_only_the_comparison(tmp_p
     page = (tmp_path / "demo/report/report.html").read_text()
     assert "Georgian" in page and 'src="http' not in page and 'href="http' not in page
     again = demo(tmp_path / "demo", *options)
-    assert "training: erm" not in again and "decoding: " not in again
+    assert "its output is in" in said and "decoding: " in said
+    assert "its output is in" not in again and "decoding: " not in again
     assert "kat Georgian" in again
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.pt")}
 
@@ -73,6 +75,14 @@ def test_the_demo_says_how_to_call_it(tmp_path):
         cwd=tmp_path, text=True, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 2 and "--languages 100" in done.stderr
+
+
+def test_the_demo_refuses_a_way_of_training_that_it_does_not_have(tmp_path):
+    done = subprocess.run(
+        ["bash", str(REPOSITORY / "scripts" / "demo.sh"), "--arms", "erm,cvar"],
+        cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "--arms" in done.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -101,10 +102,21 @@ def test_no_sentence_of_valid_or_test_is_heard_in_training_but_all_its_symbols_a
 
 def test_the_last_language_has_fewest_utterances_and_most_noise():
     counts, levels = train_counts(6, 1000), noise_levels(6)
-    assert counts == sorted(counts, reverse=True) and counts[0] > 2 * counts[-1]
+    assert counts == sorted(counts, reverse=True)
+    for spread in (3.0, 6.0):
+        first, *_, last = train_counts(4, 1000, spread)
+        assert first / last == pytest.approx(spread, rel=0.02)
     assert min(level for level in levels if level is not None) == levels[-1]
     assert 0 < sum(level is not None for level in levels) < 6
-    assert noise_levels(1) == [levels[-1]]
+    assert noise_levels(1) == [levels[-1]] and noise_levels(1, noise_db=0.0) == [0.0]
+
+
+def test_every_language_has_as_many_utterances_to_test_however_few_to_train():
+    plan = plan_corpus(choose_languages("4"), 400, 7, seed=1, spread=6.0, noise_db=0.0)
+    for split in ("valid", "test"):
+        counts = Counter(u.language for u in plan if u.split == split)
+        assert set(counts.values()) == {20}
+    assert {u.noise_db for u in plan if u.language == plan[-1].language} == {0.0}
 
 
 def test_noise_has_the_ratio_it_is_said_to_have():

@@ -315,10 +315,13 @@ def _updates(folder: Path) -> list[int]:
 
 
 def test_the_demo_recipe_takes_what_the_demo_script_changes():
-    """Each line of overrides in scripts/demo.sh, of which a short test run uses the first only."""
+    """Each line of overrides and each way of training in scripts/demo.sh."""
     script = (CONFIG.parents[2] / "scripts" / "demo.sh").read_text(encoding="utf-8")
-    lines = re.findall(r"overrides\+=\((.+)\)", script)
-    assert len(lines) == 2
+    lines = re.findall(r"overrides\+=\((task[^$\n]+)\)", script)  # of the recipe demo
+    assert len(lines) == 3
     for line in lines:
-        cfg = _compose("demo", *line.split())
-        assert cfg.task.skip_infeasible is True
+        _compose("demo", *line.split())
+    arms = re.findall(r"echo ((?:.|\\\n)+?) ;;", script)
+    assert len(arms) == 5
+    for arm in arms:
+        _compose("demo", *arm.replace("\\\n", " ").split())

@@ -66,7 +66,8 @@ XLSR_300M: Mapping[str, Any] = {
     "latent_temp": [2.0, 0.1, 0.999995],
 }
 
-#: About 1.1 million parameters, with a narrow extractor: learns number words on a laptop.
+#: About 0.9 million parameters. A narrow extractor and 31 frames a second instead of 50: an update
+#: costs a third, and short sentences are learnt on a laptop in minutes.
 DEMO: Mapping[str, Any] = {
     **XLSR_300M,
     "encoder_layers": 4,
@@ -74,7 +75,7 @@ DEMO: Mapping[str, Any] = {
     "encoder_ffn_embed_dim": 512,
     "encoder_attention_heads": 4,
     "final_dim": 64,
-    "conv_feature_layers": "[(96, 10, 5)] + [(96, 3, 2)] * 4 + [(96,2,2)] + [(96,2,2)]",
+    "conv_feature_layers": "[(48, 16, 8)] + [(48, 3, 2)] * 4 + [(48,2,2)] + [(48,2,2)]",
     "latent_vars": 8,
     "conv_pos": 64,
 }

@@ -2,8 +2,9 @@
 
 Every sentence is one to three words of :func:`vocabulary` in random order. Sentences of valid and
 test have two or three, occur once, and are never heard in training; words and voices are shared
-between splits. Languages get unequal hours, and every third language, counted from the last one, is
-spoken in noise: the last language has both the fewest utterances and the most noise.
+between splits. Languages get unequal hours to train on and as many utterances to test, and every
+third language, counted from the last one, is spoken in noise: the last language has both the fewest
+utterances and the most noise.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fairseq_dro.processes import n_cores
 logger = logging.getLogger(__name__)
 
 VARIANTS = ("m3", "f2", "m7", "f4")  # espeak-ng's own speaker variants: two low, two high
-_EVAL_SHARE = 0.15  # of each language's training utterances, for valid and test each
+_EVAL_SHARE = 0.2  # of the training utterances of a mean language, for valid and test each
 _LEAST_EVAL = 8
 
 
@@ -50,39 +51,55 @@ class SpokenUtterance:
     seed: int
 
 
-def train_counts(n_languages: int, n_utterances: int) -> list[int]:
-    """Training utterances per language: a geometric series that falls to a third, at least 12."""
-    shares = np.geomspace(3.0, 1.0, n_languages)
+def train_counts(n_languages: int, n_utterances: int, spread: float = 3.0) -> list[int]:
+    """Training utterances per language: a geometric series, at least 12 each.
+
+    Args:
+        spread: the first language has so many times the utterances of the last.
+    """
+    shares = np.geomspace(spread, 1.0, n_languages)
     return [max(12, round(share)) for share in shares / shares.sum() * n_utterances]
 
 
-def noise_levels(n_languages: int) -> list[float | None]:
-    """Signal-to-noise ratio per language in dB: 6 for the last, 10 for each third before it."""
+def noise_levels(n_languages: int, noise_db: float = 6.0) -> list[float | None]:
+    """Signal-to-noise ratio per language in dB, None for clean speech.
+
+    Args:
+        noise_db: of the last language; each third before it has 10.
+    """
     levels: list[float | None] = [None] * n_languages
     for index in range(n_languages - 4, -1, -3):
         levels[index] = 10.0
-    levels[-1] = 6.0
+    levels[-1] = noise_db
     return levels
 
 
 def plan_corpus(
-    languages: Sequence[SpokenLanguage], n_utterances: int, n_words: int, seed: int
+    languages: Sequence[SpokenLanguage],
+    n_utterances: int,
+    n_words: int,
+    seed: int,
+    spread: float = 3.0,
+    noise_db: float = 6.0,
 ) -> list[SpokenUtterance]:
     """Decide every utterance; no sentence of valid or test occurs a second time.
 
     Args:
         n_utterances: of the training split, over all languages.
         n_words: at most this many entries of each vocabulary are used.
+        spread: the first language has so many times the training utterances of the last.
+        noise_db: signal-to-noise ratio of the last language.
 
     Raises:
         UserError: a vocabulary is too small for that many different sentences.
     """
-    counts = train_counts(len(languages), n_utterances)
+    counts = train_counts(len(languages), n_utterances, spread)
+    levels = noise_levels(len(languages), noise_db)
+    n_eval = max(_LEAST_EVAL, round(_EVAL_SHARE * n_utterances / len(languages)))
     plan: list[SpokenUtterance] = []
-    for language, n_train, noise_db in zip(languages, counts, noise_levels(len(languages))):
+    for language, n_train, level in zip(languages, counts, levels):
         # The language's own generator: its speech does not depend on the other languages.
         generator = np.random.default_rng([seed, *language.code.encode()])
-        n_eval = max(_LEAST_EVAL, round(_EVAL_SHARE * n_train))
         splits = ["valid"] * n_eval + ["test"] * n_eval + ["train"] * n_train
         words = vocabulary(language)[:n_words]
         held_out = _held_out_sentences(words, 2 * n_eval, generator, language)
@@ -98,7 +115,7 @@ def plan_corpus(
                     voice=f"{language.voice}+{variant}",
                     words_per_minute=int(generator.integers(140, 201)),
                     pitch=int(generator.integers(30, 71)),
-                    noise_db=noise_db,
+                    noise_db=level,
                     seed=int(generator.integers(2**31)),
                 )
             )

@@ -24,15 +24,20 @@ class Espeak(Reader):
 
     def __init__(
         self, choice, missing, *, out: Path, languages: str, utterances: int, words: int,
-        seed: int, workers: int,
+        spread: float, noise_db: float, seed: int, workers: int,
     ) -> None:  # fmt: skip
         super().__init__(choice, missing)
         if not 4 <= words <= 12 or utterances < 1:
             raise UserError("prepare espeak: expected --words of 4 to 12 and --utterances above 0.")
+        if spread < 1:
+            raise UserError(
+                f"prepare espeak: --spread {spread:g} is below 1: expected how many times the "
+                "utterances of the last language the first has."
+            )
         self.audio_root = out / "audio"
         chosen = spoken_languages.choose_languages(languages)
         self._n_languages = len(chosen)
-        self._plan = spoken_corpus.plan_corpus(chosen, utterances, words, seed)
+        self._plan = spoken_corpus.plan_corpus(chosen, utterances, words, seed, spread, noise_db)
         self._workers = workers
 
     @staticmethod
@@ -47,6 +52,14 @@ class Espeak(Reader):
         parser.add_argument(
             "--words", type=int, default=10, help="words or phrases per language (default: 10)"
         )
+        parser.add_argument(
+            "--spread", type=float, default=3.0,
+            help="the first language has so many times the utterances of the last (default: 3)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--noise-db", type=float, default=6.0,
+            help="signal-to-noise ratio of the last language, in dB (default: 6)",
+        )  # fmt: skip
         parser.add_argument("--list", action=ListLanguages, help="show the languages and stop")
 
     def source(self) -> dict[str, Any]:
