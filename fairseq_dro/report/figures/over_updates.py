@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from fairseq_dro.report.comparison import Comparison
 from fairseq_dro.report.figures.learning_curves import curve_of
@@ -123,4 +124,5 @@ def _plot(
             if values[code][-1] == values[code][-1]:
                 ends.append((values[code][-1], code, colour))
     axis.margins(x=0)
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return ends

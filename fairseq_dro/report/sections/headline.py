@@ -22,11 +22,11 @@ def headline_section(data: ReportData) -> Section:
         section.blocks.append(Paragraph("No error rate: all references of the split are empty."))
         return section
     table = measures_table([(run.name, scores.numbers) for run, scores in data.decoded], data.noun)
-    picture = _picture(data)
-    is_small = isinstance(picture, Paragraph) or len(picture.svgs) == 1
-    section.blocks += [Beside([table, picture])] if is_small else [table, picture]
+    picture, notes = _picture(data), []
     if len(data.scores.cer) > 1:
-        section.blocks.append(Paragraph(measures_note(data.noun), small=True))
+        notes.append(Paragraph(measures_note(data.noun), small=True))
+    is_small = isinstance(picture, Paragraph) or len(picture.svgs) == 1
+    section.blocks += [Beside([table, picture]), *notes] if is_small else [table, *notes, picture]
     return section
 
 
