@@ -45,8 +45,8 @@ def unreadable_override(override: str) -> str:
     name, is_option, value = override.partition("=")
     if not is_option:
         return (
-            f"{override!r} is no option: expected NAME=VALUE, such as task.data=data, each as one "
-            "word."
+            f"{override!r} is not an option: expected NAME=VALUE, such as task.data=data, each as "
+            "one word."
         )
     odd = next((sign for sign in value if not _PLAIN.fullmatch(sign)), None)
     cannot = f"hydra does not read {odd!r} outside quotes" if odd else "hydra cannot read the value"

@@ -218,8 +218,8 @@ def _read(path: Path) -> dict[str, Language]:
         code, name, family, script, without_spaces, others = fields[:N_NEEDED_COLUMNS]
         if not _CODE.fullmatch(code):
             raise UserError(
-                f"{path}:{number}: {code!r} is no code: expected three lower-case letters, such as "
-                "deu, which may continue as in org_jpn"
+                f"{path}:{number}: {code!r} is not a code: expected three lower-case letters, such "
+                "as deu, which may continue as in org_jpn"
             )
         if code in rows:
             raise UserError(f"{path}:{number}: {code} has a line already; leave one of them")

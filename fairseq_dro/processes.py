@@ -47,7 +47,7 @@ def in_processes(
     except BrokenProcessPool:
         raise UserError(
             "A process that read audio was killed, perhaps for its memory: lower --workers and "
-            "give the same command again; it resumes where it stopped."
+            "run the same command again; it resumes where it stopped."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -135,7 +135,7 @@ def test_a_split_that_does_not_exist_names_those_that_do(data):
 
 
 def test_a_language_of_which_nothing_can_be_trained_on(data):
-    """q would wait for it for ever, and CTC-DRO be plain ERM without a word."""
+    """q would wait for it forever, and CTC-DRO be plain ERM without a word."""
     languages = (data / "train.lang").read_text().split()
     rows = (data / "train.tsv").read_text().splitlines()[1:]
     lengths = [int(row.split("\t")[1]) for row in rows]

@@ -458,13 +458,13 @@ def _change(good: Path, change: Callable[[dict[str, Any]], None]) -> Callable[[P
     ("content", "sentence"),
     [
         (None, "no checkpoint at /.*w2v.pt; expected an existing file"),
-        (b"", r"w2v.pt \(0 bytes\) is no complete torch checkpoint"),
-        (b"<html>404</html>", "w2v.pt is no torch checkpoint; expected a file that torch.save"),
-        ("folder", "w2v.pt is no Hugging Face folder of a wav2vec 2.0: name one, or a file"),
-        ("half", r"w2v.pt \([\d,]+ bytes\) is no complete torch checkpoint: it is .* cut short"),
-        ({"embed.weight": torch.zeros(2)}, "w2v.pt can be read but is no fairseq checkpoint"),
-        (torch.zeros(2), "w2v.pt can be read but is no fairseq checkpoint"),
-        ([1, 2], "w2v.pt can be read but is no fairseq checkpoint"),
+        (b"", r"w2v.pt \(0 bytes\) is not a complete torch checkpoint"),
+        (b"<html>404</html>", "w2v.pt is not a torch checkpoint; expected a file that torch.save"),
+        ("folder", "w2v.pt is not a Hugging Face folder of a wav2vec 2.0: name one, or a file"),
+        ("half", r"w2v.pt \([\d,]+ bytes\) is not a complete torch checkpoint: it is .* cut short"),
+        ({"embed.weight": torch.zeros(2)}, "w2v.pt can be read but is not a fairseq checkpoint"),
+        (torch.zeros(2), "w2v.pt can be read but is not a fairseq checkpoint"),
+        ([1, 2], "w2v.pt can be read but is not a fairseq checkpoint"),
     ],
     ids=["missing", "empty", "web page", "folder", "half", "Hugging Face", "tensor", "list"],
 )
@@ -567,7 +567,7 @@ def test_a_file_of_another_toolkit_is_one_sentence_of_training_and_of_the_doctor
 ) -> None:
     NO_CHECKPOINTS[kind](tmp_path / "pytorch_model.bin")
     for sentence in said_of(tmp_path / "pytorch_model.bin", tiny_data):
-        assert "pytorch_model.bin can be read but is no fairseq checkpoint" in sentence
+        assert "pytorch_model.bin can be read but is not a fairseq checkpoint" in sentence
 
 
 @pytest.mark.filterwarnings("ignore:.*TorchScript")
@@ -601,7 +601,7 @@ def test_a_checkpoint_cut_by_a_crash_is_named(
     whole = (fine_tuned / "checkpoints" / "checkpoint_last.pt").read_bytes()
     assert len(whole) > n_bytes
     last.write_bytes(whole[:n_bytes])
-    with pytest.raises(UserError, match=r"checkpoint_last\.pt .* is no complete torch checkpoint"):
+    with pytest.raises(UserError, match=r"checkpoint_last\.pt .* is not a complete torch"):
         load(last)
 
 

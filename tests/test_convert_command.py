@@ -78,7 +78,7 @@ def test_the_doctor_reads_a_folder(home) -> None:
     assert layers == parse_layers(TINY_SIZES["conv_feature_layers"])
     options["model"]["w2v_path"] = str(home)
     (finding,), _ = of_checkpoint(OmegaConf.create(options))
-    assert "is no Hugging Face folder of a wav2vec 2.0" in finding.what
+    assert "is not a Hugging Face folder of a wav2vec 2.0" in finding.what
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:

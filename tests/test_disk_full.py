@@ -67,7 +67,7 @@ def test_a_full_disk_ends_in_one_sentence_with_the_older_files_whole(
     sentence = done.stdout.strip().splitlines()[-1]
     assert re.fullmatch(
         rf"error: {checkpoints}/checkpoint_1_4\.pt cannot be written: {reason} \([\d,]+ bytes are "
-        r"free there\); the files before it are whole: free some space .*, and type the same "
+        r"free there\); the files before it are whole: free some space .*, and run the same "
         r"command again to resume from the newest of them\.",
         sentence,
     ), sentence

@@ -67,10 +67,10 @@ def test_every_unknown_key_is_named_with_the_nearest(capsys, clean, tmp_path):
     out = capsys.readouterr().out
     assert status == 1
     for said in (
-        "criterion.smothing (mine.yaml) is no option\n    -> did you mean criterion.smoothing",
-        "dataset.n_workers (mine.yaml) is no option\n    -> did you mean dataset.num_workers",
-        "task.batch_second (command line) is no option\n    -> did you mean task.batch_seconds",
-        "modle.w2v_path (command line) is no option\n    -> did you mean model",
+        "criterion.smothing (mine.yaml) is not an option\n    -> did you mean criterion.smoothing",
+        "dataset.n_workers (mine.yaml) is not an option\n    -> did you mean dataset.num_workers",
+        "task.batch_second (command line) is not an option\n    -> did you mean task.batch_seconds",
+        "modle.w2v_path (command line) is not an option\n    -> did you mean model",
     ):
         assert said in out
 
@@ -108,7 +108,7 @@ def test_a_name_that_nothing_has_is_told_with_those_that_exist(
     monkeypatch.delattr(configuration, "examine_configuration")  # importing fairseq takes seconds
     status, found = findings(override)
     assert status == 1 and fix in found["unknown_option"]["fix"]
-    assert found["unknown_option"]["what"] == f"{override} (command line) is no option"
+    assert found["unknown_option"]["what"] == f"{override} (command line) is not an option"
 
 
 def test_a_part_of_a_user_dir_is_known(findings, tmp_path):
@@ -161,7 +161,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
 @pytest.mark.parametrize(
     ("overrides", "said_by_kind"),
     [
-        (["criterion.objective=best"], {"out_of_range": "criterion.objective=best is no rule"}),
+        (["criterion.objective=best"], {"out_of_range": "criterion.objective=best is not a rule"}),
         (
             ["criterion.step_size=-1", "task.length_noise=3", "criterion.dro_start_update=13000",
              "lr_scheduler.phase_ratio=[0.1,0.4,0.6]", "task.normalize=false",
@@ -179,7 +179,7 @@ def test_options_that_change_nothing_are_named_by_the_doctor_and_by_training(
              "model.w2v_path=nowhere.pt", "dataset.valid_subset=dev",
              "task.group_by=language+corpus"],
             {"q_moves_on_the_head": "frozen until update 20000", "encoder_never_trained": "20000",
-             "wrong_checkpoint": "nowhere.pt is no file",
+             "wrong_checkpoint": "nowhere.pt is not a file",
              "unreadable_split": "dev.tsv does not exist",
              "no_column": "train.corpus does not exist"},
         ),
@@ -330,7 +330,7 @@ def test_a_configuration_that_is_none_is_a_usage_error(clean, tmp_path, capsys):
     assert f"{tmp_path}/empty holds no configuration; name" in capsys.readouterr().err
     for name, said in (
         ("other", f"{tmp_path} holds bad, demo, flat, junk; name another folder with --config-dir"),
-        ("bad", "bad.yaml:3 is no"),
+        ("bad", "bad.yaml:3 is not YAML"),
         ("flat", "flat.yaml: task holds no options"), ("junk", "junk.yaml:1 is not UTF-8"),
     ):  # fmt: skip
         arguments = ["doctor", str(clean), "--config-dir", str(tmp_path), "--config-name", name]

@@ -152,7 +152,7 @@ PLANTED = {
         "error", "train.ltr:5 (wav/deu_train_4): 'ß'", "make the dictionary from all splits",
         change("train.ltr", 5, lambda t: "ß " + t)),
     "never_learnt": Planted(
-        "note", "1 unit in valid and test and never in train", "nothing need be done",
+        "note", "1 unit in valid and test and never in train", "nothing to do",
         lambda f: (append(f / "dict.ltr.txt", "q 0\n"),
                    edit(f / "test.ltr", 2, lambda t: "q " + t))),
     "not_composed": Planted(
@@ -282,7 +282,7 @@ PLANTED = {
     "option_missing": of_recipe(
         "error", "model.w2v_path has no value", "set model.w2v_path=VALUE", "~model.w2v_path"),
     "out_of_range": of_recipe("error", "task.length_noise=3", "", "task.length_noise=3"),
-    "wrong_checkpoint": of_recipe("error", "a.pt is no file", "", "model.w2v_path=a.pt"),
+    "wrong_checkpoint": of_recipe("error", "a.pt is not a file", "", "model.w2v_path=a.pt"),
     "normalize_differs": of_recipe(
         "error", "pre-trained with normalize=true", "set task.normalize=true",
         "task.normalize=false"),

@@ -61,8 +61,8 @@ def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path, command_server
     [
         ("criterion.rule_options={temprature: 5}", "no parameter temprature: it has temperature"),
         ("criterion.rule_options={temperature: -1}", "criterion.temperature=-1 is out of range"),
-        ("criterion.rule_options=5", "criterion.rule_options=5 is no mapping"),
-        ("criterion.objective=softmax", "no rule: expected one of .*did you mean softmax_dro"),
+        ("criterion.rule_options=5", "criterion.rule_options=5 is not a mapping"),
+        ("criterion.objective=softmax", "not a rule: expected one of .*did you mean softmax_dro"),
     ],
 )
 def test_what_a_rule_does_not_have_is_refused(tiny_data, tmp_path, option, said, monkeypatch):

@@ -536,7 +536,7 @@ def test_the_columns_of_the_data_folder_are_in_the_records(
     accents = [{"accent": f"accent{index % 3}"} for index in range(n_utterances)]
     accents[0]["gender"] = "f"
     assert [record["columns"] for record in records] == accents
-    left_out = [record for record in caplog.messages if "is no column of the split" in record]
+    left_out = [record for record in caplog.messages if "is not a column of the split" in record]
     assert len(left_out) == 2 and "test.short" in left_out[0] and "test.zip" in left_out[1]
     scores = json.loads((tmp_path / "results" / "scores.json").read_text(encoding="utf-8"))
     assert scores["group_by"] == "language" and len(scores["columns"]["accent"]) == 3
@@ -679,7 +679,7 @@ def test_a_dictionary_of_another_size_is_named(
 
 def test_an_option_of_another_task_is_refused(stock_model: Path, infer) -> None:
     sentence = _error(infer, f"common_eval.path={stock_model}", "task.batch_seconds=3")
-    assert "task.batch_seconds is no option of the task audio_finetuning" in sentence
+    assert "task.batch_seconds is not an option of the task audio_finetuning" in sentence
 
 
 def test_a_language_model_decoder_that_is_not_installed_is_named(stock_model: Path, infer) -> None:

@@ -338,5 +338,5 @@ def test_a_code_of_an_own_table_can_name_a_folder_and_a_group(tmp_path, code):
     own = tmp_path / "own.tsv"
     header = "code\tname\tfamily\tscript\tscored_without_spaces\tother_codes\n"
     own.write_text(f"{header}{code}\tOurs\tIsolate\tLatn\tno\t\n", encoding="utf-8-sig")
-    with pytest.raises(UserError, match="own.tsv:2: .* is no code: expected three"):
+    with pytest.raises(UserError, match="own.tsv:2: .* is not a code: expected three"):
         languages.known_languages(own)

@@ -62,7 +62,7 @@ def test_ours_is_better_than_first_fit_decreasing_and_than_fairseqs_own(language
 
 
 def test_without_noise_the_cuts_are_the_best_to_less_than_a_tenth_of_a_point(languages, best):
-    """Cuts that heed the sums alone are a tenth of a point behind where languages are unlike."""
+    """Cuts that follow the sums alone are a tenth of a point behind where languages are unlike."""
     assert planned(languages, length_noise=0.0).loss <= min(o.loss for o in best) + 0.08
 
 

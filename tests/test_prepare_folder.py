@@ -112,7 +112,7 @@ def test_a_dictionary_is_reused_and_what_it_lacks_is_left_out(tmp_path, table, c
     assert "lacks the language tokens [deu] [ell]: add a line" in capsys.readouterr().err
     write_lines(own, ["j 9\n", "a\n"])
     assert prepare(tmp_path / "o3", table, "--dictionary", own) == 2
-    assert "dict.txt:2 is no line of a dictionary" in capsys.readouterr().err
+    assert "dict.txt:2 is not a line of a dictionary" in capsys.readouterr().err
 
 
 def test_texts_and_ids_that_are_of_no_use_are_left_out_with_their_reasons(tmp_path, table):
@@ -247,7 +247,7 @@ def test_what_is_not_utf_8_or_not_closed_is_told_in_one_sentence(tmp_path, table
     assert "t.CSV:902 is not UTF-8 text" in capsys.readouterr().err
     sheet.write_bytes(b"path,text,language\n" + rows[0] + b'b.wav,"ja,deu\n' + rows[1])
     assert prepare(tmp_path / "out", sheet) == 2
-    assert "t.CSV:3 is no row of a CSV file" in capsys.readouterr().err
+    assert "t.CSV:3 is not a row of a CSV file" in capsys.readouterr().err
 
 
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path, table):

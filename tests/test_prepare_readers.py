@@ -121,7 +121,7 @@ def test_a_root_that_is_not_there_and_a_corpus_that_is_none_are_refused(tmp_path
     assert prepare("ml-superb", tmp_path / "out", "--root", tmp_path / "none") == 2
     assert "is not a folder: expected the unpacked ML-SUPERB" in capsys.readouterr().err
     assert prepare("ml-superb", tmp_path / "o", "--root", tmp_path, "--corpora", "mls,libri") == 2
-    assert "'libri' is no corpus of ML-SUPERB" in capsys.readouterr().err
+    assert "'libri' is not a corpus of ML-SUPERB" in capsys.readouterr().err
     write_audio(tmp_path / "mls" / "qqq" / "wav" / "a.wav")
     assert prepare("ml-superb", tmp_path / "o", "--root", tmp_path, "--corpora", "mls") == 2
     assert re.search(r"mls/qqq: 'qqq' is not .* --languages FILE", capsys.readouterr().err)
@@ -436,7 +436,7 @@ def test_a_folder_that_cannot_be_read_is_told_in_one_sentence(tmp_path, capsys, 
 
     monkeypatch.setattr(Path, "is_dir", refuse)
     assert prepare("common-voice", tmp_path / "out", "--root", root) == 2
-    assert "de/clips: Permission denied: see to it" in capsys.readouterr().err
+    assert "de/clips: Permission denied: fix that" in capsys.readouterr().err
 
 
 def test_every_reader_names_the_public_loader_of_its_layout_and_is_reached_by_its_name(capsys):

@@ -210,5 +210,5 @@ def test_sentencepiece_trained_twice_is_the_same_and_gives_the_text_back(tmp_pat
     with pytest.raises(UserError, match="--vocabulary-size 5000 does not suit"):
         train_sentencepiece(texts, 5000, tmp_path / "c.model")
     (tmp_path / "bad.model").write_bytes(b"no model")
-    with pytest.raises(UserError, match="is no sentencepiece model"):
+    with pytest.raises(UserError, match="is not a sentencepiece model"):
         Sentencepiece(tmp_path / "bad.model")

@@ -208,7 +208,7 @@ def test_a_cut_line_is_named(tmp_path, caplog):
     with open(run / "history.jsonl", "a", encoding="utf-8") as history:
         history.write('{"format": 1, "update": 1100, "langu')
     report(run)
-    assert "history.jsonl:11 is no whole record" in caplog.text
+    assert "history.jsonl:11 is not a whole record" in caplog.text
 
 
 @pytest.mark.parametrize("json_lines", [False, True])

@@ -239,7 +239,7 @@ def test_reset_dataloader_restarts_q_and_says_so_loudly(
         ),
         tmp_path,
     )
-    assert "THE GROUP WEIGHTS q START AFRESH" in again.stdout
+    assert "THE GROUP WEIGHTS q START AGAIN" in again.stdout
     state = load(tmp_path / LAST)["extra_state"]["train_iterator"]
     assert state["group_dro"]["n_moves"] <= 1
 

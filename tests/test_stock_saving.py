@@ -46,7 +46,7 @@ def test_stock_fairseq_leaves_half_a_copy_and_cannot_resume(command, stock_serve
     last = tmp_path / "checkpoints/checkpoint_last.pt"
     assert last.stat().st_size == 0 and damage_of(str(last)) == "it is empty"
     again = stock_server.run(command, tmp_path, check=False)
-    assert again.returncode != 0 and "is no complete torch checkpoint" in again.stdout
+    assert again.returncode != 0 and "is not a complete torch checkpoint" in again.stdout
 
 
 def test_stock_fairseq_renames_what_a_passing_error_has_spoilt(command, stock_server, tmp_path):

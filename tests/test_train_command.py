@@ -66,7 +66,7 @@ MISTAKES = {
     "train demo lr_scheduler._name=fixed lr_scheduler.phase_ratio=[1]": "lr_scheduler.phase_ratio",
     "train demo datset.max_tokens=3": "did you mean dataset?",
     "train demo common.fp61=true": "did you mean common.fp16?",
-    "train demo task.data": "task.data is no option: write SECTION.OPTION=VALUE",
+    "train demo task.data": "task.data is not an option: write SECTION.OPTION=VALUE",
     "train demo": "task.data is missing: type task.data=FOLDER",
     "train demo task.data=data": "model.w2v_path is missing: type model.w2v_path=FILE",
     "train demo task.data=dota": "task.data=dota does not exist: did you mean data?",

@@ -74,7 +74,7 @@ def not_filled(
     ways = _ways(total_seconds, fills_of, update)
     if compares_sums:
         ways.append("criterion.group_loss=per_second")
-    fix = f"set {', or '.join(ways)}" if ways else "nothing need be done"
+    fix = f"set {', or '.join(ways)}" if ways else "nothing to do"
     severity = Severity.WARNING if compares_sums else Severity.NOTE
     return [Finding("batch_not_filled", severity, what, fix, len(short))]
 

@@ -104,7 +104,7 @@ def never_learnt(
             Severity.NOTE,
             f"{counted(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
             f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}",
-            "nothing need be done: each occurrence counts as an error in every run",
+            "nothing to do: each occurrence counts as an error in every run",
             sum(elsewhere.values()),
         )
     ]

@@ -35,7 +35,7 @@ class Severity(str, Enum):
     WARNING = "warning"
     """It costs something, or is a mistake more often than not."""
     NOTE = "note"
-    """Worth knowing; nothing need be done."""
+    """Worth knowing; nothing to do."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def languages_without_room(
         Finding(
             "language_left_out", Severity.ERROR,
             f"languages of which all is longer than {option}={max_samples} samples, so that q "
-            f"would wait for them for ever: {listed(gone)}",
+            f"would wait for them forever: {listed(gone)}",
             f"raise {option}, or remove the language",
             len(gone),
         )

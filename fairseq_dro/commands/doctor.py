@@ -141,7 +141,7 @@ def _what_next(result: Examination) -> list[str]:
     for number, one in enumerate(errors, start=1):
         times = f" ({one.count})" if one.count > 1 else ""
         lines.append(f"  {number}. {one.kind}{times}: {one.fix or one.what}")
-    return [*lines, "and give this command again."]
+    return [*lines, "and run this command again."]
 
 
 def _finding_lines(finding: Finding, n_shown: int) -> list[str]:

@@ -86,15 +86,15 @@ def _parsed(word: str) -> tuple[str, str, str]:
     """
     match = _OVERRIDE.fullmatch(word)
     if match is None or (match["value"] is None and "~" not in match["sign"]):
-        raise UserError(f"{word} is no option: write SECTION.OPTION=VALUE.")
+        raise UserError(f"{word} is not an option: write SECTION.OPTION=VALUE.")
     return match["sign"], match["key"], match["value"] or ""
 
 
 def _unknown(key: str, name: str, known: Iterable[str], prefix: str) -> str:
     near = difflib.get_close_matches(name, sorted(known), 3, 0.6)
     if near:
-        return f"{key} is no option: did you mean {' or '.join(prefix + one for one in near)}?"
-    return f"{key} is no option: `fairseq-dro train RECIPE --cfg job` lists all."
+        return f"{key} is not an option: did you mean {' or '.join(prefix + one for one in near)}?"
+    return f"{key} is not an option: `fairseq-dro train RECIPE --cfg job` lists all."
 
 
 def _read(recipe: Path) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ def read_variables(file: Path) -> tuple[str, dict[str, torch.Tensor]]:
 
 def _broken(file: Path) -> UserError:
     return UserError(
-        f"{file} is no whole model.bin of CTranslate2's: it was cut or is another file; copy or "
+        f"{file} is not a whole model.bin of CTranslate2's: it was cut or is another file; copy or "
         "download it again."
     )
 

@@ -53,16 +53,16 @@ def read_json(file: Path) -> dict[str, Any] | None:
     """The content of a file; None where it is not there.
 
     Raises:
-        UserError: it is no JSON object.
+        UserError: it is not a JSON object.
     """
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
-        raise UserError(f"{file} is no JSON ({error}): copy or download it again.") from None
+        raise UserError(f"{file} is not JSON ({error}): copy or download it again.") from None
     if not isinstance(found, dict):
-        raise UserError(f"{file} is no JSON object: copy or download it again.")
+        raise UserError(f"{file} is not a JSON object: copy or download it again.")
     return found
 
 

@@ -56,7 +56,7 @@ def read_folder(path: str) -> dict[str, Any]:
         kind = source.config.get("model_type")
         what = f" (it holds a {kind})" if kind else ""
         raise UserError(
-            f"{path} is no Hugging Face folder of a wav2vec 2.0{what}: name one, or a file of "
+            f"{path} is not a Hugging Face folder of a wav2vec 2.0{what}: name one, or a file of "
             "fairseq's inside it, such as xlsr2_300m.pt."
         )
     found = wav2vec2_huggingface.read(source)

@@ -40,7 +40,7 @@ def read_whisper(
         whisper = whisper_huggingface.read(source)
     else:
         raise UserError(
-            f"{source} is no folder of a Whisper: expected Hugging Face's config.json and "
+            f"{source} is not the folder of a Whisper: expected Hugging Face's config.json and "
             "model.safetensors, or CTranslate2's model.bin, in it."
         )
     if tokenizer_path:

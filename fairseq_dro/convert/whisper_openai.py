@@ -33,7 +33,7 @@ def read(source: Source) -> PretrainedWhisper:
     if model and "dims" in model and model["dims"]:
         return _of_checkpoint(source, state, model["dims"])
     raise UserError(
-        f"{source} is no Whisper: expected openai's .pt (dims and model_state_dict) or a "
+        f"{source} is not a Whisper: expected openai's .pt (dims and model_state_dict) or a "
         "checkpoint of model=whisper."
     )
 

@@ -85,8 +85,8 @@ def _of_table(path: Path) -> tuple[str, dict[str, float]]:
     head = lines[0].split("\t") if lines else []
     if len(head) != 2 or head[0] != "group":
         raise UserError(
-            f"criterion.baseline: {path}:1 is no head: expected `group`, a tab and the unit of the "
-            "losses, such as `nats an utterance` (history.jsonl of a run has it as loss_unit)."
+            f"criterion.baseline: {path}:1 is not a head: expected `group`, a tab and the unit of "
+            "the losses, such as `nats an utterance` (history.jsonl of a run has it as loss_unit)."
         )
     losses: dict[str, float] = {}
     for number, line in enumerate(lines[1:], start=2):

@@ -175,12 +175,12 @@ def rule_options(cfg: GroupDroConfig, names: set[str]) -> dict[str, Any]:
         names: the rule's parameters.
 
     Raises:
-        UserError: ``rule_options`` is no mapping, or names what is no parameter of the rule.
+        UserError: ``rule_options`` is not a mapping, or names what is no parameter of the rule.
     """
     own = cfg.rule_options or {}
     if not isinstance(own, Mapping) and not hasattr(own, "keys"):
         raise UserError(
-            f"criterion.rule_options={own} is no mapping: type "
+            f"criterion.rule_options={own} is not a mapping: type "
             "'criterion.rule_options={NAME: VALUE}'."
         )
     unknown = sorted(set(own.keys()) - names)

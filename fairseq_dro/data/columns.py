@@ -35,7 +35,7 @@ def further_columns(manifest: Manifest) -> dict[str, Categories]:
         try:
             found[name] = manifest.column(name)
         except UserError as error:
-            logger.warning("%s is no column of the split: %s", path, error)
+            logger.warning("%s is not a column of the split: %s", path, error)
     return found
 
 

@@ -132,7 +132,7 @@ def open_features(
     if header["n_written"] != len(lines):
         raise UserError(
             f"task.features={folder} holds {header['n_written']} of {len(lines)} utterances of "
-            f"{split}: type the same `fairseq-dro features` command again, which resumes there."
+            f"{split}: run the same `fairseq-dro features` command again, which resumes there."
         )
     n_frames = np.array([frames for *_, frames in lines], dtype=np.int64)
     file = FeatureFile(place, split, FeatureSpec.from_record(header), n_frames)

@@ -227,8 +227,8 @@ def _adopt_task(cfg: DictConfig, saved: DictConfig, typed: Collection[str]) -> N
     )
     if stray:
         raise UserError(
-            f"{stray[0]} is no option of the task {name}, with which the checkpoint was trained: "
-            "leave it out, or choose another task with task=NAME."
+            f"{stray[0]} is not an option of the task {name}, with which the checkpoint was "
+            "trained: leave it out, or choose another task with task=NAME."
         )
     if "allow_unseen" in options and "task.allow_unseen" not in typed:
         merged["allow_unseen"] = True

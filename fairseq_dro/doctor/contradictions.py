@@ -76,7 +76,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         return read_folder(path)
     if not Path(path).is_file():
         raise UserError(
-            f"model.w2v_path={path} is no file: name the pre-trained file, such as "
+            f"model.w2v_path={path} is not a file: name the pre-trained file, such as "
             "xlsr2_300m.pt, or a Hugging Face folder."
         )
     try:

@@ -101,7 +101,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """The sections of a recipe, as they are written.
 
     Raises:
-        UserError: there is no such file, or it is no YAML of sections with options.
+        UserError: there is no such file, or it is not YAML of sections with options.
     """
     require_file(path)
     try:
@@ -110,7 +110,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise UserError(f"{where} is no YAML ({problem}): fix the line.") from None
+        raise UserError(f"{where} is not YAML ({problem}): fix the line.") from None
     if not isinstance(recipe, dict):
         raise UserError(f"{path} holds no sections: expected task:, criterion: and so on.")
     for section in source_options.sections() or ():
@@ -157,4 +157,4 @@ def _unknown(key: str, where: str, known: Collection[str], prefix: str) -> Findi
         fix = f"expected one of {listed(sorted(known), 12)}"
     if near:
         fix = f"did you mean {' or '.join(prefix + name for name in near)}?"
-    return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is no option", fix)
+    return Finding("unknown_option", Severity.ERROR, f"{key} ({where}) is not an option", fix)

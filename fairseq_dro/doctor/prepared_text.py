@@ -64,7 +64,7 @@ def _tags(text: dict[str, Any]) -> list[Finding]:
     return [
         Finding("tags_dropped", Severity.NOTE,
                 f"tags such as [noise] that the text profile dropped: {_named(found)}",
-                "nothing need be done; --tags keep of `fairseq-dro prepare` makes symbols of them",
+                "nothing to do; --tags keep of `fairseq-dro prepare` makes symbols of them",
                 sum(one["count"] for one in found.values()), _examples(found))
     ]  # fmt: skip
 

@@ -37,7 +37,7 @@ def require_layout(state: Any, path: str) -> None:
         is_ours = bool(state["model"]) and bool(has_options) and not is_old
     if not is_ours:
         raise UserError(
-            f"{path} can be read but is no fairseq checkpoint, which holds 'model' and 'cfg' or "
+            f"{path} can be read but is not a fairseq checkpoint, which holds 'model' and 'cfg' or "
             "'args': use the publisher's fairseq file, or make one of another toolkit's by "
             "`fairseq-dro convert` (a Hugging Face folder works as it is)."
         )

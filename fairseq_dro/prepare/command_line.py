@@ -39,9 +39,9 @@ class Columns(GivenOnce):
         for name in names:
             if not is_column(name) or name in ("language", "speaker", "corpus"):
                 raise UserError(
-                    f"{option_string} {values}: {name!r} is no column to keep; expected names of "
-                    "letters, digits, _ and -, and none that is written anyway (language, speaker, "
-                    "corpus, tsv, ltr, lang ...)."
+                    f"{option_string} {values}: {name!r} is not a column to keep; expected names "
+                    "of letters, digits, _ and -, and none that is written anyway (language, "
+                    "speaker, corpus, tsv, ltr, lang ...)."
                 )
         super().__call__(parser, namespace, names, option_string)
 

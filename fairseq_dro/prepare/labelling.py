@@ -93,8 +93,8 @@ def symbols_of(dictionary: Path) -> list[str]:
         symbol, _, count = line.rstrip().rpartition(" ")
         if not symbol or not count.isdecimal():
             raise UserError(
-                f"{dictionary}:{number} is no line of a dictionary: expected a symbol, a space and "
-                "a count."
+                f"{dictionary}:{number} is not a line of a dictionary: expected a symbol, a space "
+                "and a count."
             )
         if symbol in symbols:
             raise UserError(

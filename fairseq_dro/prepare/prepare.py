@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     except OSError as error:
         raise UserError(
-            f"{error.filename or args.out}: {error.strerror or error}: see to it and give the same "
+            f"{error.filename or args.out}: {error.strerror or error}: fix that and run the same "
             "command again."
         ) from None
 

@@ -107,7 +107,7 @@ class TableFile:
         except csv.Error as error:
             mistakes.add(
                 first,
-                f" is no row of a CSV file ({error}): close its quotes, or write the table as "
+                f" is not a row of a CSV file ({error}): close its quotes, or write the table as "
                 ".tsv, where nothing is quoted.",
             )
 

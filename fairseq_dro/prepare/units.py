@@ -76,7 +76,7 @@ class Sentencepiece(Units):
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
         except (RuntimeError, OSError) as error:
-            raise UserError(f"{model} is no sentencepiece model ({error}).") from None
+            raise UserError(f"{model} is not a sentencepiece model ({error}).") from None
 
     def labels(self, text: str) -> str:
         return " ".join(self._processor.encode(text, out_type=str))

@@ -62,7 +62,7 @@ def require_same_encoder(state: dict[str, Any], path: str, trainer: Any) -> None
     raise UserError(
         f"{path} was trained on the frozen encoder {_file(saved)} (its weights have the checksum "
         f"{then}), and this command names {_file(trainer.cfg.model)} ({now}): name the encoder it "
-        "was trained on, or another hydra.run.dir to start afresh."
+        "was trained on, or another hydra.run.dir to start over."
     )
 
 

@@ -42,7 +42,7 @@ def apply() -> None:
             raise UserError(
                 f"{filename} does not fit the model of this run ({_names(cause)}); use the "
                 "dictionary and the model settings it was made with, or another hydra.run.dir "
-                "to start afresh."
+                "to start over."
             ) from error
 
     Trainer.load_checkpoint = load_checkpoint

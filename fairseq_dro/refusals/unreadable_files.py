@@ -83,8 +83,8 @@ def places_of(path: str) -> list[str]:
 
 def _incomplete(path: str) -> str:
     return (
-        f"{path} ({os.path.getsize(path):,} bytes) is no complete torch checkpoint: it is empty, "
-        "cut short or damaged; copy or download it again."
+        f"{path} ({os.path.getsize(path):,} bytes) is not a complete torch checkpoint: it is "
+        "empty, cut short or damaged; copy or download it again."
     )
 
 
@@ -92,7 +92,7 @@ def _not_unpickled(path: str, error: pickle.UnpicklingError) -> str:
     unsafe = checkpoint_checks.first_unsafe_global(path, str(error))
     if unsafe is None:
         return (
-            f"{path} is no torch checkpoint; expected a file that torch.save wrote, such as "
+            f"{path} is not a torch checkpoint; expected a file that torch.save wrote, such as "
             "xlsr2_300m.pt or a checkpoint of fairseq."
         )
     return (

@@ -63,7 +63,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             record["update"] + 0
         except (json.JSONDecodeError, TypeError, KeyError):
             logger.warning(
-                "%s:%d is no whole record, as a killed run leaves one; it is left out", path, number
+                "%s:%d is not a whole record, as a killed run leaves one; it is left out",
+                path, number,
             )
             continue
         kept = by_subset.setdefault(record.get("subset", ""), [])

@@ -130,6 +130,6 @@ def _cannot_be_written(path: str, error: OSError) -> str:
     return (
         f"{os.path.abspath(path)} cannot be written: {error.strerror or error} ({free:,} bytes are "
         f"free there); the files before it are whole: free some space or fix the disk, keep "
-        f"fewer files (checkpoint.keep_interval_updates, checkpoint.keep_last_epochs), and type "
+        f"fewer files (checkpoint.keep_interval_updates, checkpoint.keep_last_epochs), and run "
         f"the same command again to resume from the newest of them."
     )

@@ -2,7 +2,7 @@
 
 fairseq looks at ``checkpoint_last.pt`` alone (checkpoint_utils.py:211-219): if a kill came between
 ``checkpoint_1_500.pt`` and its copy, the newer file is not used; if ``checkpoint_last.pt`` is
-missing the run starts afresh; if it is damaged the run ends, or continues with a flipped bit, since
+missing the run starts over; if it is damaged the run ends, or continues with a flipped bit, since
 ``torch.load`` checks no checksum.
 
 Here rank 0 first looks into the folder, while the others wait:
@@ -112,7 +112,7 @@ def newest_good(folder: str, but: Iterable[str | None] = ()) -> str | None:
         raise UserError(
             f"no good checkpoint is left in {os.path.abspath(folder)}, where damaged ones were set "
             f"aside ({', '.join(corrupt)}): put a good copy back as {LAST}, or remove them and "
-            "type the same command again to start from update 0."
+            "run the same command again to start from update 0."
         )
     return None
 

@@ -256,7 +256,7 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
     def _load_group_state(self, state: dict[str, Any]) -> None:
         if "group_dro" not in state:
             logger.warning(
-                "The checkpoint holds no group DRO state: q starts afresh, uniform over %d groups.",
+                "The checkpoint holds no group DRO state: q starts again, uniform over %d groups.",
                 len(self.group_state.groups),
             )
             return

@@ -78,7 +78,7 @@ def match_output_rows(state: dict[str, Any], path: str, trainer: Any) -> None:
             f"checkpoint.finetune_from_model={path} was trained with other units than those of "
             f"{dictionary} ({_others(units)}): use its dictionary, or set "
             "task.output_rows_by_name=true to keep the output rows of the units it knows and "
-            "start those of the new ones afresh."
+            "start those of the new ones at random."
         )
     fresh = trainer.get_model().state_dict()
     state["model"] = take_rows(state["model"], fresh, units)

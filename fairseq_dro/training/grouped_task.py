@@ -208,7 +208,7 @@ class GroupedTask:
             provenance.record_start(self.cfg.history_dir, self.cfg.data, update_num)
         if self.group_state is not None and update_num > 0 and not self.group_state.restored:
             logger.warning(
-                "TRAINING RESUMES AT UPDATE %d, BUT THE GROUP WEIGHTS q START AFRESH, UNIFORM "
+                "TRAINING RESUMES AT UPDATE %d, BUT THE GROUP WEIGHTS q START AGAIN, UNIFORM "
                 "OVER %d GROUPS (checkpoint.reset_dataloader or a checkpoint without them)",
                 update_num, len(self.groups),
             )

@@ -82,7 +82,7 @@ class TrainingPlan:
         return self.plan.batches
 
     def require_every_group(self, groups: Sequence[str]) -> None:
-        """q would wait for ever for a group of which nothing can be trained on.
+        """q would wait forever for a group of which nothing can be trained on.
 
         Raises:
             UserError: naming the groups.

@@ -76,7 +76,7 @@ def stopping_when_out_of_memory(update: int, describe: Callable[[], str]) -> Ite
         raise UserError(
             f"worker {rank} of {n_workers()} ran out of memory in update {update} "
             f"({describe()}), and continuing would spoil the sums of all: lower dataset.max_tokens "
-            "or task.batch_seconds, and type the same command again to resume from the last "
+            "or task.batch_seconds, and run the same command again to resume from the last "
             "checkpoint."
         ) from error
 

@@ -135,7 +135,7 @@ def rule_named(objective: str) -> type[Rule]:
         return RULES[objective]
     near = difflib.get_close_matches(objective, RULES, n=1)
     raise UserError(
-        f"criterion.objective={objective} is no rule: expected one of {', '.join(RULES)}"
+        f"criterion.objective={objective} is not a rule: expected one of {', '.join(RULES)}"
         + (f"; did you mean {near[0]}?" if near else ".")
     )
 

@@ -54,8 +54,8 @@ class WhisperTokenizer:
             self._tokenizer = Tokenizer.from_str(content)
         except Exception as error:  # the library raises plain Exception
             raise UserError(
-                f"this is no tokenizer.json ({str(error)[:100]}): use the file that was published "
-                "with the weights."
+                f"this is not a tokenizer.json ({str(error)[:100]}): use the file that was "
+                "published with the weights."
             ) from None
         # "<|en|>" in a transcript is text, not the token
         self._tokenizer.encode_special_tokens = True

@@ -139,7 +139,7 @@ def _names(option: str | None) -> list[str]:
     unknown = sorted(set(names) - set(CORPORA))
     if unknown:
         raise UserError(
-            f"--corpora: {unknown[0]!r} is no corpus of ML-SUPERB: expected names among "
+            f"--corpora: {unknown[0]!r} is not a corpus of ML-SUPERB: expected names among "
             f"{', '.join(CORPORA)}."
         )
     return names
