@@ -69,8 +69,8 @@ def test_the_option_reaches_the_rule_and_is_part_of_the_run(tiny_data, table):
     ("content", "said"),
     [
         (None, "does not exist"),
-        ("", ":1 is no head"),
-        ("deu\t1\n", ":1 is no head"),
+        ("", ":1 is not a head"),
+        ("deu\t1\n", ":1 is not a head"),
         (f"group\t{UNIT}\ndeu\tlow\n", ":2 cannot be read"),
         (f"group\t{UNIT}\ndeu\t1\n", "has no loss of ell"),
         (f"group\t{UNIT}\ndeu\t1\nell\tnan\n", "has no loss of ell"),
