@@ -66,7 +66,7 @@ def test_losses_left_out_are_named_once(tmp_path, caplog):
     assert last_loss[0] == 3 and np.isnan(last_loss[1]), "b was never seen"
 
 
-def test_lines_of_a_run_that_began_anew_do_not_mix_with_the_old_ones(tmp_path):
+def test_lines_of_a_run_that_started_over_do_not_mix_with_the_old_ones(tmp_path):
     path = tmp_path / "history.jsonl"
     for update, objective in ((100, "erm"), (200, "erm"), (300, "erm"), (100, "ctc_dro")):
         append_record(path, {"update": update, "subset": "valid", "objective": objective})
