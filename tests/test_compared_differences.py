@@ -178,6 +178,14 @@ def test_every_language_has_its_row_among_a_hundred_differences(tmp_path):
     assert ticks[0] == ticks[1] == ticks[2]
 
 
+def test_pictures_against_two_baselines_share_no_id(two_runs):
+    (one,) = compared(*two_runs).differences
+    labels = {code: code for code in one.codes}
+    pictures = (draw_differences(one, name, labels)[0] for name in ("erm", "dro"))
+    ids = [set(re.findall(r' id="([^"]+)"', picture)) for picture in pictures]
+    assert ids[0] and not ids[0] & ids[1]
+
+
 def test_equal_runs_draw_equal_files(two_runs, tmp_path):
     comparison = compared(*two_runs)
     stems = [tmp_path / "a", tmp_path / "b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,14 +60,15 @@ def draw_rates(
         runs: by name; the run itself first, filled and in front.
         null_band: where the highest CER would lie if all groups were equal; shaded.
     """
+    looks = zip(runs.items(), itertools.cycle((INK, *COLOURS)), itertools.cycle(MARKERS))
     series = [
-        Series(name, estimates, (INK, *COLOURS)[index % 7], MARKERS[index % 6], index == 0)
-        for index, (name, estimates) in enumerate(runs.items())
+        Series(name, estimates, colour, marker, filled=colour == INK)
+        for (name, estimates), colour, marker in looks
     ]
     offsets = [0.0]
     if len(series) > 1:
         offsets = [-0.17 + 0.4 * index / (len(series) - 1) for index in range(len(series))]
-    return _draw(labels, series, offsets, "CER, %", "forest", null_band)
+    return _draw(labels, series, offsets, "CER, %", "rates", band=null_band)
 
 
 def draw_differences(
@@ -93,20 +95,21 @@ def draw_differences(
     ]  # fmt: skip
     x_label = f"CER of {one.name} - {baseline}, points"
     rows = {code: labels[code] for code in codes}
-    return _draw(rows, series, [0.0] * len(series), x_label, f"differences {one.name}", stem=stem)
+    name = f"differences {one.name} {baseline}"
+    return _draw(rows, series, [0.0] * len(series), x_label, name, around_zero=True, stem=stem)
 
 
 def _draw(
     labels: Mapping[str, str], series: Sequence[Series], offsets: Sequence[float], x_label: str,
-    name: str, band: tuple[float, float] | None = None, stem: Path | None = None,
+    name: str, *, around_zero: bool = False, band: tuple[float, float] | None = None,
+    stem: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """Pictures of at most ``ROWS_PER_PICTURE``, on one scale."""
     codes = list(labels)
     n_pictures = -(-len(codes) // ROWS_PER_PICTURE)
     rows = -(-len(codes) // max(n_pictures, 1))
     ends = [min(100 * end, _HIGHEST) for one in series for e in one.estimates.values() for end in e]
-    is_difference = name.startswith("differences")
-    limits = fitted([0.0, *ends], -math.inf) if is_difference else fitted(ends)
+    limits = fitted([0.0, *ends], -math.inf) if around_zero else fitted(ends)
     row_height = (0.17 if len(series) < 3 else 0.22) * (1.5 if rows < 20 else 1)
     pictures = []
     for number, start in enumerate(range(0, len(codes), max(rows, 1)), start=1):
@@ -116,7 +119,7 @@ def _draw(
             axis = figure.subplots()
             if band is not None:
                 axis.axvspan(100 * band[0], 100 * band[1], color="#eeeeee", zorder=0)
-            if is_difference:
+            if around_zero:
                 axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
             for one, offset in reversed(list(zip(series, offsets))):
                 _draw_series(axis, chosen, one, offset)
