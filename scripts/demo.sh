@@ -40,7 +40,7 @@ options_of() {
         echo criterion.objective=ctc_dro criterion.step_size=0.001 task.group_sampling=uniform ;;
     chi_square_dro)
         echo criterion.objective=chi_square_dro criterion.radius=0.5 \
-            criterion.update_when=every_update task.group_sampling=q ;;
+            criterion.update_when=every_update task.group_sampling=q task.epoch_updates=25 ;;
     *) return 1 ;;
     esac
 }

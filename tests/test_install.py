@@ -18,6 +18,7 @@ HOOK_FILES = {"fairseq_dro_startup.py", "fairseq_dro_startup.pth"}
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 TASK = "language_grouped_audio_finetuning"
 RECIPES = REPOSITORY / "examples" / "xlsr_dro" / "config"
+SPEECH = REPOSITORY / "examples" / "whisper_demo"  # of the demo: megabytes that no wheel carries
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "fairseq_dro",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    shutil.copytree(RECIPES, folder / RECIPES.relative_to(REPOSITORY))
+    for beside in (RECIPES, SPEECH):
+        shutil.copytree(beside, folder / beside.relative_to(REPOSITORY))
     return folder
 
 
@@ -79,6 +81,7 @@ def test_a_wheel_has_the_hook_beside_the_package_and_the_tables(wheels: dict[str
     assert HOOK_FILES | {f"fairseq_dro/{name}" for name in package} <= names
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == HOOK_FILES | {"fairseq_dro"}
+    assert not any(name.endswith(".ogg") for name in names)
 
 
 def test_an_editable_wheel_has_the_hook_and_nothing_else(wheels: dict[str, Path]) -> None:
