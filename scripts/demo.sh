@@ -157,10 +157,15 @@ for arm in "${arms[@]}"; do
     fi
 done
 
-say "comparison"
-"$bin/fairseq-dro" compare "${runs[@]}" --out "$out/comparison" --data "$out/data" \
-    --title "$updates updates, seed $seed"
+if [ ${#runs[@]} -gt 1 ]; then
+    say "comparison"
+    "$bin/fairseq-dro" compare "${runs[@]}" --out "$out/comparison" --data "$out/data" \
+        --title "$updates updates, seed $seed"
+fi
 
 say "report"
-"$bin/fairseq-dro" report "${runs[${#runs[@]} - 1]}" --baseline "$out/${arms[0]}" --out "$out/report"
+baseline=()
+[ ${#arms[@]} -eq 1 ] || baseline=(--baseline "$out/${arms[0]}")
+"$bin/fairseq-dro" report "${runs[${#runs[@]} - 1]}" ${baseline[@]+"${baseline[@]}"} \
+    --out "$out/report"
 say "done in $((SECONDS - started)) s"
