@@ -25,8 +25,12 @@ def hydra_value(text: str) -> str:
     return quote + text.replace(quote, f"\\{quote}") + quote
 
 
-def readable(word: str) -> str:
-    """An option as it was typed, with its value in quotes where hydra cannot read it without."""
+def readable(word: str, *, sweeps: bool = False) -> str:
+    """An option as it was typed, with its value in quotes where hydra cannot read it without.
+
+    Args:
+        sweeps: ``valid,test`` stands for two runs (``--multirun``), not for a value with a comma.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -34,10 +38,11 @@ def readable(word: str) -> str:
     if not is_option or value[:1] in ("", "[", "{", "(", "'", '"'):
         return word
     try:
-        OverridesParser.create().parse_override(word)
+        is_sweep = OverridesParser.create().parse_override(word).is_sweep_override()
+        is_read = sweeps or not is_sweep
     except HydraException:
-        return f"{name}={hydra_value(value)}"
-    return word
+        is_read = False
+    return word if is_read else f"{name}={hydra_value(value)}"
 
 
 def unreadable_override(override: str) -> str:

@@ -75,6 +75,13 @@ def test_a_word_that_hydra_cannot_read_is_quoted(value):
     assert read.value() == f"x{value}" and read.get_key_element() == "+a.b"
 
 
+@pytest.mark.parametrize("value", ["valid,test", "range(1,3)"])
+def test_a_value_with_a_comma_is_a_sweep_where_one_is_asked_for_only(value):
+    word = f"dataset.valid_subset={value}"
+    assert OverridesParser.create().parse_override(readable(word)).value() == value
+    assert readable(word, sweeps=True) == word
+
+
 def test_fairseqs_command_says_how_to_type_it_and_ours_reads_it(tmp_path, command_server):
     recipe = ["--config-dir", str(shipped_folder()), "--config-name", "demo"]
     train = [str(BIN / "fairseq-hydra-train"), *recipe, "task.data=données"]

@@ -135,3 +135,23 @@ def test_sentencepiece_units_train_and_validate_on_characters(
     )
     record = read_records(tmp_path / "run/history.jsonl")[-1]
     assert json.dumps(record) and record["cer"] > 0
+
+
+def test_several_validation_splits_are_validated_each_by_itself(
+    tiny_data, tiny_checkpoint, command_server, tmp_path
+):
+    """The first chooses the checkpoint; the second has the lines of a run that has it alone."""
+    found = {}
+    for subsets in ("valid,test", "test"):
+        command = train_command(
+            tiny_data, tiny_checkpoint, **{**VALIDATING, "optimization__max_update": 4},
+            dataset__valid_subset=f"'{subsets}'", checkpoint__best_checkpoint_metric="worst_cer",
+        )
+        command_server.run(command, tmp_path / subsets)
+        found[subsets] = read_records(tmp_path / subsets / "history.jsonl")
+    both = found["valid,test"]
+    assert [line["subset"] for line in both] == ["valid", "test"] * 2
+    assert both[1::2] == found["test"]
+    best = load(tmp_path / "valid,test" / "checkpoints/checkpoint_best.pt")
+    lowest = min(line["worst_cer"] for line in both[::2])
+    assert best["extra_state"]["best"] == pytest.approx(100 * lowest, abs=1e-3)

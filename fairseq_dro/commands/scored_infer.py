@@ -60,7 +60,8 @@ DEFAULT_TASK = "language_grouped_whisper_finetuning"  # its options are a supers
 def main() -> None:
     """Decode; all arguments are hydra's."""
     store_config(_config_name())
-    sys.argv[1:] = map(readable, sys.argv[1:])
+    sweeps = bool({"--multirun", "-m"} & set(sys.argv))
+    sys.argv[1:] = [readable(word, sweeps=sweeps) for word in sys.argv[1:]]
     with own_runs.own():
         hydra_main()  # pylint: disable=no-value-for-parameter
 

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     overrides.require_known(recipe, words)
     if not set(flags) - {"--run"}:
         overrides.require_inputs(recipe, words)
-    words = map(readable, words)
+    words = [readable(word, sweeps="--multirun" in flags) for word in words]
     _train(["--config-dir", str(recipe.parent), "--config-name", recipe.stem, *flags, *words])
     return 0
 
