@@ -49,6 +49,10 @@ def test_nothing_is_found_in_a_recipe(findings, name):
     assert findings(name=name) == (0, {})
 
 
+def test_options_are_read_as_training_reads_them(findings):
+    assert findings("dataset.valid_subset=valid,test") == (0, {})
+
+
 def test_a_launcher_is_chosen_as_for_training(findings):
     assert findings("hydra/launcher=basic", "hydra.sweep.dir=runs") == (0, {})
     status, found = findings("hydra/launcher=submitit_slum")

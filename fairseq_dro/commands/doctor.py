@@ -26,6 +26,7 @@ from fairseq_dro.doctor.option_names import (
 )
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
+from fairseq_dro.hydra_words import readable
 from fairseq_dro.processes import n_cores
 from fairseq_dro.recipes import shipped_folder
 
@@ -192,5 +193,6 @@ def _settings(args: argparse.Namespace, folder: Path) -> tuple[RunSettings, list
     require_one_data_folder(folder, overrides)
     from fairseq_dro.doctor import configuration  # imports fairseq and torch: seconds
 
+    overrides = [readable(word) for word in overrides]  # as `fairseq-dro train`
     found, findings = configuration.examine_configuration(folder, config_dir, name, overrides)
     return found or dataclasses.replace(plain, plans_batches=False), findings
