@@ -4,7 +4,7 @@ A run is a setting, an arm, a try and a seed. All runs of a setting have the sam
 of the same length, and the checkpoint of the last update is decoded: nothing is chosen on test
 speech. An arm's try is chosen by the mean CER of dev speech at seed 1; every arm has two tries, and
 the learning rate is the same for all. ERM's second try draws languages in rounds, as group DRO and
-CTC-DRO do, so that q is all that differs.
+CTC-DRO do, so that q is all that differs. Chi-square DRO is drawn by q, by a new q each 25 updates.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _arms(tries: dict[str, tuple[Options, Options]]) -> dict[str, tuple[Options,
         "ctc_dro": {"criterion.objective": "ctc_dro", "criterion.smoothing": "0.5", **rounds},
         "chi_square_dro": {
             "criterion.objective": "chi_square_dro", "task.group_sampling": "q",
-            "criterion.update_when": "every_update",
+            "criterion.update_when": "every_update", "task.epoch_updates": "25",
         },
     }  # fmt: skip
     return {arm: tuple({**shared[arm], **one} for one in tries[arm]) for arm in shared}
@@ -171,6 +171,8 @@ class Run:
             "common.seed": str(self.seed),
             "optimization.max_update": str(setting.updates),
             "checkpoint.save_interval_updates": str(setting.validate_every),
+            # a save that ends an epoch does not validate (fairseq_cli/train.py:413)
+            "dataset.validate_interval_updates": str(setting.validate_every),
         }
         if setting.tokens:
             own["task.new_language_tokens"] = setting.tokens
