@@ -109,10 +109,16 @@ EXPLORED: dict[str, tuple[Options, ...]] = {
          "criterion.radius": radius, "task.group_sampling": "uniform"}
         for radius in ("0.1", "0.5")
     ),
+    "chi_square_dro_later": tuple(
+        {"criterion.objective": "chi_square_dro", "task.group_sampling": "q",
+         "criterion.update_when": "every_update", "task.epoch_updates": "25",
+         "criterion.radius": radius, "criterion.dro_start_update": "150"}
+        for radius in ("0.1", "0.5")
+    ),
 }  # fmt: skip
 """Arms that were added after the others had been seen, to find out what it is that helps: the
 unit of the loss, sampling by q, or the rule. The two with steps have one step size and two tries:
-q as weights of the loss, and q as sampling shares."""
+q as weights of the loss, and q as sampling shares. `later` leaves q alone for a third of a run."""
 
 TRANSFORMER = System(
     "frozen_transformer", "lower", True, _FROZEN, {**_arms(_FROZEN_TRIES), **EXPLORED}
