@@ -76,7 +76,7 @@ def test_short_epochs_use_each_utterance_of_a_language_about_equally_often():
     n_samples, groups = corpus_with_small_languages()
     planner = BatchPlanner(AIMED, sampling=GroupSampling.Q, epoch_updates=8)
     batches = [
-        batch for epoch in range(1, 401) for batch in planner.plan(
+        batch for epoch in range(1, 121) for batch in planner.plan(
             n_samples, groups, epoch=epoch
         ).batches
     ]

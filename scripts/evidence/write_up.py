@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 
 from committed import choose, dev_cer, runs_made, seeds
-from plan import RECORDS, SETTINGS, Run
+from plan import EXPLORED, RECORDS, SETTINGS, Run
 from proxies import proxies_table
 
 PAGE = Path("docs/results.md")
+ERM = ("erm", "erm_temperature")
 PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
 
 
@@ -35,13 +36,22 @@ def write_up(page: Path = PAGE) -> None:
 def found(setting: str, folder: Path) -> list[str]:
     """The lines of one setting; a sentence where it has no two arms yet."""
     chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
-    arms = {arm: seeds(setting, arm, attempt) for arm, attempt in chosen.items() if attempt}
-    if len(arms) < 2:
+    made = {arm: attempt for arm, attempt in chosen.items() if attempt}
+    if len(made) < 2:
         return ["*Not run yet.*"]
+    first = reference(setting, made)
+    order = [first, *(arm for arm in made if arm != first)]
+    arms = {arm: seeds(setting, arm, made[arm]) for arm in order}
     return [
         *tries_table(setting, chosen), "", *comparison(setting, arms, folder), "",
         *proxies_table(setting, runs_made(setting)),
     ]  # fmt: skip
+
+
+def reference(setting: str, chosen: dict[str, int]) -> str:
+    """The arm of ERM that the others are compared with: the better one on dev speech, at seed 1."""
+    rates = {arm: dev_cer(Run(setting, arm, chosen[arm], 1)) for arm in chosen if arm in ERM}
+    return min(rates, key=rates.__getitem__)
 
 
 def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
@@ -51,6 +61,8 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
         "|---|---|--:|--:|---|",
     ]
     for arm, tries in SETTINGS[setting].system.arms.items():
+        if arm in EXPLORED and not chosen[arm]:
+            continue
         for attempt, options in enumerate(tries, 1):
             run = Run(setting, arm, attempt, 1)
             rate, cpu = dev_cer(run), RECORDS / run.name / "cpu_seconds.json"

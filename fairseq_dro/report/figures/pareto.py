@@ -22,7 +22,7 @@ def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
     """SVG; written to files as well where a stem is given, see ``style.svg_of``.
 
     A large mark is an arm, filled where no other is better in both; small ones are its runs. The
-    bars are the 95 % intervals of the difference from the baseline, drawn around the arm.
+    bars are the 95 % intervals of the difference from the baseline; they may leave the picture.
     """
     points = [
         (100 * comparison.measures[arm.name]["mean"], 100 * comparison.measures[arm.name]["worst"])
@@ -33,12 +33,9 @@ def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
         axis = figure.subplots()
         axis.axvline(points[0][0], color=FAINT, linewidth=0.8, zorder=0)
         axis.axhline(points[0][1], color=FAINT, linewidth=0.8, zorder=0)
-        for index, arm in enumerate(comparison.arms):
-            colour = (INK, *COLOURS)[index % (len(COLOURS) + 1)]
+        colours = [(INK, *COLOURS)[n % (len(COLOURS) + 1)] for n in range(len(points))]
+        for index, (arm, colour) in enumerate(zip(comparison.arms, colours)):
             marker = MARKERS[index % len(MARKERS)]
-            if index:
-                one = comparison.differences[index - 1]
-                _draw_bars(axis, points[0], points[index], one, colour)
             if len(arm.runs) > 1:
                 by_run = comparison.by_run[arm.name]
                 axis.plot(
@@ -50,6 +47,10 @@ def draw_pareto(comparison: Comparison, stem: Path | None = None) -> str:
                 markerfacecolor=colour if index in front else "white", linestyle="none",
             )  # fmt: skip
         axis.margins(0.12)
+        axis.autoscale_view()
+        axis.autoscale(False)  # the axes fit the marks; bars of two runs can be ten times as long
+        for point, one, colour in zip(points[1:], comparison.differences, colours[1:]):
+            _draw_bars(axis, points[0], point, one, colour)
         axis.set_xlabel(f"mean CER over {comparison.by.noun}s, %")
         axis.set_ylabel(f"CER of the worst {comparison.by.noun}, %")
         # names beside the points would lie on each other where arms are alike
