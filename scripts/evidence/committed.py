@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from statistics import fmean
 
 from plan import RECORDS, SETTINGS, Run
+
+from fairseq_dro.runs.history import HISTORY_FILE, read_records
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -28,11 +29,13 @@ def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
 
 def validations(run: Run) -> list[dict]:
     """Records of the run's validations, oldest first."""
-    history = RECORDS / run.name / "history.jsonl"
-    if not history.exists():
-        return []
-    records = [json.loads(line) for line in history.read_text().splitlines()]
-    return [record for record in records if "languages" in record]
+    return [record for record in records_of(run, HISTORY_FILE) if "languages" in record]
+
+
+def records_of(run: Run, file_name: str) -> list[dict]:
+    """Of a file of the run folder, by update; none where the run has no such file."""
+    path = RECORDS / run.name / file_name
+    return read_records(path) if path.exists() else []
 
 
 def dev_cer(run: Run) -> float | None:

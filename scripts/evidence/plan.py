@@ -39,6 +39,11 @@ _CPU = {
     "optimization.update_freq": "[4]",  # four languages an update, so that clipping leaves q
 }  # fmt: skip
 
+_CHI_SQUARE = {
+    "criterion.objective": "chi_square_dro", "task.group_sampling": "q",
+    "criterion.update_when": "every_update", "task.epoch_updates": "25",
+}  # fmt: skip
+
 
 def _arms(tries: dict[str, tuple[Options, Options]]) -> dict[str, tuple[Options, ...]]:
     """Tries of each arm, with what all tries of the arm have."""
@@ -48,10 +53,7 @@ def _arms(tries: dict[str, tuple[Options, Options]]) -> dict[str, tuple[Options,
         "erm_temperature": {"criterion.objective": "erm", "task.group_sampling": "temperature"},
         "group_dro": {"criterion.objective": "group_dro", **rounds},
         "ctc_dro": {"criterion.objective": "ctc_dro", "criterion.smoothing": "0.5", **rounds},
-        "chi_square_dro": {
-            "criterion.objective": "chi_square_dro", "task.group_sampling": "q",
-            "criterion.update_when": "every_update", "task.epoch_updates": "25",
-        },
+        "chi_square_dro": _CHI_SQUARE,
     }  # fmt: skip
     return {arm: tuple({**shared[arm], **one} for one in tries[arm]) for arm in shared}
 
@@ -110,9 +112,7 @@ EXPLORED: dict[str, tuple[Options, ...]] = {
         for radius in ("0.1", "0.5")
     ),
     "chi_square_dro_later": tuple(
-        {"criterion.objective": "chi_square_dro", "task.group_sampling": "q",
-         "criterion.update_when": "every_update", "task.epoch_updates": "25",
-         "criterion.radius": radius, "criterion.dro_start_update": "150"}
+        {**_CHI_SQUARE, "criterion.radius": radius, "criterion.dro_start_update": "150"}
         for radius in ("0.1", "0.5")
     ),
 }  # fmt: skip

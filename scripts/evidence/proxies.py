@@ -7,13 +7,14 @@ validation, from the records of the runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from statistics import median
 
-from committed import validations
-from plan import DEV_SECONDS, RECORDS, SETTINGS, Run
-from scipy.stats import spearmanr
+from committed import records_of, validations
+from plan import DEV_SECONDS, SETTINGS, Run
+
+from fairseq_dro.report.sections.proxy import spearman
+from fairseq_dro.runs.history import GROUP_WEIGHTS_FILE
 
 Losses = dict[str, float]
 
@@ -40,11 +41,11 @@ def proxies_table(setting: str, runs: list[Run]) -> list[str]:
                 continue
             for name, loss in DEV_LOSSES.items():
                 own = {code: loss(code, of) for code, of in languages.items()}
-                found[name].append(correlation(own, rates))
+                found[name].append(spearman(own, rates))
             before = [update for update in moves if update <= record["update"]]
             if before:
                 name = f"training loss that moved q, {run.arm}"
-                found.setdefault(name, []).append(correlation(moves[before[-1]], rates))
+                found.setdefault(name, []).append(spearman(moves[before[-1]], rates))
     lines = [
         f"| loss, over the {len(SETTINGS[setting].languages)} languages | "
         "rank correlation with CER, median | lowest | validations |",
@@ -59,11 +60,5 @@ def proxies_table(setting: str, runs: list[Run]) -> list[str]:
 
 def group_losses(run: Run) -> dict[int, Losses]:
     """Loss a group, in the unit of the run's ``criterion.group_loss``, by update; ERM has none."""
-    path = RECORDS / run.name / "group_weights.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {record["update"]: record["group_loss_nats"] for record in map(json.loads, lines)}
-
-
-def correlation(losses: Losses, rates: Losses) -> float:
-    """Spearman's rank correlation over the groups of both."""
-    return float(spearmanr([losses[code] for code in rates], list(rates.values())).statistic)
+    records = records_of(run, GROUP_WEIGHTS_FILE)
+    return {record["update"]: record["group_loss_nats"] for record in records}

@@ -34,10 +34,10 @@ def write_up(page: Path = PAGE) -> None:
 
 
 def found(setting: str, folder: Path) -> list[str]:
-    """The lines of one setting; a sentence where it has no two arms yet."""
+    """The lines of one setting; a sentence where it has no arm of ERM and another yet."""
     chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
     made = {arm: attempt for arm, attempt in chosen.items() if attempt}
-    if len(made) < 2:
+    if len(made) < 2 or made.keys().isdisjoint(ERM):
         return ["*Not run yet.*"]
     first = reference(setting, made)
     order = [first, *(arm for arm in made if arm != first)]
