@@ -47,6 +47,14 @@ def command_server() -> Iterator[CommandServer]:
     server.close()
 
 
+@pytest.fixture
+def two_runs(tmp_path: Path) -> list[Path]:
+    """Decoded runs, erm and ctc_dro, of deu and kat."""
+    from tests.compared_runs import plant_two_runs
+
+    return plant_two_runs(tmp_path)
+
+
 TINY_SIZES = dict(
     encoder_layers=2, encoder_embed_dim=32, encoder_ffn_embed_dim=64, encoder_attention_heads=4,
     conv_feature_layers="[(32, 10, 5)] + [(32, 3, 2)] * 4 + [(32, 2, 2)] * 2", seed=7,

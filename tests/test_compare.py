@@ -20,15 +20,9 @@ from tests.compared_runs import (
     error_of,
     plant_config,
     plant_run,
-    plant_two_runs,
     rows_of,
     utterances,
 )
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> list[Path]:
-    return plant_two_runs(tmp_path)
 
 
 def test_the_table_holds_rates_in_per_cent_then_mean_and_worst(two_runs):

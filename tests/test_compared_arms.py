@@ -18,15 +18,9 @@ from tests.compared_runs import (
     noisy_texts,
     plant_history,
     plant_run,
-    plant_two_runs,
     rows_of,
     utterances,
 )
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> list[Path]:
-    return plant_two_runs(tmp_path)
 
 
 @pytest.mark.parametrize(

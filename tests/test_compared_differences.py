@@ -18,14 +18,8 @@ from tests.compared_runs import (
     compared,
     noisy_texts,
     plant_run,
-    plant_two_runs,
     utterances,
 )
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> list[Path]:
-    return plant_two_runs(tmp_path)
 
 
 def test_a_language_of_one_utterance_gets_no_verdict(tmp_path):

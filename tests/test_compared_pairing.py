@@ -22,16 +22,10 @@ from tests.compared_runs import (
     compared,
     error_of,
     plant_run,
-    plant_two_runs,
     rows_of,
     utterances,
     write_records,
 )
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> list[Path]:
-    return plant_two_runs(tmp_path)
 
 
 def test_hypotheses_and_references_in_nfd_are_scored_in_nfc(tmp_path):

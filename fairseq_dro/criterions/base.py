@@ -170,9 +170,7 @@ class GroupDroCriterion(FairseqCriterion):
             subtracted = read_baseline(str(cfg.baseline), task.groups, str(unit))
             baseline = f"{cfg.baseline} (values {zlib.crc32(subtracted.tobytes()):08x})"
         draws_by_q = str(task.cfg.group_sampling) == "q"
-        mean = self.loss_reduction == "utterance_mean"
-        counted_in = ShareOf.UTTERANCES if mean and not draws_by_q else ShareOf.BATCHES
-        of_utterances = counted_in is ShareOf.UTTERANCES
+        of_utterances = self.loss_reduction == "utterance_mean" and not draws_by_q
         rule = make_rule(
             objective,
             rule_options(cfg, names),
@@ -189,7 +187,7 @@ class GroupDroCriterion(FairseqCriterion):
             )
         divides_by = None
         if not draws_by_q and (cfg.divide_by_sampling_probability or rule.q_holds_shares):
-            divides_by = counted_in
+            divides_by = ShareOf.UTTERANCES if of_utterances else ShareOf.BATCHES
         state = GroupDroState(
             task.groups,
             rule,

@@ -9,41 +9,15 @@ precision, where the weights themselves are rounded with ``common.fp16``.
 
 from __future__ import annotations
 
-import contextvars
-import functools
 from typing import Any
 
-from fairseq_dro import own_runs
+from fairseq_dro.checkpoint_reading import when_read
 from fairseq_dro.errors import UserError
-
-_trainer: contextvars.ContextVar[Any] = contextvars.ContextVar("_trainer", default=None)
 
 
 def apply() -> None:
-    """Wrap ``Trainer.load_checkpoint`` and ``checkpoint_utils.load_checkpoint_to_cpu``."""
-    from fairseq import checkpoint_utils
-    from fairseq.trainer import Trainer
-
-    load_checkpoint = Trainer.load_checkpoint
-    load = checkpoint_utils.load_checkpoint_to_cpu
-
-    @functools.wraps(load_checkpoint)
-    def load_checkpoint_of_one_encoder(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = _trainer.set(self if own_runs.has_own_part(self) else None)
-        try:
-            return load_checkpoint(self, *args, **kwargs)
-        finally:
-            _trainer.reset(token)
-
-    @functools.wraps(load)
-    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        state, trainer = load(path, *args, **kwargs), _trainer.get()
-        if trainer is not None:
-            require_same_encoder(state, path, trainer)
-        return state
-
-    Trainer.load_checkpoint = load_checkpoint_of_one_encoder
-    checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu
+    """Of each checkpoint that a trainer reads."""
+    when_read(require_same_encoder)
 
 
 def require_same_encoder(state: dict[str, Any], path: str, trainer: Any) -> None:

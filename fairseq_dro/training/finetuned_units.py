@@ -7,52 +7,31 @@ dictionary is in the file (``task_state``, fairseq/tasks/audio_finetuning.py:110
 
 from __future__ import annotations
 
-import contextvars
-import functools
 import logging
 from typing import Any
 
-from fairseq_dro import own_runs
+from fairseq_dro.checkpoint_reading import when_read
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.checkpoint_checks import require_finite_weights
 from fairseq_dro.models.output_layer import UnitRows, has_output_layer, take_rows
 
 logger = logging.getLogger(__name__)
 
-_trainer: contextvars.ContextVar[Any] = contextvars.ContextVar("_trainer", default=None)
 _MOST_NAMED = 5
 
 
 def apply() -> None:
-    """Wrap ``Trainer.load_checkpoint`` and ``checkpoint_utils.load_checkpoint_to_cpu``.
+    """Of the checkpoint that a run starts from."""
+    when_read(
+        take_units,
+        of=lambda trainer, path: path == trainer.cfg.checkpoint.finetune_from_model,
+    )
 
-    The state is changed where it is read, before it goes to the other workers.
-    """
-    from fairseq import checkpoint_utils
-    from fairseq.trainer import Trainer
 
-    load_checkpoint = Trainer.load_checkpoint
-    load = checkpoint_utils.load_checkpoint_to_cpu
-
-    @functools.wraps(load_checkpoint)
-    def load_checkpoint_with_rows(self: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
-        is_start = filename == self.cfg.checkpoint.finetune_from_model
-        token = _trainer.set(self if is_start and own_runs.has_own_part(self) else None)
-        try:
-            return load_checkpoint(self, filename, *args, **kwargs)
-        finally:
-            _trainer.reset(token)
-
-    @functools.wraps(load)
-    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        state, trainer = load(path, *args, **kwargs), _trainer.get()
-        if trainer is not None:
-            require_finite_weights(state["model"], f"checkpoint.finetune_from_model={path}")
-            match_output_rows(state, path, trainer)
-        return state
-
-    Trainer.load_checkpoint = load_checkpoint_with_rows
-    checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu
+def take_units(state: dict[str, Any], path: str, trainer: Any) -> None:
+    """See ``require_finite_weights`` and `match_output_rows`."""
+    require_finite_weights(state["model"], f"checkpoint.finetune_from_model={path}")
+    match_output_rows(state, path, trainer)
 
 
 def match_output_rows(state: dict[str, Any], path: str, trainer: Any) -> None:
