@@ -81,13 +81,15 @@ def svg_of(figure: Figure, name: str, alt: str, stem: Path | None = None) -> str
         stem: write it to the files ``stem.png`` and ``stem.svg`` as well.
     """
     with rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        if figure.get_layout_engine() is not None:  # found once and not for every file
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         if stem is not None:
             figure.savefig(f"{stem}.png", dpi=160)
             figure.savefig(f"{stem}.svg", metadata={"Date": None})
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
+    text = "<svg" + stream.getvalue().partition("<svg")[2]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     prefix = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
@@ -125,20 +127,18 @@ def label_ends(axis: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 
     ends = sorted(ends)
     if len(ends) > 1 and ends[-1][0] - ends[0][0] < 1e-3 * (high - low):
         ends = [(ends[0][0], "all", GREY)]
-    heights = [(value - low) / ((high - low) or 1.0) for value, _, _ in ends]
+    at = [(value - low) / ((high - low) or 1.0) for value, _, _ in ends]
+    heights = list(at)
     for index in range(1, len(heights)):
         heights[index] = max(heights[index], heights[index - 1] + gap)
     top = 1.0
     for index in reversed(range(len(heights))):
         heights[index] = min(heights[index], top)
         top = heights[index] - gap
-    for (value, label, colour), height in zip(ends, heights):
-        axis.annotate(
-            label, xy=(1.0, value), xycoords=("axes fraction", "data"), xytext=(1.05, height),
-            textcoords="axes fraction", color=colour, fontsize=8, va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0},
-            annotation_clip=False,
-        )  # fmt: skip
+    own = {"transform": axis.transAxes, "clip_on": False}
+    for (_, label, colour), start, height in zip(ends, at, heights):
+        axis.plot([1.0, 1.045], [start, height], color=colour, linewidth=0.5, **own)
+        axis.text(1.05, height, label, color=colour, fontsize=8, va="center", **own)
 
 
 def fitted(values: Iterable[float], lowest: float = 0.0) -> tuple[float, float]:
