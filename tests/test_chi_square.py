@@ -24,6 +24,18 @@ def test_two_equal_groups_have_the_closed_form():
     assert q == pytest.approx([0.5 + np.sqrt(0.05), 0.5 - np.sqrt(0.05)], abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "radius", "most"), [(6, 0.5, 0.539), (6, 1.0, 0.694), (143, 1.0, 0.125)]
+)
+def test_the_radius_bounds_what_one_group_gets(n_groups, radius, most):
+    """Equal shares, one group far above the rest: q = (1 + sqrt(2 rho (G - 1))) / G."""
+    losses = np.ones(n_groups)
+    losses[0] = 1e6
+    q = best_response(losses, radius, np.full(n_groups, 1 / n_groups))
+    assert q[0] == pytest.approx((1 + np.sqrt(2 * radius * (n_groups - 1))) / n_groups, abs=1e-9)
+    assert q[0] == pytest.approx(most, abs=5e-4)
+
+
 def test_without_a_bound_at_zero_q_is_linear_in_the_losses():
     """Where no group falls to zero, q_g = p_g (1 + sqrt(2 rho) (L_g - mean) / sd) under p."""
     mean = SHARES @ LOSSES
