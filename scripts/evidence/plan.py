@@ -97,11 +97,22 @@ EXPLORED: dict[str, tuple[Options, ...]] = {
     "chi_square_dro_wider": tuple(
         {**_CHI_SQUARE, "criterion.radius": radius} for radius in ("1", "1.5")
     ),
+    "erm_by_character": (
+        {"criterion.objective": "erm", "criterion.group_loss": "per_character",
+         "task.group_sampling": "temperature", "task.sampling_temperature": "2"},
+    ),
+    "group_dro_excess": tuple(
+        {"criterion.objective": "group_dro", **_STEPS["group_dro"],
+         "criterion.group_loss": "per_character", "task.group_sampling": "q",
+         "criterion.baseline": f"{RECORDS}/SETTING/erm_by_character_1/seed_1", **start}
+        for start in ({}, {"criterion.dro_start_update": "150"})
+    ),
 }  # fmt: skip
 """Arms that were added after the others had been seen, to find out what it is that helps: the
 unit of the loss, sampling by q, or the rule. The two with steps have one step size and two tries:
 q as weights of the loss, and q as sampling shares. `later` leaves q alone for a third of a run.
-`wider` lets one language of six have 0.7 and 0.8 of the updates."""
+`wider` lets one language of six have 0.7 and 0.8 of the updates. `excess` is `by_character` less
+the losses of ERM, which are recorded by the character for it."""
 
 WHISPER = System(
     "whisper", "whisper", False,
@@ -189,7 +200,9 @@ class Run:
         }
         if setting.tokens:
             own["task.new_language_tokens"] = setting.tokens
-        return {**setting.system.common, **own, **setting.system.arms[self.arm][self.attempt - 1]}
+        tried = setting.system.arms[self.arm][self.attempt - 1]
+        tried = {name: value.replace("SETTING", self.setting) for name, value in tried.items()}
+        return {**setting.system.common, **own, **tried}
 
 
 def first_tries(setting: str) -> Iterator[Run]:
