@@ -195,8 +195,6 @@ class Run:
             "common.seed": str(self.seed),
             "optimization.max_update": str(setting.updates),
             "checkpoint.save_interval_updates": str(setting.validate_every),
-            # a save that ends an epoch does not validate (fairseq_cli/train.py:413)
-            "dataset.validate_interval_updates": str(setting.validate_every),
         }
         if setting.tokens:
             own["task.new_language_tokens"] = setting.tokens
