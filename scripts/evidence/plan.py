@@ -168,6 +168,8 @@ SETTINGS = {
     "linear_first": Setting(LINEAR, FIRST, 450, 150),
     "linear_second": Setting(LINEAR, SECOND, 450, 150),
     "whisper_second": Setting(WHISPER, SECOND, 216, 72),
+    # chi_square_dro_wider_1, found on the second set, against erm_temperature_1, two seeds or more:
+    # written down before any run of this setting
     "whisper_first": Setting(WHISPER, FIRST, 216, 72, tokens="gla:cy"),
     "whisper_first_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
 }
