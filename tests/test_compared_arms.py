@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairseq_dro.cli import main
-from fairseq_dro.report.arms import read_arms
+from fairseq_dro.report.arms import Arm, read_arms
 from fairseq_dro.report.compare.difference_blocks import notes, summary
 from fairseq_dro.report.compare.document import side_by_side
 from fairseq_dro.report.comparison import compare_arms
@@ -157,3 +157,37 @@ def test_seeds_that_differ_widen_the_interval_and_the_note_says_by_how_much(tmp_
     share = many.differences[0].measures["mean"].training_share
     assert 0.2 < share < 1
     assert f"Seeds make {100 * share:.0f} %" in " ".join(notes(many, many.differences[0]))
+
+
+def test_numbers_over_languages_are_as_if_those_that_stand_apart_were_not_there(tmp_path):
+    full, cut = [], []
+    for name, seeds in (("erm", (1, 2)), ("ctc_dro", (1,))):
+        for seed in seeds:
+            generator = np.random.default_rng([seed, *name.encode()])
+            texts = noisy_texts({"deu": 0.2, "kat": 0.4, "tok": 0.9}, 8, generator)
+            without = {code: texts[code] for code in ("deu", "kat")}
+            for runs, kept, place in ((full, texts, "full"), (cut, without, "cut")):
+                runs.append(plant_run(tmp_path / place / name / f"{seed}", kept, name))
+
+    def arms(runs: list[Path]) -> list[Arm]:
+        return read_arms([f"erm={runs[0]},{runs[1]}", f"dro={runs[2]}"], "decode_test")
+
+    whole, apart, gone = (
+        compare_arms(arms(full)), compare_arms(arms(full), apart=["tok"]), compare_arms(arms(cut)),
+    )  # fmt: skip
+    assert apart.measures == gone.measures and apart.worst_of_runs == gone.worst_of_runs
+    assert apart.worst_wer == gone.worst_wer and apart.counted == gone.codes
+    assert apart.differences[0].measures == gone.differences[0].measures
+    assert whole.worst_of_runs["dro"] == ["tok"] and apart.worst_of_runs["dro"] == ["kat"]
+    assert apart.codes == ["kat", "deu", "tok"] and apart.cer == whole.cer
+    rows, other = (rows_of(side_by_side(one)) for one in (apart, gone))
+    label = whole.by.label_of("tok")
+    assert rows[f"{label}, apart"][:2] == rows_of(side_by_side(whole))[label][:2]
+    assert rows["**mean**"][:4] == other["**mean**"][:4]
+    assert apart.as_record()["apart"] == ["tok"]
+
+
+@pytest.mark.parametrize("typed", ["kat,tok", "deu,kat"])
+def test_a_language_apart_must_be_one_of_several_of_the_split(two_runs, capsys, typed):
+    said = error_of([*map(str, two_runs), "--apart", typed], capsys)
+    assert typed in said and "deu, kat" in said

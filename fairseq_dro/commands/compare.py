@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", default=RESULTS, help=f"sub-folder with the records (default: {RESULTS})"
     )
+    parser.add_argument(
+        "--apart", default="", metavar="GROUP,GROUP",
+        help="languages (groups) with too little test speech to count in worst, mean and the like",
+    )  # fmt: skip
     parser.add_argument("--title", default="Runs side by side", help="headline of the table")
 
 
@@ -62,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     facts, reason = facts_of_run(first, by, references_of(first.utterances, by), args.data)
     if facts is None:
         logger.warning("seconds of training and the constant guess are left out: %s", reason)
-    comparison = compare_arms(arms, facts)
+    apart = [name for name in args.apart.split(",") if name]
+    comparison = compare_arms(arms, facts, apart=apart)
     head = args.title, subtitle(comparison)
     sys.stdout.write(render_markdown(*head, sections(comparison)))
     if args.out is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import cached_property
@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
 from fairseq_dro.scoring import disparity, levelling, paired
 from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_MOMENTS
+from fairseq_dro.wording import listed
 
 FORMAT = 1
 MEASURES = {**disparity.MEASURES, "best": levelling.best}
@@ -95,7 +97,8 @@ class Comparison:
 
     Attributes:
         by: what a group is.
-        codes: groups by falling CER of the baseline.
+        codes: groups by falling CER of the baseline, those that stand apart last.
+        apart: groups that do not count in the numbers over groups.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
         by_run: by arm, ``MEASURES`` and ``micro`` of CER of each of its runs.
         worst_wer: by arm, mean over the arm's runs of the highest WER.
@@ -107,6 +110,7 @@ class Comparison:
     arms: Sequence[Arm]
     by: GroupBy
     codes: Sequence[str]
+    apart: frozenset[str]
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
     by_run: Mapping[str, Mapping[str, np.ndarray]]
@@ -123,6 +127,11 @@ class Comparison:
             arm: {name: float(values.mean()) for name, values in by_run.items()}
             for arm, by_run in self.by_run.items()
         }
+
+    @property
+    def counted(self) -> list[str]:
+        """The groups that the numbers over groups are made of."""
+        return [code for code in self.codes if code not in self.apart]
 
     @property
     def baseline(self) -> str:
@@ -144,8 +153,8 @@ class Comparison:
         return [code for code in self.codes if self.cer[arm][code] >= guess.get(code, math.inf)]
 
     def mean(self, rates: Mapping[str, float]) -> float:
-        """Unweighted mean over the groups that have a rate."""
-        known = [rates[code] for code in self.codes if not math.isnan(rates.get(code, math.nan))]
+        """Unweighted mean over the groups that count and have a rate."""
+        known = [rates[code] for code in self.counted if not math.isnan(rates.get(code, math.nan))]
         return math.fsum(known) / len(known) if known else math.nan
 
     def final_q(self, arm: Arm) -> dict[str, float]:
@@ -161,6 +170,7 @@ class Comparison:
             "confidence": CONFIDENCE,
             "rate": "cer",
             "group_by": str(self.by),
+            "apart": sorted(self.apart),
             "n_utterances": sum(self.test.n_utterances.values()),
             "arms": [
                 {
@@ -221,6 +231,7 @@ def compare_arms(
     facts: TrainingFacts | None = None,
     *,
     by: GroupBy | None = None,
+    apart: Iterable[str] = (),
     n_replicates: int = N_MOMENTS,
     seed: int = 0,
 ) -> Comparison:
@@ -228,39 +239,45 @@ def compare_arms(
 
     Args:
         by: what a group is; by default as in the first run that has a history.
+        apart: groups whose test speech is too little for the numbers over groups.
 
     Raises:
-        UserError: they do not pair, see ``paired_records.pair``.
+        UserError: they do not pair, see ``paired_records.pair``, or ``apart`` leaves no group.
     """
     decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
     by = by or group_by_of(arms)
     test = pair(decoded, by)
-    groups = test.characters.languages
+    groups, apart = test.characters.languages, frozenset(apart)
+    counted = [code for code in groups if code not in apart]
+    if not apart.issubset(groups) or not counted:
+        raise UserError(
+            f"--apart {','.join(sorted(apart))}: expected some of the {by.noun}s of the test "
+            f"split, and not all: {listed(groups, 12)}."
+        )
+    characters, spoken = test.characters.of(counted), test.words.of(counted)
     cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
-        rates, words = test.characters.rates(index), test.words.rates(index)
-        cer[arm.name] = dict(zip(groups, rates.mean(axis=0).tolist()))
-        wer[arm.name] = dict(zip(groups, words.mean(axis=0).tolist()))
-        worst_wer[arm.name] = float(words.max(axis=1).mean())
-        worst_of_runs[arm.name] = [groups[place] for place in rates.argmax(axis=1)]
+        for rates_of, blocks in ((cer, test.characters), (wer, test.words)):
+            rates_of[arm.name] = dict(zip(groups, blocks.rates(index).mean(axis=0).tolist()))
+        rates = characters.rates(index)
+        worst_wer[arm.name] = float(spoken.rates(index).max(axis=1).mean())
+        worst_of_runs[arm.name] = [counted[place] for place in rates.argmax(axis=1)]
         by_run[arm.name] = {
             **{name: measure(rates) for name, measure in MEASURES.items()},
-            "micro": test.characters.errors[index].sum(axis=1) / test.characters.lengths.sum(),
+            "micro": characters.errors[index].sum(axis=1) / characters.lengths.sum(),
         }
-    replicates = paired.resample(test.characters, n_replicates, seed) if arms[1:] else None
+    replicates = paired.resample(characters, n_replicates, seed) if arms[1:] else None
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
-        measures = paired.differences_of_functionals(
-            test.characters, replicates, MEASURES, 0, index
-        )
+        measures = paired.differences_of_functionals(characters, replicates, MEASURES, 0, index)
         differences.append(
             ArmDifference(arms[index].name, groups, by_group, paired.holm(by_group.p), measures)
         )
     baseline = cer[arms[0].name]
-    codes = sorted(groups, key=lambda code: (-baseline[code], code))
+    codes = sorted(groups, key=lambda code: (code in apart, -baseline[code], code))
     return Comparison(
-        arms, by, codes, cer, wer, by_run, worst_wer, worst_of_runs, test,
+        arms, by, codes, apart, cer, wer, by_run, worst_wer, worst_of_runs, test,
         differences, facts,
     )  # fmt: skip
 

@@ -66,6 +66,9 @@ def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
         picture = Figure([svg], caption, "mean and worst CER", 440, ["pareto.png"])
         table = Beside([table, picture])
     together = Section("arms", "Side by side", [table])
+    if comparison.apart:
+        text = f"Apart, and in no number over {comparison.by.noun}s: "
+        together.blocks.append(Paragraph(f"{text}{listed(sorted(comparison.apart), 12)}."))
     if comparison.constant_cer:
         together.blocks.append(Paragraph(GUESS_NOTE, small=True))
     if any(len(arm.runs) > 1 for arm in comparison.arms):
@@ -93,7 +96,9 @@ def side_by_side(comparison: Comparison) -> Table:
     """A row per group, then mean and worst over groups; q is a fraction."""
     codes, arms = comparison.codes, comparison.arms
     columns = [Column(str(comparison.by), numeric=False)]
-    cells = [[*(Cell(comparison.by.label_of(code)) for code in codes), Cell("mean"), Cell("worst")]]
+    marks = {code: ", apart" if code in comparison.apart else "" for code in codes}
+    labels = [Cell(f"{comparison.by.label_of(code)}{marks[code]}") for code in codes]
+    cells = [[*labels, Cell("mean"), Cell("worst")]]
 
     def add_rates(title: str, rates: Mapping[str, float], worst: float) -> None:
         values = [*(rates.get(code) for code in codes), comparison.mean(rates), worst]
@@ -120,7 +125,7 @@ def side_by_side(comparison: Comparison) -> Table:
             add_numbers(Column(f"q {arm.name}", "weight at the last validation"), ".3f", q)
     guess = comparison.constant_cer
     if guess:
-        known = [guess[code] for code in codes if code in guess]
+        known = [guess[code] for code in comparison.counted if code in guess]
         add_rates("CER constant guess", guess, max(known, default=math.nan))
     rows = list(zip(*cells))
     return Table(columns, rows[:-2], rows[-2:], sortable=True)
