@@ -39,11 +39,12 @@ def records_of(run: Run, file_name: str) -> list[dict]:
 
 
 def dev_cer(run: Run) -> float | None:
-    """Mean CER over languages of the run's last validation."""
-    records = validations(run)
+    """Mean CER of the run's last validation over the languages that count."""
+    records, apart = validations(run), SETTINGS[run.setting].apart
     if not records:
         return None
-    return fmean(values["cer"] for values in records[-1]["languages"].values())
+    languages = records[-1]["languages"].items()
+    return fmean(values["cer"] for code, values in languages if code not in apart)
 
 
 def runs_made(setting: str) -> list[Run]:

@@ -86,6 +86,7 @@ def comparison(setting: str, arms: dict[str, list[Run]], folder: Path) -> list[s
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as out:
         command = [program, "compare", *words, "--title", setting, "--out", out]
+        command += ["--apart", ",".join(SETTINGS[setting].apart)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for name in PICTURES:
             shutil.copy(Path(out) / f"{name}.svg", folder)
@@ -130,7 +131,8 @@ def languages_table(record: dict) -> list[str]:
     ]
     for code in arms[0]["groups"]:
         rates = " | ".join(f"{100 * arm['groups'][code]['cer']:.1f}" for arm in arms)
-        lines.append(f"| {code} | {rates} |")
+        mark = ", apart" if code in record["apart"] else ""
+        lines.append(f"| {code}{mark} | {rates} |")
     return lines
 
 
