@@ -73,9 +73,11 @@ def make(planned: list[Run], only_list: bool, jobs: int) -> None:
     ]
     for setting in dict.fromkeys(run.setting for run in missing):
         prepare(setting)
-    with ThreadPoolExecutor(jobs) as pool:
-        for _ in pool.map(lambda run: make_run(run, to_log=jobs > 1), missing):
-            pass  # raises what a run raised
+    waiting = [run for run in missing if "criterion.baseline" in run.options]  # of another run
+    for together in ([run for run in missing if run not in waiting], waiting):
+        with ThreadPoolExecutor(jobs) as pool:
+            for _ in pool.map(lambda run: make_run(run, to_log=jobs > 1), together):
+                pass  # raises what a run raised
 
 
 def data_commands(setting: str) -> list[list[str]]:

@@ -11,11 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from committed import choose, dev_cer, runs_made, seeds
-from plan import EXPLORED, RECORDS, SETTINGS, Run
+from plan import EXPLORED, OTHER_VOICES, RECORDS, SETTINGS, Run
 from proxies import proxies_table
+
+from fairseq_dro.report.measures import shown_measures
 
 PAGE = Path("docs/results.md")
 ERM = ("erm", "erm_temperature")
@@ -96,21 +99,27 @@ def comparison(setting: str, arms: dict[str, list[Run]], folder: Path) -> list[s
     (folder / "comparison.md").write_text("\n".join(kept) + "\n")
     links = [f"![{PICTURES[name]}](evidence/{setting}/{name}.svg)" for name in PICTURES]
     return [
-        *arms_table(record), "", *languages_table(record), "",
-        f"The whole comparison: [comparison.md](evidence/{setting}/comparison.md).", "", *links,
+        *arms_table(record), "", *languages_table(record), "", voices(SETTINGS[setting].languages),
+        "", f"The whole comparison: [comparison.md](evidence/{setting}/comparison.md).", "", *links,
     ]  # fmt: skip
 
 
 def arms_table(record: dict) -> list[str]:
-    """Numbers over languages of each arm, and its differences from the first."""
+    """Numbers over languages of each arm, and its differences from the first.
+
+    CVaR, the mean of the worst tenth, is left out where that is the worst language.
+    """
+    n_counted = len(record["arms"][0]["groups"]) - len(record["apart"])
+    names = [name for name in ("worst_3", "cvar_10") if name in shown_measures(n_counted)]
+    heads = " | ".join({"worst_3": "worst 3", "cvar_10": "CVaR 10 %"}[name] for name in names)
     lines = [
-        "| arm | seeds | mean CER, % | worst | worst 3 | mean, points | worst, points | "
-        "languages better, worse |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        f"| arm | seeds | mean CER, % | worst | {heads} | mean, points | worst, points | "
+        "languages better, worse (Holm) |",
+        "|---|--:|--:|--:|" + "--:|" * len(names) + "--:|--:|--:|",
     ]
     differences = {one["arm"]: one for one in record["differences"]}
     for arm in record["arms"]:
-        rates = [f"{100 * arm['measures'][name]:.1f}" for name in ("mean", "worst", "worst_3")]
+        rates = [f"{100 * arm['measures'][name]:.1f}" for name in ("mean", "worst", *names)]
         rates[1] += f" ({', '.join(arm['worst_groups'])})"
         found, against = differences.get(arm["name"]), ["", "", ""]
         if found:
@@ -134,6 +143,13 @@ def languages_table(record: dict) -> list[str]:
         mark = ", apart" if code in record["apart"] else ""
         lines.append(f"| {code}{mark} | {rates} |")
     return lines
+
+
+def voices(languages: Sequence[str]) -> str:
+    """Whose voices the test speech has, in a sentence."""
+    other = [code for code in languages if code in OTHER_VOICES]
+    but = f" but {' and '.join(other)}" if other else ""
+    return f"In each language{but} training and test speech are of one and the same voice."
 
 
 def _interval(found: dict) -> str:
