@@ -2,6 +2,7 @@
 
     python scripts/benchmark_intervals.py             # an hour or two
     python scripts/benchmark_intervals.py --data-sets 200 --utterances 20    # minutes
+    python scripts/benchmark_intervals.py --chance    # seconds: the worst of 143 equally good ones
 
 Utterances have log-normal lengths (median 40 characters) and beta-binomial errors: an utterance's
 own rate varies, as real ones do. Printed: per cent of data sets whose interval holds the truth,
@@ -101,12 +102,27 @@ def disparities(n_data_sets: int, seed: int, n: int) -> np.ndarray:
     return np.array(found)
 
 
+def chance(n_data_sets: int, seed: int) -> None:
+    """The highest rate that is seen where all 143 languages have the same."""
+    draw = np.random.default_rng(seed)
+    true = SPREADS["all equal"](draw, 143)
+    worst = [simulate(draw, true, 60, 0.05).rates.max() for _ in range(n_data_sets)]
+    low, middle, high = np.quantile(worst, [TAILS[0], 0.5, TAILS[1]])
+    sys.stdout.write(
+        f"143 languages of rate {true[0]}, 60 utterances each: the worst looks like {middle:.3f} "
+        f"({low:.3f} to {high:.3f}, 95 % of {n_data_sets} data sets)\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-sets", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--utterances", type=int, nargs="*", default=[8, 20, 60, 200])
+    parser.add_argument("--chance", action="store_true", help="only the worst by chance")
     args = parser.parse_args()
+    if args.chance:
+        return chance(args.data_sets, args.seed)
     sys.stdout.write(f"per cent of {args.data_sets} data sets (half of that with 143 languages)\n")
     languages(args.data_sets, args.seed)
     for n in args.utterances:
