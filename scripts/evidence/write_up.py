@@ -14,39 +14,55 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from arms import ERM, EXPLORED
 from committed import choose, dev_cer, runs_made, seeds
-from plan import EXPLORED, OTHER_VOICES, RECORDS, SETTINGS, Run
+from overview import Record, interval, overview
+from plan import OTHER_VOICES, RECORDS, SETTINGS, Run
 from proxies import proxies_table
+from tries_picture import PICTURE, draw_tries
 
 from fairseq_dro.report.measures import shown_measures
 
 PAGE = Path("docs/results.md")
-ERM = ("erm", "erm_temperature")
 PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
 
 
 def write_up(page: Path = PAGE) -> None:
     """Write the page and, into ``evidence/SETTING/`` beside it, whole comparisons and pictures."""
-    lines = []
-    for line in (RECORDS / "page.md").read_text().splitlines():
-        if line.startswith("{{") and line.endswith("}}"):
-            lines += found(line[2:-2], page.parent / "evidence" / line[2:-2])
-        else:
-            lines.append(line)
+    source = (RECORDS / "page.md").read_text().splitlines()
+    named = [line[2:-2] for line in source if line.startswith("{{") and line.endswith("}}")]
+    records: dict[str, tuple[Record, dict[str, int]]] = {}
+    parts = {
+        setting: found(setting, page.parent / "evidence" / setting, records)
+        for setting in named
+        if setting in SETTINGS
+    }
+    parts["overview"] = overview(records)
+    lines = [part for line in source for part in parts.get(line.strip("{}"), [line])]
     page.write_text("\n".join(lines) + "\n")
 
 
-def found(setting: str, folder: Path) -> list[str]:
-    """The lines of one setting; a sentence where it has no arm of ERM and another yet."""
+def found(setting: str, folder: Path, records: dict) -> list[str]:
+    """The lines of one setting; a sentence where it has no arm of ERM and another yet.
+
+    Args:
+        records: what ``compare`` found is added to it, see `overview`.
+    """
     chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
     made = {arm: attempt for arm, attempt in chosen.items() if attempt}
     if len(made) < 2 or made.keys().isdisjoint(ERM):
         return ["*Not run yet.*"]
     first = reference(setting, made)
     order = [first, *(arm for arm in made if arm != first)]
-    arms = {arm: seeds(setting, arm, made[arm]) for arm in order}
+    record = compare(setting, {arm: seeds(setting, arm, made[arm]) for arm in order}, folder)
+    draw_tries(setting, folder)
+    records[setting] = record, made
+    pictures = {**PICTURES, PICTURE: "all tries; filled: compared above"}
+    links = [f"![{says}](evidence/{setting}/{name}.svg)" for name, says in pictures.items()]
     return [
-        *tries_table(setting, chosen), "", *comparison(setting, arms, folder), "",
+        *tries_table(setting, chosen), "", *arms_table(record), "", *languages_table(record), "",
+        voices(SETTINGS[setting].languages), "",
+        f"The whole comparison: [comparison.md](evidence/{setting}/comparison.md).", "", *links, "",
         *proxies_table(setting, runs_made(setting)),
     ]  # fmt: skip
 
@@ -80,8 +96,8 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
     return lines
 
 
-def comparison(setting: str, arms: dict[str, list[Run]], folder: Path) -> list[str]:
-    """Tables and pictures of ``fairseq-dro compare``, whose own page goes to the folder."""
+def compare(setting: str, arms: dict[str, list[Run]], folder: Path) -> Record:
+    """What ``fairseq-dro compare`` found; its page and pictures go to the folder."""
     words = [
         f"{arm}=" + ",".join(str(RECORDS / run.name) for run in runs) for arm, runs in arms.items()
     ]
@@ -97,11 +113,7 @@ def comparison(setting: str, arms: dict[str, list[Run]], folder: Path) -> list[s
         record = json.loads((Path(out) / "comparison.json").read_text())
     kept = [line for line in text.splitlines() if not line.startswith("![")]
     (folder / "comparison.md").write_text("\n".join(kept) + "\n")
-    links = [f"![{PICTURES[name]}](evidence/{setting}/{name}.svg)" for name in PICTURES]
-    return [
-        *arms_table(record), "", *languages_table(record), "", voices(SETTINGS[setting].languages),
-        "", f"The whole comparison: [comparison.md](evidence/{setting}/comparison.md).", "", *links,
-    ]  # fmt: skip
+    return record
 
 
 def arms_table(record: dict) -> list[str]:
@@ -124,7 +136,7 @@ def arms_table(record: dict) -> list[str]:
         found, against = differences.get(arm["name"]), ["", "", ""]
         if found:
             counts = found["n_groups"]
-            against = [_interval(found["measures"][name]) for name in ("mean", "worst")]
+            against = [interval(found["measures"][name]) for name in ("mean", "worst")]
             against.append(f"{counts['better']}, {counts['worse']}")
         cells = [arm["name"], str(len(arm["runs"])), *rates, *against]
         lines.append(f"| {' | '.join(cells)} |")
@@ -150,8 +162,3 @@ def voices(languages: Sequence[str]) -> str:
     other = [code for code in languages if code in OTHER_VOICES]
     but = f" but {' and '.join(other)}" if other else ""
     return f"In each language{but} training and test speech are of one and the same voice."
-
-
-def _interval(found: dict) -> str:
-    low, high = 100 * found["low"], 100 * found["high"]
-    return f"{100 * found['difference']:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,49 @@
+"""Mean against worst CER of every try of every arm, those that were not chosen, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+from committed import choose, seeds
+from plan import RECORDS, SETTINGS, Run
+
+from fairseq_dro.report.figures.style import COLOURS, INK, MARKERS, canvas, svg_of
+
+PICTURE = "tries"
+
+
+def draw_tries(setting: str, folder: Path) -> None:
+    """Write ``tries.svg``: a mark is a try, the mean over its seeds; filled if it is compared."""
+    arms = SETTINGS[setting].system.arms
+    with canvas(4.6, 3.8) as figure:
+        axis = figure.subplots()
+        styles = [(colour, marker) for marker in MARKERS for colour in (INK, *COLOURS)]
+        # neighbours differ in both
+        styles = [styles[8 * index % len(styles)] for index in range(len(styles))]
+        for arm, (colour, marker) in zip(arms, styles):
+            label = arm
+            for attempt in range(1, len(arms[arm]) + 1):
+                runs = seeds(setting, arm, attempt)
+                if not runs:
+                    continue
+                mean, worst = (fmean(values) for values in zip(*map(mean_and_worst, runs)))
+                face = colour if attempt == choose(setting, arm) else "white"
+                axis.plot(mean, worst, marker, color=colour, markerfacecolor=face, markersize=7,
+                          linestyle="none", label=label)  # fmt: skip
+                label = None  # once an arm
+        axis.margins(0.12)
+        axis.set_xlabel("mean CER over languages, %")
+        axis.set_ylabel("CER of the worst language, %")
+        figure.legend(loc="outside lower center", ncols=2)
+        svg_of(figure, PICTURE, "mean and worst CER of all tries", folder / PICTURE)
+    (folder / f"{PICTURE}.png").unlink()
+
+
+def mean_and_worst(run: Run) -> tuple[float, float]:
+    """CER of the decoded test split, per cent, of the languages that count."""
+    scores = json.loads((RECORDS / run.name / "decode_test/scores.json").read_text())
+    apart = SETTINGS[run.setting].apart
+    rates = [row["cer"] for code, row in scores["languages"].items() if code not in apart]
+    return 100 * fmean(rates), 100 * max(rates)
