@@ -13,10 +13,8 @@ SEEDS = (1, 2, 3, 4, 5)
 
 def choose(setting: str, arm: str) -> int | None:
     """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
-    tries = SETTINGS[setting].system.arms[arm]
-    rates = {
-        attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in range(1, len(tries) + 1)
-    }
+    tries = SETTINGS[setting].arms[arm]
+    rates = {attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in tries}
     made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
     return min(made, key=made.__getitem__) if made else None
 
@@ -49,10 +47,10 @@ def dev_cer(run: Run) -> float | None:
 
 def runs_made(setting: str) -> list[Run]:
     """All runs of a setting that are made."""
-    arms = SETTINGS[setting].system.arms
+    arms = SETTINGS[setting].arms
     return [
         run
         for arm, tries in arms.items()
-        for attempt in range(1, len(tries) + 1)
+        for attempt in tries
         for run in seeds(setting, arm, attempt)
     ]

@@ -50,7 +50,7 @@ def main() -> None:
         if args.list and tries:
             print(*(shlex.join(command) for command in data_commands(setting)), sep="\n")
         make(tries, args.list, args.jobs)
-        chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
+        chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].arms}
         made = {arm: attempt for arm, attempt in chosen.items() if attempt}
         make(named(further_seeds(setting, made, args.seeds), args.words), args.list, args.jobs)
     if not args.list:

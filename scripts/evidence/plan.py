@@ -2,8 +2,8 @@
 
 A run is a setting, an arm, a try and a seed. All runs of a setting have the same number of updates
 of the same length, and the checkpoint of the last update is decoded: nothing is chosen on test
-speech. An arm's try is chosen by the mean CER of dev speech at seed 1; every arm has two tries, and
-the learning rate is the same for all (`arms`).
+speech. An arm's try is chosen by the mean CER of dev speech at seed 1, and the learning rate is the
+same for all (`arms`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from arms import LINEAR, OF_ALL, TRANSFORMER, WHISPER, Options, System
+from arms import LINEAR, TRANSFORMER, WHISPER, Options, System
 
 RECORDS = Path("docs/evidence")
 """What is committed of each run: history, q, records of the decoded test split."""
@@ -38,6 +38,9 @@ DEV_SECONDS = {
 }  # fmt: skip
 """Audio of the corpus's dev split, by language."""
 
+BASE = ("erm", "erm_temperature", "group_dro", "ctc_dro", "chi_square_dro")
+
+
 @dataclass(frozen=True)
 class Setting:
     """What all arms are trained on.
@@ -45,6 +48,7 @@ class Setting:
     Attributes:
         updates: of each run, of 32 s of audio.
         validate_every: updates between two validations.
+        tries: what is run: ARM is all tries of an arm, ARM_2 its second.
         scarce: languages of which a tenth of the training audio is kept.
         apart: languages with too little test speech to count in numbers over languages.
         tokens: ``task.new_language_tokens``, of languages without a token of Whisper's.
@@ -54,27 +58,58 @@ class Setting:
     languages: tuple[str, ...]
     updates: int
     validate_every: int
+    tries: tuple[str, ...]
     scarce: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     tokens: str | None = None
 
+    @property
+    def arms(self) -> dict[str, dict[int, Options]]:
+        """Tries by arm and number."""
+        named = {
+            arm: {n: one for n, one in enumerate(tries, 1) if self._runs(arm, n)}
+            for arm, tries in self.system.arms.items()
+        }
+        return {arm: tries for arm, tries in named.items() if tries}
+
+    def _runs(self, arm: str, attempt: int) -> bool:
+        return arm in self.tries or f"{arm}_{attempt}" in self.tries
+
 
 SETTINGS = {
-    "linear_first_scarce": Setting(LINEAR, FIRST, 450, 150, scarce=FIRST[:3]),
-    "transformer_second": Setting(TRANSFORMER, SECOND, 450, 75),
+    "linear_first_scarce": Setting(LINEAR, FIRST, 450, 150, BASE, scarce=FIRST[:3]),
+    "transformer_second": Setting(
+        TRANSFORMER, SECOND, 450, 75,
+        (*BASE, "group_dro_by_character", "chi_square_dro_later", "unclipped",
+         "moved_each_update"),
+    ),
     # group_dro_by_character_2, found on the second set, against ERM's better arm, five seeds:
     # written down before any run of this setting
-    "transformer_first": Setting(TRANSFORMER, FIRST, 450, 75),
-    # as many updates a language as in the sets of six
-    "transformer_all": Setting(OF_ALL, ALL, 1275, 255, apart=APART),
-    "linear_first": Setting(LINEAR, FIRST, 450, 150),
-    "linear_second": Setting(LINEAR, SECOND, 450, 150),
-    "whisper_second": Setting(WHISPER, SECOND, 216, 72),
-    # chi_square_dro_wider_1, found on the second set, against erm_temperature_1, two seeds or more:
+    "transformer_first": Setting(
+        TRANSFORMER, FIRST, 450, 75,
+        (*BASE, "group_dro_by_character_2", "chi_square_dro_later", "erm_by_character",
+         "group_dro_excess"),
+    ),
+    # the tries that both sets of six chose, and `later`, which was better than `chi_square_dro` in
+    # both: nothing is chosen anew; as many updates a language as in the sets of six
+    "transformer_all": Setting(
+        TRANSFORMER, ALL, 1275, 255,
+        ("erm_1", "erm_temperature_2", "group_dro_2", "ctc_dro_1", "chi_square_dro_1",
+         "chi_square_dro_later_1"),
+        apart=APART,
+    ),
+    # one try each, as a run takes half an hour; radius 1 (`wider`) after 0.5 had been seen
+    "whisper_second": Setting(
+        WHISPER, SECOND, 216, 72,
+        ("erm_temperature_1", "ctc_dro_1", "chi_square_dro_2", "group_dro_by_character_2",
+         "chi_square_dro_wider", "fixed_share"),
+    ),
+    # chi_square_dro_wider, found on the second set, against erm_temperature_1, two seeds or more:
     # written down before any run of this setting
-    "whisper_first": Setting(WHISPER, FIRST, 216, 72, tokens="gla:cy"),
-    "whisper_first_scarce": Setting(WHISPER, FIRST, 180, 60, scarce=FIRST[:3], tokens="gla:cy"),
-}
+    "whisper_first": Setting(
+        WHISPER, FIRST, 216, 72, ("erm_temperature_1", "chi_square_dro_wider"), tokens="gla:cy"
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,18 +137,22 @@ class Run:
         }
         if setting.tokens:
             own["task.new_language_tokens"] = setting.tokens
-        tried = setting.system.arms[self.arm][self.attempt - 1]
-        hardest = sorted(setting.languages).index(setting.languages[0])
-        for word, meant in (("SETTING", self.setting), ("HARDEST", str(hardest))):
-            tried = {name: value.replace(word, meant) for name, value in tried.items()}
+        hardest = sorted(setting.languages).index(setting.languages[0])  # a set names it first
+        meant = {
+            "SETTING": self.setting, "HARDEST": str(hardest), "THIRD": str(setting.updates // 3)
+        }  # fmt: skip
+        tried = dict(setting.arms[self.arm][self.attempt])
+        for word, value in meant.items():
+            tried = {name: text.replace(word, value) for name, text in tried.items()}
         return {**setting.system.common, **own, **tried}
 
 
 def first_tries(setting: str) -> Iterator[Run]:
-    """Every try of every arm at seed 1, every arm once before the second tries."""
-    for attempt in (1, 2):
-        for arm, tries in SETTINGS[setting].system.arms.items():
-            if attempt <= len(tries):
+    """Every try of every arm at seed 1, every arm once before the others."""
+    arms = SETTINGS[setting].arms
+    for place in range(max(map(len, arms.values()))):
+        for arm, tries in arms.items():
+            for attempt in list(tries)[place : place + 1]:
                 yield Run(setting, arm, attempt, 1)
 
 

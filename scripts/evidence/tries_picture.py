@@ -16,7 +16,7 @@ PICTURE = "tries"
 
 def draw_tries(setting: str, folder: Path) -> None:
     """Write ``tries.svg``: a mark is a try, the mean over its seeds; filled if it is compared."""
-    arms = SETTINGS[setting].system.arms
+    arms = SETTINGS[setting].arms
     with canvas(4.6, 3.8) as figure:
         axis = figure.subplots()
         styles = [(colour, marker) for marker in MARKERS for colour in (INK, *COLOURS)]
@@ -24,7 +24,7 @@ def draw_tries(setting: str, folder: Path) -> None:
         styles = [styles[8 * index % len(styles)] for index in range(len(styles))]
         for arm, (colour, marker) in zip(arms, styles):
             label = arm
-            for attempt in range(1, len(arms[arm]) + 1):
+            for attempt in arms[arm]:
                 runs = seeds(setting, arm, attempt)
                 if not runs:
                     continue

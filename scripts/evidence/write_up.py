@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from arms import ERM, EXPLORED
+from arms import ERM
 from committed import choose, dev_cer, runs_made, seeds
 from overview import Record, interval, overview
 from plan import OTHER_VOICES, RECORDS, SETTINGS, Run
@@ -48,7 +48,7 @@ def found(setting: str, folder: Path, records: dict) -> list[str]:
     Args:
         records: what ``compare`` found is added to it, see `overview`.
     """
-    chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].system.arms}
+    chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].arms}
     made = {arm: attempt for arm, attempt in chosen.items() if attempt}
     if len(made) < 2 or made.keys().isdisjoint(ERM):
         return ["*Not run yet.*"]
@@ -79,13 +79,11 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
         "| arm | options | dev CER, mean, % | CPU-minutes of training | chosen |",
         "|---|---|--:|--:|---|",
     ]
-    for arm, tries in SETTINGS[setting].system.arms.items():
-        if arm in EXPLORED and not chosen[arm]:
-            continue
-        for attempt, options in enumerate(tries, 1):
+    for arm, tries in SETTINGS[setting].arms.items():
+        for attempt, options in tries.items():
             run = Run(setting, arm, attempt, 1)
             rate, cpu = dev_cer(run), RECORDS / run.name / "cpu_seconds.json"
-            words = " ".join(f"`{name}={value}`" for name, value in options.items())
+            words = " ".join(f"`{name}={run.options[name]}`" for name in options)
             if rate is None:
                 lines.append(f"| {arm} | {words} | not run yet | | |")
                 continue
