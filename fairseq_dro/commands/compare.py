@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     facts, reason = facts_of_run(first, by, references_of(first.utterances, by), args.data)
     if facts is None:
         logger.warning("seconds of training and the constant guess are left out: %s", reason)
-    apart = [name for name in args.apart.split(",") if name]
+    apart = [name.strip() for name in args.apart.split(",") if name.strip()]
     comparison = compare_arms(arms, facts, apart=apart)
     head = args.title, subtitle(comparison)
     sys.stdout.write(render_markdown(*head, sections(comparison)))
