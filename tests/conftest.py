@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny spoken-tone corpus on disk and a tiny XLS-R-shaped checkpoint."""
+"""Shared fixtures: a tiny spoken-tone corpus, tiny pre-trained files and runs from them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.killed_commands import CommandServer
+from tests.stock_commands import stock_train_command, train_command
 from tests.tiny_corpus import write_tiny_corpus
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -45,6 +46,45 @@ def command_server() -> Iterator[CommandServer]:
     server = CommandServer()
     yield server
     server.close()
+
+
+# Workers of pytest-xdist take tests in the order of their files, so the files that share a training
+# have names that follow each other: else two workers would train.
+
+
+@pytest.fixture(scope="session")
+def pretrained_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One tiny pre-trained file of each origin."""
+    from tests.pretrained_files import write_pretrained_files
+
+    return write_pretrained_files(tmp_path_factory.mktemp("pretrained"))
+
+
+@pytest.fixture(scope="session")
+def fine_tuned(
+    pretrained_files: dict[str, Path],
+    tiny_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    command_server: CommandServer,
+) -> Path:
+    """Run folder of three updates from an XLS-R-shaped file, by the command of a user."""
+    folder = tmp_path_factory.mktemp("fine_tuned")
+    command = train_command(tiny_data, pretrained_files["xlsr2_300m"], optimization__max_update="3")
+    command_server.run(command, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stock_model(
+    tiny_data: Path,
+    tiny_checkpoint: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    command_server: CommandServer,
+) -> Path:
+    """A model fine-tuned by fairseq's own task and criterion."""
+    folder = tmp_path_factory.mktemp("stock_model")
+    command_server.run(stock_train_command(tiny_data, tiny_checkpoint), folder)
+    return folder / "checkpoints" / "checkpoint_last.pt"
 
 
 @pytest.fixture

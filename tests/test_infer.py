@@ -1,5 +1,4 @@
-"""Laws of ``fairseq-dro-infer``: fairseq's hypotheses, every utterance by name, one sentence per
-mistake."""
+"""Laws of ``fairseq-dro-infer``: fairseq's hypotheses, every utterance by name, right scores."""
 
 from __future__ import annotations
 
@@ -17,12 +16,10 @@ import sentencepiece
 import soundfile
 import torch
 
-from fairseq_dro.errors import UserError
 from fairseq_dro.report.score.counting import TextFiles, count
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.summary import summarise
-from fairseq_dro.survival.folder_lock import take
-from fairseq_dro.survival.lock_file import look
+from tests.decoded_splits import copy_split, error_of, infer, lines_of
 from tests.killed_commands import CommandServer
 from tests.stock_commands import BIN, train_command
 from tests.tiny_corpus import write_split
@@ -32,21 +29,6 @@ WITH_ALIAS = (
     "import runpy, sys; from fairseq_dro.compat import examples_alias; examples_alias.apply(); "
     f"runpy.run_module('{STOCK_INFER}', run_name='__main__', alter_sys=True)"
 )
-
-
-@pytest.fixture(scope="module")
-def stock_model(
-    tiny_data: Path, tiny_checkpoint: Path, tmp_path_factory, command_server: CommandServer
-) -> Path:
-    """A model fine-tuned by fairseq's own task and criterion."""
-    command = train_command(
-        tiny_data, tiny_checkpoint, task___name="audio_finetuning", task__labels="ltr",
-        criterion___name="ctc",
-    )
-    ours = ("task.batch_seconds", "criterion.objective")
-    folder = tmp_path_factory.mktemp("stock_model")
-    command_server.run([word for word in command if not word.startswith(ours)], folder)
-    return folder / "checkpoints" / "checkpoint_last.pt"
 
 
 @pytest.fixture(scope="module")
@@ -104,58 +86,21 @@ def piece_run(
     return folder
 
 
-@pytest.fixture
-def infer() -> Callable[..., Path]:
-    """Decode in this process: option=value words, as on the command line; the results folder."""
-    from hydra.experimental import compose, initialize
-
-    from fairseq_dro.commands import scored_infer as module
-
-    module.store_config(module.CONFIG_NAME)
-
-    def decode(*words: str) -> Path:
-        with initialize():
-            cfg = compose(module.CONFIG_NAME, overrides=[*words, "dataset.num_workers=0"])
-        results = cfg.decoding.results_path
-        module.decode(cfg, {word.split("=", 1)[0] for word in words})
-        return Path(results)
-
-    return decode
-
-
-def _copy_split(data: Path, to: Path, *, without: tuple[str, ...] = ()) -> Path:
-    """A data folder of its own on the same audio files."""
-    shutil.copytree(data, to, ignore=shutil.ignore_patterns("wav", *without))
-    return to
-
-
 def _names(folder: Path) -> list[str]:
     """Utterance ids of a split in manifest order, as they are made of its paths."""
     rows = (folder / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
     return [row.split("\t")[0].removesuffix(".wav") for row in rows]
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
-
-
 def _records(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in _lines(results / "utterances.jsonl")]
-
-
-def _error(infer: Callable[..., Path], *words: str) -> str:
-    with pytest.raises(UserError) as caught:
-        infer(*words)
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    return sentence
+    return [json.loads(line) for line in lines_of(results / "utterances.jsonl")]
 
 
 # --- what it writes ---
 
 
 def test_hypotheses_and_wer_are_those_of_stock_infer(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, command_server: CommandServer
+    stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     theirs.mkdir()
@@ -171,26 +116,26 @@ def test_hypotheses_and_wer_are_those_of_stock_infer(
     names = _names(tiny_data)
     for file in ("hypo.units", "hypo.word", "ref.units", "ref.word"):
         by_row = {}
-        for line in _lines(theirs / file):
+        for line in lines_of(theirs / file):
             text, row = line.rsplit(" (None-", 1)
             by_row[int(row.rstrip(")"))] = text
         expected = [f"{by_row[row]} ({name})" for row, name in enumerate(names)]
-        assert _lines(ours / file) == expected
-    assert _lines(ours / "wer")[:2] == _lines(theirs / "wer")[:2]
+        assert lines_of(ours / file) == expected
+    assert lines_of(ours / "wer")[:2] == lines_of(theirs / "wer")[:2]
     for folder in (ours, theirs):
         assert_units_score_as_words(folder, "letter")
 
 
 def test_every_utterance_is_there_in_manifest_order_with_its_id_and_language(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+    stock_model: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     results = infer(
         f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'new' / 'folder'}"
     )
     records = _records(results)
     assert [record["id"] for record in records] == _names(tiny_data)
-    assert [record["language"] for record in records] == _lines(tiny_data / "test.lang")
-    for record, label in zip(records, _lines(tiny_data / "test.ltr"), strict=True):
+    assert [record["language"] for record in records] == lines_of(tiny_data / "test.lang")
+    for record, label in zip(records, lines_of(tiny_data / "test.ltr"), strict=True):
         assert record["reference"] == label.replace(" ", "").replace("|", " ").strip()
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     assert list(scores["languages"]) == ["deu", "ell", "fra"]
@@ -216,7 +161,7 @@ def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_lit
     ]
     for workers, name in ((1, "one"), (2, "two")):
         folder = tmp_path / name
-        _copy_split(tiny_data, folder / "data")
+        copy_split(tiny_data, folder / "data")
         shutil.copy(stock_model, folder / "model.pt")
         command = [str(BIN / "fairseq-dro-infer"), *options]
         done = command_server.run(command, folder, workers=workers)
@@ -230,13 +175,13 @@ def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_lit
 
 
 def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_language_token(
-    piece_run: Path, infer, tmp_path: Path
+    piece_run: Path, tmp_path: Path
 ) -> None:
     results = infer(
         f"common_eval.path={piece_run / 'checkpoints' / 'checkpoint_last.pt'}",
         "dataset.gen_subset=valid", f"decoding.results_path={tmp_path / 'results'}",
     )
-    validation = json.loads(_lines(piece_run / "history.jsonl")[-1])
+    validation = json.loads(lines_of(piece_run / "history.jsonl")[-1])
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     assert scores["decoded"] == {
         "checkpoint": ["checkpoint_last.pt"], "update": 1, "split": "valid",
@@ -250,7 +195,7 @@ def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_l
     for language, row in scores["languages"].items():
         assert row["cer"] == pytest.approx(validation["languages"][language]["cer"], abs=1e-9)
         assert row["lid_accuracy"] is not None
-    for record, line in zip(_records(results), _lines(results / "ref.units")):
+    for record, line in zip(_records(results), lines_of(results / "ref.units")):
         assert record["target_language"] == record["language"]
         assert line.startswith(f"[{record['language']}] \u2581")
         assert "\u2581" not in record["reference"]
@@ -270,7 +215,7 @@ def assert_units_score_as_words(results: Path, notation: str) -> None:
 
 @pytest.mark.parametrize("post_process", ["letter", "sentencepiece"])
 def test_pieces_that_are_joined_to_one_word_are_said(
-    piece_run: Path, infer, tmp_path: Path, caplog, post_process: str
+    piece_run: Path, tmp_path: Path, caplog, post_process: str
 ) -> None:
     infer(
         f"common_eval.path={piece_run / 'checkpoints' / 'checkpoint_last.pt'}",
@@ -282,9 +227,9 @@ def test_pieces_that_are_joined_to_one_word_are_said(
 
 
 def test_skipped_utterances_shift_no_name(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
+    stock_model: Path, tiny_data: Path, tmp_path: Path, caplog
 ) -> None:
-    sizes = [int(row.split("\t")[1]) for row in _lines(tiny_data / "test.tsv")[1:]]
+    sizes = [int(row.split("\t")[1]) for row in lines_of(tiny_data / "test.tsv")[1:]]
     shortest = sorted(sizes)[len(sizes) // 2]
     results = infer(
         f"common_eval.path={stock_model}", f"task.min_sample_size={shortest}",
@@ -294,7 +239,7 @@ def test_skipped_utterances_shift_no_name(
     assert [record["id"] for record in _records(results)] == names
     labels = [
         label.replace(" ", "").replace("|", " ").strip()
-        for label, size in zip(_lines(tiny_data / "test.ltr"), sizes)
+        for label, size in zip(lines_of(tiny_data / "test.ltr"), sizes)
         if size >= shortest
     ]
     assert [record["reference"] for record in _records(results)] == labels
@@ -303,11 +248,11 @@ def test_skipped_utterances_shift_no_name(
 
 @pytest.mark.parametrize("n_short", [1, 20])
 def test_an_utterance_without_a_frame_has_an_empty_hypothesis_and_is_named(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog, n_short: int
+    stock_model: Path, tiny_data: Path, tmp_path: Path, caplog, n_short: int
 ) -> None:
     """One among others, and a whole batch of them."""
-    data = _copy_split(tiny_data, tmp_path / "data")
-    root, *rows = _lines(data / "test.tsv")
+    data = copy_split(tiny_data, tmp_path / "data")
+    root, *rows = lines_of(data / "test.tsv")
     for i in range(n_short):
         path = tmp_path / f"short{i}.wav"
         soundfile.write(path, np.zeros(399 - i), 16_000)
@@ -326,9 +271,9 @@ def test_an_utterance_without_a_frame_has_an_empty_hypothesis_and_is_named(
 
 
 def test_without_a_language_file_everything_is_scored_together_and_said_so(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
+    stock_model: Path, tiny_data: Path, tmp_path: Path, caplog
 ) -> None:
-    data = _copy_split(tiny_data, tmp_path / "data", without=("*.lang",))
+    data = copy_split(tiny_data, tmp_path / "data", without=("*.lang",))
     results = infer(
         f"common_eval.path={stock_model}", f"task.data={data}",
         f"decoding.results_path={tmp_path / 'results'}",
@@ -340,11 +285,11 @@ def test_without_a_language_file_everything_is_scored_together_and_said_so(
 
 
 def test_a_language_and_a_letter_unknown_to_training_are_decoded_and_counted(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
+    stock_model: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    audio = tiny_data / _lines(tiny_data / "test.tsv")[1].split("\t")[0]
-    n_samples = int(_lines(tiny_data / "test.tsv")[1].split("\t")[1])
-    data = _copy_split(tiny_data, tmp_path / "data")
+    audio = tiny_data / lines_of(tiny_data / "test.tsv")[1].split("\t")[0]
+    n_samples = int(lines_of(tiny_data / "test.tsv")[1].split("\t")[1])
+    data = copy_split(tiny_data, tmp_path / "data")
     write_split(data, "test", [(audio, n_samples, "z z |", "swe")])
     results = infer(
         f"common_eval.path={stock_model}", f"task.data={data}",
@@ -352,11 +297,11 @@ def test_a_language_and_a_letter_unknown_to_training_are_decoded_and_counted(
     )
     (record,) = _records(results)
     assert (record["language"], record["reference"]) == ("swe", "zz")
-    assert _lines(results / "ref.units")[0].startswith("z z | (")
+    assert lines_of(results / "ref.units")[0].startswith("z z | (")
 
 
 def test_a_task_chosen_by_hand_keeps_what_the_model_was_trained_with(
-    stock_model: Path, infer, tmp_path: Path
+    stock_model: Path, tmp_path: Path
 ) -> None:
     chosen = infer(
         f"common_eval.path={stock_model}", "task=language_grouped_audio_finetuning",
@@ -370,7 +315,7 @@ def test_a_task_chosen_by_hand_keeps_what_the_model_was_trained_with(
 def test_a_configuration_file_is_heeded(
     stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
 ) -> None:
-    _copy_split(tiny_data, tmp_path / "data", without=("test.*",))
+    copy_split(tiny_data, tmp_path / "data", without=("test.*",))
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "mine.yaml").write_text(
         "# @package _group_\ntask: {_name: audio_finetuning, data: data}\n"
@@ -381,7 +326,7 @@ def test_a_configuration_file_is_heeded(
     command = [str(BIN / "fairseq-dro-infer"), "--config-dir", "conf", "--config-name", "mine"]
     done = command_server.run(command, tmp_path)
     assert f"data {tmp_path / 'data'}, split valid" in done.stdout
-    assert len(_records(tmp_path / "results")) == len(_lines(tiny_data / "valid.lang"))
+    assert len(_records(tmp_path / "results")) == len(lines_of(tiny_data / "valid.lang"))
     scores = json.loads((tmp_path / "results" / "scores.json").read_text(encoding="utf-8"))
     assert scores["decoded"]["beam"] == 5  # also where fairseq's infer.yaml says the same
     assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "data", "results"]
@@ -407,7 +352,7 @@ def test_greedy_decoding_merges_repeats_and_drops_blanks_and_padding(stock_model
 
 
 def test_the_score_of_an_utterance_is_the_log_probability_of_its_best_path(
-    stock_model: Path, infer, tmp_path: Path
+    stock_model: Path, tmp_path: Path
 ) -> None:
     from fairseq import checkpoint_utils, tasks
 
@@ -478,11 +423,11 @@ def test_each_way_of_saying_that_memory_ran_out_is_understood(error: BaseExcepti
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY[:2], ids=lambda error: type(error).__name__)
 def test_a_batch_that_does_not_fit_is_decoded_in_halves_and_nothing_is_lost(
-    stock_model: Path, tiny_data: Path, infer, narrow_memory, tmp_path: Path, caplog, error
+    stock_model: Path, tiny_data: Path, narrow_memory, tmp_path: Path, caplog, error
 ) -> None:
     options = (f"common_eval.path={stock_model}", "dataset.max_tokens=1000000")
     alone = infer(*options, "dataset.batch_size=1", f"decoding.results_path={tmp_path / 'alone'}")
-    longest = max(int(row.split("\t")[1]) for row in _lines(tiny_data / "test.tsv")[1:])
+    longest = max(int(row.split("\t")[1]) for row in lines_of(tiny_data / "test.tsv")[1:])
     shapes = narrow_memory(longest, error)  # so that only single utterances fit
     halved = infer(*options, f"decoding.results_path={tmp_path / 'halved'}")
     for file in ("hypo.units", "ref.word", "utterances.jsonl", "scores.json"):
@@ -496,15 +441,15 @@ def test_a_batch_that_does_not_fit_is_decoded_in_halves_and_nothing_is_lost(
 
 
 def test_an_utterance_that_does_not_fit_by_itself_is_named(
-    stock_model: Path, tiny_data: Path, infer, narrow_memory
+    stock_model: Path, tiny_data: Path, narrow_memory
 ) -> None:
     narrow_memory(10, OUT_OF_MEMORY[0])
-    sentence = _error(infer, f"common_eval.path={stock_model}")
+    sentence = error_of(f"common_eval.path={stock_model}")
     assert f"{tiny_data / 'test.tsv'}:" in sentence and "does not fit into memory" in sentence
 
 
 def test_another_error_of_the_model_is_not_taken_for_a_lack_of_memory(
-    stock_model: Path, infer, narrow_memory
+    stock_model: Path, narrow_memory
 ) -> None:
     shapes = narrow_memory(10, RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
@@ -513,10 +458,10 @@ def test_another_error_of_the_model_is_not_taken_for_a_lack_of_memory(
 
 
 def test_the_columns_of_the_data_folder_are_in_the_records(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, caplog
+    stock_model: Path, tiny_data: Path, tmp_path: Path, caplog
 ) -> None:
     """Whatever the model was trained on: groups may be made of any when runs are compared."""
-    data = _copy_split(tiny_data, tmp_path / "data")
+    data = copy_split(tiny_data, tmp_path / "data")
     n_utterances = len(_names(tiny_data))
     for suffix in ("speaker", "corpus", "accent"):
         lines = [f"{suffix}{index % 3}" for index in range(n_utterances)]
@@ -540,151 +485,6 @@ def test_the_columns_of_the_data_folder_are_in_the_records(
     assert len(left_out) == 2 and "test.short" in left_out[0] and "test.zip" in left_out[1]
     scores = json.loads((tmp_path / "results" / "scores.json").read_text(encoding="utf-8"))
     assert scores["group_by"] == "language" and len(scores["columns"]["accent"]) == 3
-
-
-# --- mistakes ---
-
-
-def test_a_mistake_is_one_sentence_on_the_command_line(
-    tmp_path: Path, command_server: CommandServer
-) -> None:
-    done = command_server.run(
-        [str(BIN / "fairseq-dro-infer"), "common_eval.path=nowhere.pt"], tmp_path, check=False
-    )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stdout
-    (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    assert f"common_eval.path={tmp_path / 'nowhere.pt'} does not exist" in sentence
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_damaged_recording_is_one_sentence_also_from_a_loader_process(
-    stock_model: Path, tiny_data: Path, tmp_path: Path, command_server: CommandServer
-) -> None:
-    data = _copy_split(tiny_data, tmp_path / "data")
-    rows = _lines(data / "test.tsv")
-    path, n_samples = rows[3].split("\t")
-    cut = tmp_path / "cut.wav"
-    cut.write_bytes((tiny_data / path).read_bytes()[:2000])
-    rows[3] = f"{cut}\t{n_samples}"
-    (data / "test.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    done = command_server.run(
-        [
-            str(BIN / "fairseq-dro-infer"), f"common_eval.path={stock_model}", f"task.data={data}",
-            "decoding.results_path=results", "dataset.num_workers=1",
-        ],
-        tmp_path, check=False,
-    )
-    assert done.returncode == 2, done.stdout
-    assert "Traceback" not in done.stdout
-    (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    assert "test.tsv:4" in sentence and "cut.wav" in sentence
-    assert not (tmp_path / "results").exists(), "nothing was decoded"
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
-def test_a_damaged_recording_is_named(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path, damage: str
-) -> None:
-    data = _copy_split(tiny_data, tmp_path / "data")
-    rows = _lines(data / "test.tsv")
-    path, n_samples = rows[3].split("\t")
-    bad = tmp_path / "bad.wav"
-    if damage != "missing":
-        bad.write_bytes((tiny_data / path).read_bytes()[: 2000 if damage == "cut" else 0])
-    rows[3] = f"{bad}\t{n_samples}"
-    (data / "test.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    sentence = _error(infer, f"common_eval.path={stock_model}", f"task.data={data}")
-    assert f"{data / 'test.tsv'}:4 (utterance {bad.with_suffix('')})" in sentence
-
-
-def test_a_missing_split_names_those_that_exist(stock_model: Path, infer) -> None:
-    sentence = _error(infer, f"common_eval.path={stock_model}", "dataset.gen_subset=dev")
-    assert "dev.tsv does not exist" in sentence
-    assert "test, train, valid" in sentence
-
-
-def test_a_missing_data_folder_is_named(stock_model: Path, infer, tmp_path: Path) -> None:
-    sentence = _error(infer, f"common_eval.path={stock_model}", f"task.data={tmp_path / 'no'}")
-    assert f"{tmp_path / 'no'} does not exist" in sentence
-
-
-def test_a_results_folder_that_cannot_be_made_is_named(
-    stock_model: Path, infer, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    sentence = _error(
-        infer, f"common_eval.path={stock_model}", f"decoding.results_path={tmp_path / 'file'}"
-    )
-    assert f"decoding.results_path={tmp_path / 'file'} cannot be written to" in sentence
-
-
-def test_a_results_folder_in_use_is_refused_and_a_failed_start_leaves_none(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
-) -> None:
-    results = tmp_path / "results"
-    words = [f"common_eval.path={stock_model}", f"task.data={tiny_data}", "common.cpu=true",
-             f"decoding.results_path={results}"]  # fmt: skip
-    with pytest.raises(UserError, match="no_such_split"):
-        infer(*words, "dataset.gen_subset=no_such_split")
-    assert not results.exists()
-    results.mkdir()
-    lock = take(results, named="results", instead="another")
-    with pytest.raises(UserError, match=r"in use by process .* decoding.results_path=\.\.\."):
-        infer(*words)
-    lock.release()
-    infer(*words)
-    assert look(results) is None
-    kept = json.loads((results / "scores.json").read_text())["training"]
-    assert kept["train_seconds"].keys() == kept["constant_guess"].keys() == {"deu", "ell", "fra"}
-    assert all(seconds > 10 for seconds in kept["train_seconds"].values())
-
-
-def test_records_of_another_split_are_not_replaced_and_those_of_the_same_are(
-    stock_model: Path, infer, tmp_path: Path
-) -> None:
-    folder = tmp_path / "decode_test"
-    words = [f"common_eval.path={stock_model}", f"decoding.results_path={folder}"]
-    infer(*words, "dataset.gen_subset=test")
-    first = (folder / "utterances.jsonl").read_bytes()
-    sentence = _error(infer, *words, "dataset.gen_subset=valid")
-    assert "holds the records of the split test, which dataset.gen_subset=valid" in sentence
-    assert f"such as {tmp_path / 'decode_valid'}" in sentence
-    assert (folder / "utterances.jsonl").read_bytes() == first
-    (folder / "utterances.jsonl").write_text("cut", encoding="utf-8")
-    infer(*words, "dataset.gen_subset=test")
-    assert (folder / "utterances.jsonl").read_bytes() == first
-    (folder / "utterances.jsonl").unlink()
-    infer(*words, "dataset.gen_subset=valid")
-    assert (folder / "utterances.jsonl").read_bytes() != first
-
-
-def test_a_pretrained_model_cannot_be_decoded_with(tiny_checkpoint: Path, infer) -> None:
-    sentence = _error(infer, f"common_eval.path={tiny_checkpoint}")
-    assert "is a pre-trained model" in sentence and "fine-tune it first" in sentence
-
-
-def test_a_dictionary_of_another_size_is_named(
-    stock_model: Path, tiny_data: Path, infer, tmp_path: Path
-) -> None:
-    state = torch.load(stock_model)
-    del state["task_state"]  # which holds the dictionary of training
-    torch.save(state, tmp_path / "model.pt")
-    data = _copy_split(tiny_data, tmp_path / "data")
-    with open(data / "dict.ltr.txt", "a", encoding="utf-8") as stream:
-        stream.write("q 1\n")
-    sentence = _error(infer, f"common_eval.path={tmp_path / 'model.pt'}", f"task.data={data}")
-    assert "the output layer of" in sentence and f"{data}/dict.ltr.txt" in sentence
-
-
-def test_an_option_of_another_task_is_refused(stock_model: Path, infer) -> None:
-    sentence = _error(infer, f"common_eval.path={stock_model}", "task.batch_seconds=3")
-    assert "task.batch_seconds is not an option of the task audio_finetuning" in sentence
-
-
-def test_a_language_model_decoder_that_is_not_installed_is_named(stock_model: Path, infer) -> None:
-    sentence = _error(infer, f"common_eval.path={stock_model}", "decoding.type=kenlm")
-    assert "pip install flashlight-text kenlm" in sentence
 
 
 # --- why the workaround is there ---
