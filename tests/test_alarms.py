@@ -132,14 +132,6 @@ def test_many_names_are_cut_short():
     assert "(1) and 42 more. Their" in sentence
 
 
-def test_drawing_by_q_before_the_model_writes_is_said_with_how_long_that_went_on():
-    rates = [(75, 1.0), (150, 1.0), (225, 0.998), (300, 0.923), (375, 0.82), (450, 0.79)]
-    sentence = only(alarms.drawn_in_silence(rates, 3, 450))
-    assert "At update 225 the model" in sentence and "from update 3 on" in sentence
-    assert alarms.drawn_in_silence(rates, 150, 450) is None  # silent for a sixth of the run
-    assert alarms.drawn_in_silence([(75, 1.0), (150, 0.7), (450, 0.3)], 3, 450) is None
-
-
 def test_silence_is_told_from_errors():
     counts = {"deu": 10, "kat": 10}
     assert "Georgian (kat) (9 of 20" in only(alarms.says_nothing({"deu": 0, "kat": 9}, counts))

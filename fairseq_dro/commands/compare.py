@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--apart", default="", metavar="GROUP,GROUP",
-        help="languages (groups) with too little test speech to count in worst, mean and the like",
+        help="languages (groups) of too little test speech: their rates are shown, no more",
     )  # fmt: skip
     parser.add_argument("--title", default="Runs side by side", help="headline of the table")
 

@@ -15,7 +15,6 @@ from fairseq_dro.wording import counted, listed
 
 COLLAPSE_SHARE = 0.5  # of q; for few languages more, see q_collapsed
 COLLAPSE_LENGTH = 0.1  # of the run's updates
-SILENT_LENGTH = 0.25  # of the run's updates, with a CER above SILENCE
 FEW_UTTERANCES = 20
 EMPTY_SHARE = 0.5
 LOOPING_SHARE = 0.02
@@ -67,27 +66,6 @@ def q_collapsed(
         f"{', and still does' if now else ''}): the other {by.noun}s hardly train"
         f"{'' if now else 'ed'} then. What bounds q: a smaller criterion.step_size, a larger "
         "criterion.smoothing (ctc_dro), a smaller criterion.radius (chi_square_dro).",
-    )
-
-
-def drawn_in_silence(
-    mean_cer: Sequence[tuple[int, float]], q_began: int, last_update: int, by: GroupBy = BY_LANGUAGE
-) -> Alarm | None:
-    """Drawn by q before the model writes: the hardest languages may never get to that.
-
-    Args:
-        mean_cer: (update, rate) of the validations, by ascending update.
-        q_began: the first update after which q had moved.
-    """
-    silent = [update for update, rate in mean_cer if rate > SILENCE and update > q_began]
-    if not silent or silent[-1] - q_began < SILENT_LENGTH * last_update:
-        return None
-    return Alarm(
-        "drawn in silence",
-        f"At update {silent[-1]:,} the model still wrote next to nothing (mean validation CER "
-        f"above {100 * SILENCE:.0f} %), and {by.noun}s were drawn by q from update {q_began:,} on: "
-        "those that are drawn the most may keep all of them from beginning to write. Let q begin "
-        "where a run of criterion.objective=erm writes: criterion.dro_start_update.",
     )
 
 

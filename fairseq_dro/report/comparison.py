@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import cached_property
@@ -20,8 +20,10 @@ from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.arms import Arm, group_by_of
 from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring import disparity, levelling, paired
 from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_MOMENTS
+from fairseq_dro.scoring.records import Record
 from fairseq_dro.wording import listed
 
 FORMAT = 1
@@ -97,8 +99,8 @@ class Comparison:
 
     Attributes:
         by: what a group is.
-        codes: groups by falling CER of the baseline, those that stand apart last.
-        apart: groups that do not count in the numbers over groups.
+        codes: groups by falling CER of the baseline.
+        apart: groups of which nothing is known here but ``cer`` and ``wer``, in the same order.
         cer, wer: by arm and group, mean over the arm's runs, fractions.
         by_run: by arm, ``MEASURES`` and ``micro`` of CER of each of its runs.
         worst_wer: by arm, mean over the arm's runs of the highest WER.
@@ -110,7 +112,7 @@ class Comparison:
     arms: Sequence[Arm]
     by: GroupBy
     codes: Sequence[str]
-    apart: frozenset[str]
+    apart: Sequence[str]
     cer: Mapping[str, Mapping[str, float]]
     wer: Mapping[str, Mapping[str, float]]
     by_run: Mapping[str, Mapping[str, np.ndarray]]
@@ -127,11 +129,6 @@ class Comparison:
             arm: {name: float(values.mean()) for name, values in by_run.items()}
             for arm, by_run in self.by_run.items()
         }
-
-    @property
-    def counted(self) -> list[str]:
-        """The groups that the numbers over groups are made of."""
-        return [code for code in self.codes if code not in self.apart]
 
     @property
     def baseline(self) -> str:
@@ -153,8 +150,8 @@ class Comparison:
         return [code for code in self.codes if self.cer[arm][code] >= guess.get(code, math.inf)]
 
     def mean(self, rates: Mapping[str, float]) -> float:
-        """Unweighted mean over the groups that count and have a rate."""
-        known = [rates[code] for code in self.counted if not math.isnan(rates.get(code, math.nan))]
+        """Unweighted mean over the groups that have a rate."""
+        known = [rates[code] for code in self.codes if not math.isnan(rates.get(code, math.nan))]
         return math.fsum(known) / len(known) if known else math.nan
 
     def final_q(self, arm: Arm) -> dict[str, float]:
@@ -170,7 +167,7 @@ class Comparison:
             "confidence": CONFIDENCE,
             "rate": "cer",
             "group_by": str(self.by),
-            "apart": sorted(self.apart),
+            "apart": list(self.apart),
             "n_utterances": sum(self.test.n_utterances.values()),
             "arms": [
                 {
@@ -183,7 +180,7 @@ class Comparison:
                             "cer": _number(self.cer[arm.name][code]),
                             "wer": _number(self.wer[arm.name][code]),
                         }
-                        for code in self.codes
+                        for code in (*self.codes, *self.apart)
                     },
                 }
                 for index, arm in enumerate(self.arms)
@@ -231,7 +228,7 @@ def compare_arms(
     facts: TrainingFacts | None = None,
     *,
     by: GroupBy | None = None,
-    apart: Iterable[str] = (),
+    apart: Sequence[str] = (),
     n_replicates: int = N_MOMENTS,
     seed: int = 0,
 ) -> Comparison:
@@ -239,47 +236,64 @@ def compare_arms(
 
     Args:
         by: what a group is; by default as in the first run that has a history.
-        apart: groups whose test speech is too little for the numbers over groups.
+        apart: groups of too little test speech: nothing is made of them but their rates.
 
     Raises:
-        UserError: they do not pair, see ``paired_records.pair``, or ``apart`` leaves no group.
+        UserError: they do not pair, see ``paired_records.pair``; or ``apart`` names a group that
+            the split has not, or leaves none.
     """
-    decoded = [[DecodedRun(str(run.folder), run.utterances) for run in arm.runs] for arm in arms]
     by = by or group_by_of(arms)
-    test = pair(decoded, by)
-    groups, apart = test.characters.languages, frozenset(apart)
-    counted = [code for code in groups if code not in apart]
-    if not apart.issubset(groups) or not counted:
-        raise UserError(
-            f"--apart {','.join(sorted(apart))}: expected some of the {by.noun}s of the test "
-            f"split, and not all: {listed(groups, 12)}."
-        )
-    characters, spoken = test.characters.of(counted), test.words.of(counted)
+    everything = test = _pair(arms, by)
+    if apart:
+        _require_some(apart, test.characters.languages, by)
+        test = _pair(arms, by, apart)
+    groups = test.characters.languages
     cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
-        for rates_of, blocks in ((cer, test.characters), (wer, test.words)):
-            rates_of[arm.name] = dict(zip(groups, blocks.rates(index).mean(axis=0).tolist()))
-        rates = characters.rates(index)
-        worst_wer[arm.name] = float(spoken.rates(index).max(axis=1).mean())
-        worst_of_runs[arm.name] = [counted[place] for place in rates.argmax(axis=1)]
+        for found, blocks in ((cer, everything.characters), (wer, everything.words)):
+            means = blocks.rates(index).mean(axis=0).tolist()
+            found[arm.name] = dict(zip(blocks.languages, means))
+        rates, words = test.characters.rates(index), test.words.rates(index)
+        worst_wer[arm.name] = float(words.max(axis=1).mean())
+        worst_of_runs[arm.name] = [groups[place] for place in rates.argmax(axis=1)]
         by_run[arm.name] = {
             **{name: measure(rates) for name, measure in MEASURES.items()},
-            "micro": characters.errors[index].sum(axis=1) / characters.lengths.sum(),
+            "micro": test.characters.errors[index].sum(axis=1) / test.characters.lengths.sum(),
         }
-    replicates = paired.resample(characters, n_replicates, seed) if arms[1:] else None
+    replicates = paired.resample(test.characters, n_replicates, seed) if arms[1:] else None
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
-        measures = paired.differences_of_functionals(characters, replicates, MEASURES, 0, index)
+        measures = paired.differences_of_functionals(
+            test.characters, replicates, MEASURES, 0, index
+        )
         differences.append(
             ArmDifference(arms[index].name, groups, by_group, paired.holm(by_group.p), measures)
         )
     baseline = cer[arms[0].name]
-    codes = sorted(groups, key=lambda code: (code in apart, -baseline[code], code))
+    codes, apart = (
+        sorted(some, key=lambda code: (-baseline[code], code)) for some in (groups, set(apart))
+    )
     return Comparison(
         arms, by, codes, apart, cer, wer, by_run, worst_wer, worst_of_runs, test,
         differences, facts,
     )  # fmt: skip
+
+
+def _pair(arms: Sequence[Arm], by: GroupBy, apart: Sequence[str] = ()) -> PairedTest:
+    """All utterances, or those of the groups that do not stand apart."""
+    def kept(run: TrainingRun) -> Sequence[Record]:
+        return [one for one in run.utterances if by.group_of(one) not in apart]
+
+    return pair([[DecodedRun(str(run.folder), kept(run)) for run in arm.runs] for arm in arms], by)
+
+
+def _require_some(apart: Sequence[str], groups: Sequence[str], by: GroupBy) -> None:
+    if not set(apart) < set(groups):
+        raise UserError(
+            f"--apart {','.join(apart)}: expected some of the {by.noun}s of the test split, and "
+            f"not all: {listed(groups, 12)}."
+        )
 
 
 def _record(one: paired.Difference) -> dict[str, float | None]:

@@ -72,14 +72,6 @@ class PairedBlocks:
         """[G] blocks of each language."""
         return np.bincount(self.language, minlength=len(self.languages))
 
-    def of(self, languages: Sequence[str]) -> PairedBlocks:
-        """Only the blocks of some languages, in the order of all of them."""
-        index = [g for g, name in enumerate(self.languages) if name in languages]
-        kept = np.isin(self.language, index)
-        names, language = [self.languages[g] for g in index], self.language[kept]
-        errors = [runs[:, kept] for runs in self.errors]
-        return PairedBlocks(names, np.searchsorted(index, language), self.lengths[kept], errors)
-
     def sums(self, values: np.ndarray) -> np.ndarray:
         """[..., N] -> [..., G], added up by language."""
         order = np.argsort(self.language, kind="stable")

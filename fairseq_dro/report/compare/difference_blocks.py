@@ -183,7 +183,7 @@ def difference_table(comparison: Comparison, one: ArmDifference) -> Table:
     columns = [Column("per cent", numeric=False), Column(comparison.baseline), Column(one.name)]
     columns += [Column("difference"), Column("95 % interval"), Column("p")]
     rows = []
-    for name in shown_measures(len(comparison.counted)):
+    for name in shown_measures(len(one.codes)):
         value = one.measures[name]
         numbers = [comparison.measures[arm][name] for arm in (comparison.baseline, one.name)]
         title, help = MEASURES[name]
@@ -257,7 +257,7 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
             "best, gap and the like reach from the plain difference to the one corrected for "
             "chance."
         )
-    shown = shown_measures(len(comparison.counted))
+    shown = shown_measures(len(one.codes))
     doubtful = [MEASURES[name].title for name in one.doubtful if name in shown]
     if doubtful:
         said.append(

@@ -67,8 +67,8 @@ def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
         table = Beside([table, picture])
     together = Section("arms", "Side by side", [table])
     if comparison.apart:
-        text = f"Apart, and in no number over {comparison.by.noun}s: "
-        together.blocks.append(Paragraph(f"{text}{listed(sorted(comparison.apart), 12)}."))
+        text = f"Apart, and in no other number: {listed(comparison.apart, 12)}."
+        together.blocks.append(Paragraph(text, small=True))
     if comparison.constant_cer:
         together.blocks.append(Paragraph(GUESS_NOTE, small=True))
     if any(len(arm.runs) > 1 for arm in comparison.arms):
@@ -93,12 +93,12 @@ def sections(comparison: Comparison, out: Path | None = None) -> list[Section]:
 
 
 def side_by_side(comparison: Comparison) -> Table:
-    """A row per group, then mean and worst over groups; q is a fraction."""
-    codes, arms = comparison.codes, comparison.arms
+    """A row per group, then mean and worst over groups that do not stand apart; q is a fraction."""
+    codes, arms = [*comparison.codes, *comparison.apart], comparison.arms
     columns = [Column(str(comparison.by), numeric=False)]
-    marks = {code: ", apart" if code in comparison.apart else "" for code in codes}
-    labels = [Cell(f"{comparison.by.label_of(code)}{marks[code]}") for code in codes]
-    cells = [[*labels, Cell("mean"), Cell("worst")]]
+    labels = [comparison.by.label_of(code) for code in comparison.codes]
+    labels += [f"{comparison.by.label_of(code)}, apart" for code in comparison.apart]
+    cells = [[Cell(label) for label in (*labels, "mean", "worst")]]
 
     def add_rates(title: str, rates: Mapping[str, float], worst: float) -> None:
         values = [*(rates.get(code) for code in codes), comparison.mean(rates), worst]
@@ -125,7 +125,7 @@ def side_by_side(comparison: Comparison) -> Table:
             add_numbers(Column(f"q {arm.name}", "weight at the last validation"), ".3f", q)
     guess = comparison.constant_cer
     if guess:
-        known = [guess[code] for code in comparison.counted if code in guess]
+        known = [guess[code] for code in comparison.codes if code in guess]
         add_rates("CER constant guess", guess, max(known, default=math.nan))
     rows = list(zip(*cells))
     return Table(columns, rows[:-2], rows[-2:], sortable=True)

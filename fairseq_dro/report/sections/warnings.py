@@ -81,9 +81,6 @@ def _of_training(data: ReportData) -> list[Alarm | None]:
         alarms.data_gone(data.without_data) if run.option("task", "data") else None,
         alarms.q_collapsed(run.q_path(), run.updates, by) if run.moved_q else None,
     ]
-    if run.moved_q and run.option("task", "group_sampling") == "q":
-        rates = [(r["update"], r["mean_cer"]) for r in run.validations if r.get("mean_cer")]
-        found.append(alarms.drawn_in_silence(rates, run.q_path()[0][0], run.updates, by))
     if run.validations:
         rows = run.validations[-1]["languages"]
         losses = {group: row.get("train_loss_nats") for group, row in rows.items()}
