@@ -3,7 +3,7 @@
 # rebuilds the page and its pictures from the records in docs/evidence/.
 #   CORPUS=FOLDER WHISPER=FOLDER bash scripts/evidence.sh              all runs (hours), then the page
 #   CORPUS=FOLDER WHISPER=FOLDER bash scripts/evidence.sh linear_first_scarce   of one setting
-#   ... bash scripts/evidence.sh --seeds 5 --jobs 2 transformer_second/erm      runs whose names begin so
+#   ... bash scripts/evidence.sh --jobs 2 transformer_second/erm                 runs whose names begin so
 #   bash scripts/evidence.sh --write-up                                the page only (a minute)
 #   bash scripts/evidence.sh --list                                    the commands, without running them
 # CORPUS holds corpus.tsv; WHISPER is the base model (python scripts/fetch_whisper_base.py prints it).

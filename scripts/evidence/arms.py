@@ -79,18 +79,19 @@ EXPLORED: dict[str, tuple[Options, ...]] = {
         for radius in ("0.1", "0.5")
     ),
     "chi_square_dro_wider": ({**_CHI_SQUARE, "criterion.radius": "1"},),
-    "unclipped": tuple(
-        {"criterion.objective": objective, **_STEPS[objective], "task.group_sampling": "uniform",
-         **unit, "optimization.clip_norm": "0"}
-        for objective, unit in (
-            ("group_dro", {"criterion.group_loss": "per_character"}), ("ctc_dro", {}),
+    **{
+        f"{objective}_{what}": (
+            {"criterion.objective": objective, **_STEPS[objective],
+             "task.group_sampling": "uniform", **options},
         )
-    ),
-    "moved_each_update": tuple(
-        {"criterion.objective": objective, **_STEPS[objective], "task.group_sampling": "uniform",
-         "criterion.update_when": "every_update"}
-        for objective in ("ctc_dro", "group_dro")
-    ),
+        for objective, what, options in (
+            ("group_dro", "by_character_unclipped",
+             {"criterion.group_loss": "per_character", "optimization.clip_norm": "0"}),
+            ("ctc_dro", "unclipped", {"optimization.clip_norm": "0"}),
+            ("group_dro", "each_update", {"criterion.update_when": "every_update"}),
+            ("ctc_dro", "each_update", {"criterion.update_when": "every_update"}),
+        )
+    },
     "fixed_share": (
         {"common.user_dir": "scripts/evidence/fixed_share", "criterion.objective": "fixed_share",
          "criterion.rule_options": "{place: HARDEST, share: 0.61}", "task.group_sampling": "q"},
@@ -109,8 +110,8 @@ EXPLORED: dict[str, tuple[Options, ...]] = {
 """Arms that were added after the others had been seen, to find out what it is that helps: the
 unit of the loss, sampling by q, or the rule. `by_character` has two tries: q as weights of the
 loss, and q as sampling shares. `later` leaves q alone for a third of a run. `wider` lets one
-language of six have 0.7 of the updates. `unclipped` is `by_character` by weights, and CTC-DRO,
-without clipping; `moved_each_update` moves q 450 times, where the papers' way moves it 192 times.
+language of six have 0.7 of the updates. `unclipped` are weights of the loss without clipping of
+the gradient; `each_update` moves q 450 times, where the papers' way moves it 192 times.
 `fixed_share` draws the hardest language as often as `wider` did Bengali in the mean of its runs,
 and asks for no loss. `excess` is `by_character` less the losses of ERM, which are recorded by the
 character for it."""

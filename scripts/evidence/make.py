@@ -39,7 +39,6 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--write-up", action="store_true", help="only rebuild the page")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"default: {PAGE}")
-    parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
     args = parser.parse_args()
     for word in args.words:
@@ -52,7 +51,7 @@ def main() -> None:
         make(tries, args.list, args.jobs)
         chosen = {arm: choose(setting, arm) for arm in SETTINGS[setting].arms}
         made = {arm: attempt for arm, attempt in chosen.items() if attempt}
-        make(named(further_seeds(setting, made, args.seeds), args.words), args.list, args.jobs)
+        make(named(further_seeds(setting, made), args.words), args.list, args.jobs)
     if not args.list:
         write_up(args.page)
 

@@ -12,21 +12,20 @@ Record = dict  # comparison.json
 def overview(records: dict[str, tuple[Record, dict[str, int]]]) -> list[str]:
     """Of each setting the ERM and the DRO arm with the lowest mean CER on dev speech at seed 1.
 
-    Of DRO arms with one seed only where no other was run: one seed shows little.
-
     Args:
         records: by setting, what ``compare`` found, and the try of each arm that it compared.
     """
     lines = [
-        "| setting | languages | minutes of audio trained on | runs | ERM: mean, worst CER, % | "
-        "best arm of DRO on dev | seeds | mean, points | worst, points |",
+        "| setting | languages | minutes heard, with repeats | runs | ERM: mean, worst CER, % | "
+        "arm of DRO that is best on dev | seeds | mean, points | worst, points |",
         "|---|--:|--:|--:|--:|---|--:|--:|--:|",
     ]
     for setting, (record, chosen) in records.items():
         plan, erm = SETTINGS[setting], record["arms"][0]
         dro = {arm["name"]: arm for arm in record["arms"] if is_dro(setting, arm["name"])}
-        several = [name for name, arm in dro.items() if len(arm["runs"]) > 1]
-        rates = {name: dev_cer(Run(setting, name, chosen[name], 1)) for name in several or dro}
+        if not dro:  # ERM alone was run yet
+            continue
+        rates = {name: dev_cer(Run(setting, name, chosen[name], 1)) for name in dro}
         best = min(rates, key=rates.__getitem__)
         other = dro[best]
         (against,) = (one for one in record["differences"] if one["arm"] == best)

@@ -15,7 +15,7 @@ PICTURE = "tries"
 
 
 def draw_tries(setting: str, folder: Path) -> None:
-    """Write ``tries.svg``: a mark is a try, the mean over its seeds; filled if it is compared."""
+    """Write ``tries.svg``: a mark is a try at seed 1, which all have; filled if it is compared."""
     arms = SETTINGS[setting].arms
     with canvas(4.6, 3.8) as figure:
         axis = figure.subplots()
@@ -23,17 +23,16 @@ def draw_tries(setting: str, folder: Path) -> None:
         # neighbours differ in both
         styles = [styles[8 * index % len(styles)] for index in range(len(styles))]
         for arm, (colour, marker) in zip(arms, styles):
-            label = arm
+            compared = choose(setting, arm)
             for attempt in arms[arm]:
-                runs = seeds(setting, arm, attempt)
-                if not runs:
+                if not seeds(setting, arm, attempt):
                     continue
-                mean, worst = (fmean(values) for values in zip(*map(mean_and_worst, runs)))
-                face = colour if attempt == choose(setting, arm) else "white"
+                mean, worst = mean_and_worst(Run(setting, arm, attempt, 1))
+                face, label = (colour, arm) if attempt == compared else ("white", None)
                 axis.plot(mean, worst, marker, color=colour, markerfacecolor=face, markersize=7,
                           linestyle="none", label=label)  # fmt: skip
-                label = None  # once an arm
         axis.margins(0.12)
+        axis.set_title("seed 1 of every try; filled: compared above", loc="left")
         axis.set_xlabel("mean CER over languages, %")
         axis.set_ylabel("CER of the worst language, %")
         figure.legend(loc="outside lower center", ncols=2)

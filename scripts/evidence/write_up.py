@@ -38,7 +38,11 @@ def write_up(page: Path = PAGE) -> None:
         if setting in SETTINGS
     }
     parts["overview"] = overview(records)
-    lines = [part for line in source for part in parts.get(line.strip("{}"), [line])]
+    unknown = [name for name in named if name not in parts]
+    if unknown:
+        sys.exit(f"error: {RECORDS / 'page.md'}: {unknown[0]} is no setting of plan.py.")
+    lines = [part for line in source
+             for part in (parts[line[2:-2]] if line[2:-2] in named else [line])]  # fmt: skip
     page.write_text("\n".join(lines) + "\n")
 
 
@@ -76,7 +80,7 @@ def reference(setting: str, chosen: dict[str, int]) -> str:
 def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
     """What each try gave on dev speech, and what it cost."""
     lines = [
-        "| arm | options | dev CER, mean, % | CPU-minutes of training | chosen |",
+        "| try | options | dev CER, mean, % | CPU-minutes of training | chosen |",
         "|---|---|--:|--:|---|",
     ]
     for arm, tries in SETTINGS[setting].arms.items():
@@ -85,12 +89,12 @@ def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
             rate, cpu = dev_cer(run), RECORDS / run.name / "cpu_seconds.json"
             words = " ".join(f"`{name}={run.options[name]}`" for name in options)
             if rate is None:
-                lines.append(f"| {arm} | {words} | not run yet | | |")
+                lines.append(f"| {arm}_{attempt} | {words} | not run yet | | |")
                 continue
             seconds = json.loads(cpu.read_text())["training"]  # null: resumed, so not known
             minutes = f"{seconds / 60:.1f}" if seconds else ""
             mark = "yes" if chosen[arm] == attempt and len(tries) > 1 else ""
-            lines.append(f"| {arm} | {words} | {100 * rate:.1f} | {minutes} | {mark} |")
+            lines.append(f"| {arm}_{attempt} | {words} | {100 * rate:.1f} | {minutes} | {mark} |")
     return lines
 
 
@@ -158,5 +162,6 @@ def languages_table(record: dict) -> list[str]:
 def voices(languages: Sequence[str]) -> str:
     """Whose voices the test speech has, in a sentence."""
     other = [code for code in languages if code in OTHER_VOICES]
-    but = f" but {' and '.join(other)}" if other else ""
-    return f"In each language{but} training and test speech are of one and the same voice."
+    two = " (tok two)" if "tok" in languages else ""
+    but = f", but for {' and '.join(other)}, whose test voices are not in training" if other else ""
+    return f"Each language has a voice of its own{two}, the same in training and test{but}."
