@@ -16,15 +16,16 @@ PICTURE = "tries"
 
 def draw_tries(setting: str, folder: Path) -> None:
     """Write ``tries.svg``: a mark is a try at seed 1, which all have; filled if it is compared."""
-    arms = SETTINGS[setting].arms
+    arms, of_system = SETTINGS[setting].arms, SETTINGS[setting].system.arms
     with canvas(4.6, 3.8) as figure:
         axis = figure.subplots()
         styles = [(colour, marker) for marker in MARKERS for colour in (INK, *COLOURS)]
         # neighbours differ in both
         styles = [styles[8 * index % len(styles)] for index in range(len(styles))]
-        for arm, (colour, marker) in zip(arms, styles):
-            compared = choose(setting, arm)
-            for attempt in arms[arm]:
+        looks = dict(zip(of_system, styles))  # an arm has the same mark in every setting
+        for arm, tries in arms.items():
+            (colour, marker), compared = looks[arm], choose(setting, arm)
+            for attempt in tries:
                 if not seeds(setting, arm, attempt):
                     continue
                 mean, worst = mean_and_worst(Run(setting, arm, attempt, 1))
