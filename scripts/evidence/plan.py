@@ -113,7 +113,7 @@ SETTINGS = {
         WHISPER, SECOND, 216, 72,
         ("erm_temperature_1", "ctc_dro_1", "chi_square_dro_2", "group_dro_by_character_2",
          "chi_square_dro_wider", "fixed_share"),
-        {"erm_temperature": 4, "chi_square_dro": 2, "chi_square_dro_wider": 4},
+        {"erm_temperature": 4, "chi_square_dro_wider": 4},
     ),
     # chi_square_dro_wider, found on the second set, against erm_temperature_1, two seeds or more:
     # written down before any run of this setting
