@@ -91,7 +91,7 @@ def draw_arms(comparison: Comparison, stem: Path | None = None) -> str:
                 ends.append((axis, _plot(axis, updates, values, coloured)))
             axes[0][column].set_title(arm.name, loc="left")
             axes[1][column].set_xlabel("update")
-            axes[1][column].axhline(1 / len(comparison.codes), **_DOTTED)
+            axes[1][column].axhline(1 / len([*comparison.codes, *comparison.apart]), **_DOTTED)
         for row, name in enumerate(("validation CER, %", "weight q")):
             axes[row][0].set_ylim(0, None)
             axes[row][0].set_ylabel(name)
