@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import fmean
 
 from plan import RECORDS, SETTINGS, Run
 
 from fairseq_dro.runs.history import HISTORY_FILE, read_records
 
-SEEDS = (1, 2, 3, 4, 5)
+
+def best_on_dev(runs: Iterable[Run]) -> Run | None:
+    """The run of lowest mean CER on dev speech after the last update; None if none is made."""
+    rates = {run: dev_cer(run) for run in runs}
+    return min((run for run in rates if rates[run] is not None), key=rates.get, default=None)
 
 
 def choose(setting: str, arm: str) -> int | None:
-    """The try with the lowest mean CER of dev speech after the last update, at seed 1."""
-    tries = SETTINGS[setting].arms[arm]
-    rates = {attempt: dev_cer(Run(setting, arm, attempt, 1)) for attempt in tries}
-    made = {attempt: rate for attempt, rate in rates.items() if rate is not None}
-    return min(made, key=made.__getitem__) if made else None
+    """The try of an arm that is the best on dev speech at seed 1."""
+    best = best_on_dev(Run(setting, arm, attempt, 1) for attempt in SETTINGS[setting].arms[arm])
+    return best and best.attempt
 
 
 def seeds(setting: str, arm: str, attempt: int) -> list[Run]:
     """The runs of an arm that are made."""
-    planned = [Run(setting, arm, attempt, seed) for seed in SEEDS]
+    n_seeds = SETTINGS[setting].seeds.get(arm, 1)
+    planned = [Run(setting, arm, attempt, seed) for seed in range(1, n_seeds + 1)]
     return [run for run in planned if (RECORDS / run.name / "decode_test/scores.json").exists()]
 
 
@@ -38,11 +42,10 @@ def records_of(run: Run, file_name: str) -> list[dict]:
 
 def dev_cer(run: Run) -> float | None:
     """Mean CER of the run's last validation over the languages that count."""
-    records, apart = validations(run), SETTINGS[run.setting].apart
+    records = validations(run)
     if not records:
         return None
-    languages = records[-1]["languages"].items()
-    return fmean(values["cer"] for code, values in languages if code not in apart)
+    return fmean(records[-1]["languages"][code]["cer"] for code in SETTINGS[run.setting].counted)
 
 
 def runs_made(setting: str) -> list[Run]:

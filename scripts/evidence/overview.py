@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from committed import dev_cer, runs_made
+from committed import best_on_dev, runs_made
 from plan import SETTINGS, Run
 
 UPDATE_SECONDS = 32
@@ -25,8 +25,7 @@ def overview(records: dict[str, tuple[Record, dict[str, int]]]) -> list[str]:
         dro = {arm["name"]: arm for arm in record["arms"] if is_dro(setting, arm["name"])}
         if not dro:  # ERM alone was run yet
             continue
-        rates = {name: dev_cer(Run(setting, name, chosen[name], 1)) for name in dro}
-        best = min(rates, key=rates.__getitem__)
+        best = best_on_dev(Run(setting, name, chosen[name], 1) for name in dro).arm
         other = dro[best]
         (against,) = (one for one in record["differences"] if one["arm"] == best)
         measures = erm["measures"]

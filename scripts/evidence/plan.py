@@ -67,6 +67,11 @@ class Setting:
     tokens: str | None = None
 
     @property
+    def counted(self) -> list[str]:
+        """The languages that numbers over languages are made of."""
+        return [code for code in self.languages if code not in self.apart]
+
+    @property
     def arms(self) -> dict[str, dict[int, Options]]:
         """Tries by arm and number."""
         named = {

@@ -31,11 +31,11 @@ def proxies_table(setting: str, runs: list[Run]) -> list[str]:
     The first lines are of dev speech, in all runs. The others are of the training losses that moved
     q, each in the runs of the arm that used it.
     """
-    found, apart = {name: [] for name in DEV_LOSSES}, SETTINGS[setting].apart
+    found, counted = {name: [] for name in DEV_LOSSES}, SETTINGS[setting].counted
     for run in runs:
         moves = group_losses(run)
         for record in validations(run):
-            languages = {c: of for c, of in record["languages"].items() if c not in apart}
+            languages = {code: record["languages"][code] for code in counted}
             rates = {code: of["cer"] for code, of in languages.items()}
             if len(set(rates.values())) == 1:  # before anything is written all have 100 %
                 continue
@@ -45,10 +45,10 @@ def proxies_table(setting: str, runs: list[Run]) -> list[str]:
             before = [update for update in moves if update <= record["update"]]
             if before:
                 name = f"training loss that moved q, {run.arm}"
-                own = {code: loss for code, loss in moves[before[-1]].items() if code in rates}
+                own = {code: moves[before[-1]][code] for code in counted}
                 found.setdefault(name, []).append(spearman(own, rates))
     lines = [
-        f"| loss, over {len(SETTINGS[setting].languages) - len(apart)} languages | "
+        f"| loss, over {len(counted)} languages | "
         "rank correlation with CER, median | lowest | validations |",
         "|---|--:|--:|--:|",
     ]

@@ -44,6 +44,5 @@ def draw_tries(setting: str, folder: Path) -> None:
 def mean_and_worst(run: Run) -> tuple[float, float]:
     """CER of the decoded test split, per cent, of the languages that count."""
     scores = json.loads((RECORDS / run.name / "decode_test/scores.json").read_text())
-    apart = SETTINGS[run.setting].apart
-    rates = [row["cer"] for code, row in scores["languages"].items() if code not in apart]
+    rates = [scores["languages"][code]["cer"] for code in SETTINGS[run.setting].counted]
     return 100 * fmean(rates), 100 * max(rates)

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arms import ERM
-from committed import choose, dev_cer, runs_made, seeds
+from committed import best_on_dev, choose, dev_cer, runs_made, seeds
 from overview import Record, interval, overview
 from plan import OTHER_VOICES, RECORDS, SETTINGS, Run
 from proxies import proxies_table
 from tries_picture import PICTURE, draw_tries
 
-from fairseq_dro.report.measures import shown_measures
+from fairseq_dro.report.measures import MEASURES, shown_measures
 
 PAGE = Path("docs/results.md")
 PICTURES = {"pareto": "mean and worst CER", "comparison": "CER and q by update"}
@@ -73,8 +73,7 @@ def found(setting: str, folder: Path, records: dict) -> list[str]:
 
 def reference(setting: str, chosen: dict[str, int]) -> str:
     """The arm of ERM that the others are compared with: the better one on dev speech, at seed 1."""
-    rates = {arm: dev_cer(Run(setting, arm, chosen[arm], 1)) for arm in chosen if arm in ERM}
-    return min(rates, key=rates.__getitem__)
+    return best_on_dev(Run(setting, arm, chosen[arm], 1) for arm in chosen if arm in ERM).arm
 
 
 def tries_table(setting: str, chosen: dict[str, int | None]) -> list[str]:
@@ -125,7 +124,7 @@ def arms_table(record: dict) -> list[str]:
     """
     n_counted = len(record["arms"][0]["groups"]) - len(record["apart"])
     names = [name for name in ("worst_3", "cvar_10") if name in shown_measures(n_counted)]
-    heads = " | ".join({"worst_3": "worst 3", "cvar_10": "CVaR 10 %"}[name] for name in names)
+    heads = " | ".join(MEASURES[name].title for name in names)
     lines = [
         f"| arm | seeds | mean CER, % | worst | {heads} | mean, points | worst, points | "
         "languages better, worse (Holm) |",
