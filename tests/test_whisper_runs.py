@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -165,6 +166,25 @@ def test_a_loaded_model_writes_what_infer_writes(trained, data, tmp_path, infer)
         found = model.transcribe(file, one["language"])
         assert found.text == one["hypothesis_as_written"].strip()
     assert isinstance(model.transcribe(file).text, str)  # its language is detected
+
+
+@pytest.mark.parametrize("kind", ["published", "trained"])
+def test_a_language_that_is_given_is_not_detected(kind, trained, tmp_path, monkeypatch) -> None:
+    """English has a token of Whisper's, and was not among the languages of training."""
+
+    def detect(*_args) -> None:
+        raise AssertionError("the language was given")
+
+    place = trained / LAST if kind == "trained" else write_mini_whisper(tmp_path / "mini")
+    model = fairseq_dro.load(place, device="cpu")
+    monkeypatch.setattr("fairseq_dro.decoding.whisper.detect_language", detect)
+    audio = [np.zeros(16_000, np.float32)]
+    for code in ("eng", "en"):
+        assert len(model.texts(audio, code)) == 1
+    with pytest.raises(UserError, match="no token for the language klingon"):
+        model.texts(audio, "klingon")
+    with pytest.raises(AssertionError):
+        model.texts(audio)
 
 
 def test_published_weights_are_decoded_at_30_seconds(data, tmp_path, infer, caplog) -> None:

@@ -53,6 +53,9 @@ class Decoder(Protocol):
             source: [B, S] audio, zeros behind each end.
             padding_mask: [B, S] True behind the end.
             language: ISO 639-3; None where it is not known. A CTC model does not ask.
+
+        Raises:
+            UserError: the model asks, and does not know this language.
         """
 
 
@@ -82,9 +85,20 @@ class WhisperDecoder:
     def texts(
         self, source: torch.Tensor, padding_mask: torch.Tensor, language: str | None
     ) -> list[str]:
+        if language is not None:
+            self._require_token(language)
         given = [language] * len(source)
         found = self.task.recogniser.recognise(self.model, source, padding_mask, given)
         return [one.text for one in found]
+
+    def _require_token(self, language: str) -> None:
+        """Without a token it would be detected, whatever was given."""
+        self.task.name_tokens_of_unseen([language])
+        if self.task.vocabulary.token_of(language) is None:
+            raise UserError(
+                f"the model has no token for the language {language}: give a code of ISO 639-3 "
+                "such as deu, or none, and the language is detected."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +173,8 @@ class SpeechModel:
             progress: wraps the list of batches, to show how far it is.
 
         Raises:
-            UserError: the file is not there, or is no audio.
+            UserError: the file is not there, or is no audio; the model asks for a language and
+                does not know this one.
         """
         audio = read_audio(path, self.sample_rate)
         pieces = list(cut(audio, self.sample_rate, most_seconds))

@@ -8,6 +8,7 @@ checkpoint.
 import logging
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
         codes = manifest.languages.codes[rows] if names else np.zeros(len(rows), dtype=np.int64)
         vocabulary = self.vocabulary
         if self.cfg.allow_unseen:
-            self._name_tokens_of_unseen(names)
+            self.name_tokens_of_unseen(names)
         return PromptedTextDataset(
             self._audio(manifest, rows, saved), self._tokens[manifest.split], manifest.labels, rows,
             prompts=vocabulary.prompts(list(names) or ["eng"]), prompt_of=codes,
@@ -180,7 +181,7 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
             as_int16=bool(self.cfg.fp16 or self.cfg.bf16),
         )
 
-    def _name_tokens_of_unseen(self, names: list[str]) -> None:
+    def name_tokens_of_unseen(self, names: Iterable[str]) -> None:
         """Languages that training did not have may have a token of Whisper's."""
         for name in names:
             code = own_token(
