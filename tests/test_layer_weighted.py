@@ -42,6 +42,17 @@ def test_an_utterance_has_the_same_scores_alone_and_in_any_batch(encoder, head):
 
 
 @pytest.mark.parametrize("head", HEADS)
+def test_decoders_that_search_all_frames_of_a_batch_find_nothing_behind_an_end(encoder, head):
+    """As fairseq's with a lexicon or a language model (``decoders/base_decoder.py``)."""
+    model = make_model(**encoder, **HEADS[head]).eval()
+    emissions = model.get_logits(model(**batch_of(*LENGTHS))).transpose(0, 1)
+    for row, n_frames in zip(emissions, model.frames_of(np.array(LENGTHS))):
+        assert row[:n_frames].isfinite().all()
+        behind = row[n_frames:].log_softmax(-1)
+        assert (behind[:, 0] == 0).all() and (behind[:, 1:] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_the_frames_that_are_promised_are_those_that_come(encoder, head):
     """CTC's feasibility and what is left out follow from them."""
     model = make_model(**encoder, **HEADS[head])
