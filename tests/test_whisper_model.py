@@ -184,7 +184,8 @@ def test_padding_to_30_seconds_is_another_function_than_true_length() -> None:
 @pytest.mark.parametrize(
     "options",
     [{"pad_to_seconds": 10}, {"dropout": 1.0}, {"layerdrop": -0.1}, {"normalize": True},
-     {"freeze_encoder_updates": -2}, {"whisper_path": None}],
+     {"freeze_encoder_updates": -2}, {"whisper_path": None}, {"time_masks": -1},
+     {"time_mask_frames": -1}, {"frequency_masks": -2}, {"frequency_mask_bins": -1}],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused_by_name(options) -> None:
     cfg = config()
@@ -192,6 +193,15 @@ def test_an_option_out_of_range_is_refused_by_name(options) -> None:
         setattr(cfg, name, value)
     with pytest.raises(UserError, match=next(iter(options))):
         WhisperModel.build_model(cfg, task=None)
+
+
+@pytest.mark.parametrize("updates", [-1, 3])
+def test_options_that_leave_nothing_to_train_are_refused(updates) -> None:
+    options = config(freeze_decoder=True, freeze_encoder_updates=updates)
+    with pytest.raises(UserError, match="freeze_decoder.* and .*freeze_encoder_updates"):
+        model_of().require_options(options)
+    model_of().require_options(config(freeze_decoder=True))
+    model_of().require_options(config(freeze_encoder_updates=updates))
 
 
 def test_audio_of_40_seconds_is_refused() -> None:

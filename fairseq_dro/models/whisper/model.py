@@ -71,6 +71,21 @@ class WhisperModel(WhisperFamily, FairseqEncoderDecoderModel):
         model.decoder.dictionary = getattr(task, "target_dictionary", None)
         return model
 
+    def require_options(self, cfg: Any) -> None:
+        """Refuse options that leave nothing to train.
+
+        Raises:
+            UserError: naming both.
+        """
+        updates = cfg.freeze_encoder_updates
+        if cfg.freeze_decoder and updates:
+            until = "" if updates < 0 else f" before update {updates}"
+            raise UserError(
+                f"model.freeze_decoder=true and model.freeze_encoder_updates={updates} leave "
+                f"nothing to train{until}: set model.freeze_encoder_updates=0 or "
+                "model.freeze_decoder=false."
+            )
+
     @property
     def found_options(self) -> dict[str, Any]:
         """Options of the section ``model`` that the files said; a checkpoint is built by them."""

@@ -115,12 +115,14 @@ def require_ranges(cfg: WhisperConfig) -> None:
         UserError: the first such.
     """
     shares = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+    masks = ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins")
     scale = getattr(cfg, "output_learning_rate_scale", 1.0)
     require_in_ranges(
         "model", cfg,
         (
             ("pad_to_seconds", cfg.pad_to_seconds in (0, 30), "0 (true length) or 30"),
             *((name, 0 <= getattr(cfg, name) < 1, "at least 0 and below 1") for name in shares),
+            *((name, getattr(cfg, name) >= 0, "0 or more") for name in masks),
             ("freeze_encoder_updates", cfg.freeze_encoder_updates >= -1, "at least -1"),
             ("output_learning_rate_scale", scale > 0, "above 0"),
         ),
