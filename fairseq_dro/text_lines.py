@@ -29,7 +29,7 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
                 if number == 1 and "\r" in text:
                     raise UserError(
                         f"{path} has the line ends of old Macintosh programs (\\r), which make one "
-                        "line of it: convert it by `tr '\\r' '\\n'`."
+                        "line of it: convert it by `tr '\\r' '\\n' < OLD > NEW`."
                     )
                 yield number, text
     except OSError as error:
@@ -51,8 +51,9 @@ def decoded(data: bytes, path: str | Path, line: int = 1) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line += data[: error.start].count(b"\n")
-        encoding = "-f UTF-16 " if data.startswith(_UTF_16) else ""
+        # iconv's own default is the encoding of the terminal, which is UTF-8
+        encoding = "UTF-16" if data.startswith(_UTF_16) else "WINDOWS-1252"
         raise UserError(
-            f"{path}:{line} is not UTF-8 text: convert the file, for example with "
-            f"`iconv {encoding}-t UTF-8 OLD > NEW`."
+            f"{path}:{line} is not UTF-8 text: convert the file by `iconv -f {encoding} -t UTF-8 "
+            "OLD > NEW`, with the encoding that it has behind -f."
         ) from None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,64 @@ def test_missing_columns_are_told_together_with_the_options_that_name_them(corpu
         assert part in said
 
 
+@pytest.mark.parametrize(
+    "column, is_refused, is_told",
+    [("Split", True, True), (" speaker", True, True), ("SPEAKER ", True, True),
+     ("client_id", False, True), ("subset", False, True), ("gender", False, False)],
+)  # fmt: skip
+def test_a_column_that_looks_like_one_that_is_read_is_told(
+    corpus, capsys, caplog, column, is_refused, is_told
+):
+    rows = [["path", "language", "text", column], *([r[0], r[2], r[3], r[1]] for r in ROWS)]
+    assert prepare(written(corpus / "t.csv", rows, ",")) == (2 if is_refused else 0)
+    said = capsys.readouterr().err + caplog.text
+    assert (f"t.csv:1 has the column {column!r}" in said) == is_refused
+    assert (f"{column!r}" in said) == is_told
+
+
+def test_a_column_that_is_kept_is_meant_as_it_is(corpus, caplog):
+    rows = [["path", "language", "text", "client_id"], *([*r[:1], *r[2:]] for r in ROWS)]
+    assert prepare(written(corpus / "t.tsv", rows), "--keep", "client_id") == 0
+    assert "is not read" not in caplog.text
+
+
+@pytest.mark.parametrize("column", ["text", "split"])
+def test_a_column_that_is_there_twice_stops_the_command(corpus, capsys, column):
+    rows = [[*HEADER, column], *([*row, row[HEADER.index(column)]] for row in ROWS)]
+    assert prepare(written(corpus / "t.tsv", rows)) == 2
+    assert f"the column {column!r} twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_json_array_is_told_with_the_command_that_writes_lines(corpus, capsys, indent):
+    rows = [dict(zip(HEADER, row)) for row in ROWS]
+    table = corpus / "t.json"
+    table.write_text(json.dumps(rows, indent=indent), encoding="utf-8")
+    assert prepare(table) == 2
+    assert f"`jq -c '.[]' {table} > NEW.jsonl`" in capsys.readouterr().err
+
+
+def test_a_file_of_no_json_is_told_by_its_lines(corpus, capsys):
+    (corpus / "t.jsonl").write_text("{'path': 'a.wav'}\n", encoding="utf-8")
+    assert prepare(corpus / "t.jsonl") == 2
+    assert "t.jsonl:1 is not JSON" in capsys.readouterr().err
+
+
+def test_names_in_quotation_marks_between_tabs_are_told(corpus, capsys):
+    rows = [[f'"{value}"' for value in row] for row in [HEADER, *ROWS]]
+    assert prepare(written(corpus / "t.tsv", rows)) == 2
+    assert "names in quotation marks" in capsys.readouterr().err
+    assert prepare(written(corpus / "t.csv", rows, ",")) == 0
+
+
+@pytest.mark.parametrize("text, is_told", [('"er ""sagte"" ja"', True), ('"ja"', False),
+                                           ('""', False), ('sag ""ja""', False)])  # fmt: skip
+def test_texts_that_a_csv_writer_quoted_between_tabs_are_told(corpus, caplog, text, is_told):
+    rows = [[*row[:3], f"{text} {row[3]}" if not is_told else text, row[4]] for row in ROWS]
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows]), "--text-profile", "whisper") == 0
+    assert ("t.tsv:2: 5 texts in quotation marks" in caplog.text) == is_told
+
+
 def test_columns_are_taken_by_the_names_that_are_given(corpus):
     rows = [[row[0], row[3], row[2], "train"] for row in ROWS]
     table = written(corpus / "t.tsv", [["wav", "sentence", "locale", "split"], *rows])
@@ -164,6 +225,25 @@ def test_a_folder_is_no_table_and_the_table_in_it_is_named(corpus, capsys):
     written(corpus / "t.tsv", [HEADER, *ROWS])
     assert prepare(corpus) == 2
     assert f"--table {corpus / 't.tsv'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.encode("cp1252"), lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r").encode(),
+    ],
+)  # fmt: skip
+def test_the_command_that_a_message_names_converts_the_table(corpus, capsys, spoil):
+    table = written(corpus / "t.tsv", [HEADER, *ROWS])
+    table.write_bytes(spoil(table.read_text(encoding="utf-8")))
+    assert prepare(table) == 2
+    command = re.search("`([^`]* > NEW)`", capsys.readouterr().err)[1]
+    new = corpus / "new.tsv"
+    command = command.replace("OLD", str(table)).replace("NEW", str(new))
+    subprocess.run(command, shell=True, check=True)
+    assert prepare(new) == 0
+    assert "sí" in (out_of(corpus) / "test.wrd").read_text(encoding="utf-8").split()
 
 
 @pytest.mark.parametrize("lengths, is_refused", [((500, 3250), True), ((0.25, 0.5), False)])
@@ -224,8 +304,38 @@ def test_one_speaker_is_the_reason_for_no_valid_and_test(corpus, capsys, caplog,
     with caplog.at_level("INFO"):
         options = ("--split-by", split_by, "--valid-fraction", 0.3, "--test-fraction", 0.3)
         assert prepare(table, *options) == 0
-    told = "deu and spa have one speaker each, so no valid and test: add --split-by text"
+    told = "deu and spa have one speaker or one file each, so no valid and test: add --split-by"
     assert (told in caplog.text) == is_told
+
+
+def file_of_sides(corpus: Path) -> dict[str, set[str]]:
+    """In which splits each file of the corpus is."""
+    sides = defaultdict(set)
+    for path in out_of(corpus).glob("*.utt"):
+        for one in path.read_text(encoding="utf-8").split():
+            sides[one.partition("@")[0]].add(path.stem)
+    return sides
+
+
+@pytest.mark.parametrize("split_by, is_whole", [("both", True), ("speaker", True), ("text", False)])
+def test_parts_of_a_file_without_a_speaker_stay_on_one_side(corpus, split_by, is_whole):
+    for name in "abcdefghij":
+        write_audio(corpus / f"{name}.wav", 4)
+    rows = [[f"{name}.wav", "deu", f"wort {name} {chr(97 + n)}", str(n), "1"]
+            for name in "abcdefghij" for n in range(4)]  # fmt: skip
+    table = written(corpus / "t.tsv", [["path", "language", "text", "offset", "duration"], *rows])
+    assert prepare(table, "--split-by", split_by) == 0
+    sides = file_of_sides(corpus)
+    assert set().union(*sides.values()) == {"train", "valid", "test"}
+    assert all(len(found) == 1 for found in sides.values()) == is_whole
+
+
+def test_a_speaker_that_is_known_counts_and_not_the_file(corpus):
+    write_audio(corpus / "a.wav", 10)
+    rows = [["a.wav", "deu", f"wort {chr(97 + n)}", str(n), "1", f"s{n}"] for n in range(10)]
+    head = ["path", "language", "text", "offset", "duration", "speaker"]
+    assert prepare(written(corpus / "t.tsv", [head, *rows])) == 0
+    assert file_of_sides(corpus) == {"a": {"train", "valid", "test"}}
 
 
 @pytest.mark.parametrize("option, codes", [("es,BEL", "spa,bel"), ("Spanish", "spa")])

@@ -67,11 +67,6 @@ class AudioJob:
     duration_seconds: float | None = None
     target: Path | None = None
 
-    @property
-    def is_segment(self) -> bool:
-        """Whether a part of the file is meant."""
-        return bool(self.start_seconds) or self.duration_seconds is not None
-
 
 @dataclass(frozen=True, slots=True)
 class AudioResult:

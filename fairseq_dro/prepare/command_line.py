@@ -113,7 +113,8 @@ def add_options(parser: argparse.ArgumentParser, *, chooses_languages: bool) -> 
     )  # fmt: skip
     choice.add_argument(
         "--split-by", choices=("both", "speaker", "text"), default="both",
-        help="by hash: what is kept on one side, speakers and equal texts (default) or one of them",
+        help="by hash: what is kept on one side, speakers (or the parts of one file, where no "
+        "speaker is known) and equal texts (default), or one of them",
     )  # fmt: skip
     for split in ("valid", "test"):
         choice.add_argument(f"--{split}-seconds", type=float, help="of each language, by hash")

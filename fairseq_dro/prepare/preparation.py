@@ -160,9 +160,10 @@ def _what_splits_lack(candidates: list[Candidate], split_by: str) -> list[str]:
         both = set(lacking["valid"]) & set(lacking["test"])
         alone = both & selection.languages_of_one_speaker(candidates)
     if alone:
-        have = "has one speaker" if len(alone) == 1 else "have one speaker each"
+        have, each = ("has", "") if len(alone) == 1 else ("have", " each")
         told.append(
-            f"{named_list(sorted(alone))} {have}, so no valid and test: add --split-by text"
+            f"{named_list(sorted(alone))} {have} one speaker or one file{each}, so no valid and "
+            "test: add --split-by text"
         )
     for split, advice in (
         ("train", ", so training will refuse them: get training audio or leave them out"),

@@ -101,7 +101,10 @@ def _prepare(reader_class: type[Reader], given: Mapping[str, Any]) -> int:
     folder = DataFolder(options.out, request)
     folder.refuse_inputs([*reader.input_files(), *shared_options.input_files(given)])
     if folder.is_prepared(options.overwrite):
-        sys.stdout.write(f"{options.out} is there already, made by the same command.\n")
+        sys.stdout.write(
+            f"{options.out} is there already, made by the same command; where audio has changed "
+            "since, --overwrite makes it again.\n"
+        )
         return 0
     preparation = Preparation(reader, options, folder, few_shot)
     candidates = preparation.choose()

@@ -50,6 +50,11 @@ class Recording:
     duration_seconds: float | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_part(self) -> bool:
+        """Whether a part of the file is meant."""
+        return bool(self.start_seconds) or self.duration_seconds is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -114,7 +114,7 @@ def assign_splits(
         return candidates
     together = splits.TOGETHER if options.split_by == "both" else (options.split_by,)
     items = [
-        splits.Item(c.recording.utterance_id, c.recording.language, c.text, c.recording.speaker,
+        splits.Item(c.recording.utterance_id, c.recording.language, c.text, _voice_of(c.recording),
                     c.seconds)  # fmt: skip
         for c in candidates
     ]
@@ -136,6 +136,13 @@ def assign_splits(
             candidate.split = split
             kept.append(candidate)
     return kept
+
+
+def _voice_of(recording: Recording) -> str:
+    """Who speaks: the speaker, or where nobody says it the file of which an utterance is a part."""
+    if recording.speaker or not recording.is_part:
+        return recording.speaker
+    return str(recording.audio)
 
 
 def _share(seconds: float | None, fraction: float | None) -> splits.Share:
@@ -202,8 +209,8 @@ def _keep_of_training(candidates, reason, rejected, choose) -> list[Candidate]:
 
 
 def languages_of_one_speaker(candidates: list[Candidate]) -> set[str]:
-    """Languages all of whose utterances are one known speaker's."""
+    """Languages all of whose utterances are one known speaker's, or parts of one file."""
     speakers: dict[str, set[str]] = {}
     for one in candidates:
-        speakers.setdefault(one.recording.language, set()).add(one.recording.speaker)
+        speakers.setdefault(one.recording.language, set()).add(_voice_of(one.recording))
     return {code for code, names in speakers.items() if len(names) == 1 and "" not in names}

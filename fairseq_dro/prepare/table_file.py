@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,15 @@ class TableFile:
         columns: of the first line, or of the first JSON object.
 
     Raises:
-        UserError: it is not there, is a folder or a spreadsheet, or is not UTF-8.
+        UserError: it is not there, is a folder or a spreadsheet, is not UTF-8, holds one array of
+            JSON, or has tabs between names in quotation marks.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if path.is_dir():
             names = sorted(one.name for one in path.iterdir() if one.suffix in _TABLES)
-            such_as = path / (names[0] if names else "corpus.tsv")
+            such_as = shlex.quote(str(path / (names[0] if names else "corpus.tsv")))
             raise UserError(f"{path} is a folder: name the table in it, such as --table {such_as}.")
         if not path.is_file():
             raise UserError(
@@ -46,6 +48,11 @@ class TableFile:
         self._delimiter = ""
         self.columns = self._columns()
 
+    @property
+    def is_tabbed(self) -> bool:
+        """Whether tabs stand between fields, so that nothing is quoted."""
+        return self._delimiter == "\t"
+
     def rows(self, read: Sequence[str], mistakes: TableMistakes) -> Iterator[Row]:
         """``(line, row)`` for each row that has the table's form.
 
@@ -54,7 +61,7 @@ class TableFile:
         """
         if self._is_json:
             yield from self._json_rows(read, mistakes)
-        elif self._delimiter == "\t":
+        elif self.is_tabbed:
             for number, line in lines_of(self.path):
                 if number > 1 and line.strip():
                     yield from self._row(line.split("\t"), number, mistakes)
@@ -63,16 +70,34 @@ class TableFile:
 
     def _columns(self) -> list[str]:
         if self._is_json:
-            first = next(self._json_rows((), TableMistakes(self.path)), None)
-            return list(first[1]) if first else []
+            return self._json_columns()
         _, line = next(lines_of(self.path), (1, ""))
         usual = "," if self.path.suffix.lower() == ".csv" else "\t"
         self._delimiter = usual
         if usual not in line:
             self._delimiter = next((one for one in _DELIMITERS if one in line), usual)
-        if self._delimiter == "\t":
-            return line.split("\t")
-        return next(csv.reader([line], delimiter=self._delimiter), [])
+        if not self.is_tabbed:
+            return next(csv.reader([line], delimiter=self._delimiter), [])
+        if line.startswith('"') and line.endswith('"'):
+            raise UserError(
+                f"{self.path}:1 has names in quotation marks, and with tabs nothing is quoted: "
+                "write the table with commas, as .csv, or without quotation marks (in R by "
+                "quote=FALSE)."
+            )
+        return line.split("\t")
+
+    def _json_columns(self) -> list[str]:
+        _, line = next((one for one in lines_of(self.path) if one[1].strip()), (1, ""))
+        if line.lstrip().startswith("["):
+            raise UserError(
+                f"{self.path} is one JSON array: expected one object a line, as "
+                f"`jq -c '.[]' {shlex.quote(str(self.path))} > NEW.jsonl` writes it."
+            )
+        mistakes = TableMistakes(self.path)
+        first = next(self._json_rows((), mistakes), None)
+        if first is None:
+            mistakes.raise_any()
+        return list(first[1]) if first else []
 
     def _json_rows(self, read: Sequence[str], mistakes: TableMistakes) -> Iterator[Row]:
         for number, line in lines_of(self.path):

@@ -10,10 +10,14 @@ MOST_SHOWN = 20
 
 
 class TableMistakes:
-    """Mistakes by kind, with the place of the first of each."""
+    """Mistakes by kind, with the place of the first of each.
+
+    Args:
+        table: its path.
+    """
 
     def __init__(self, table: Path) -> None:
-        self._table = table
+        self.table = table
         self._first: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
@@ -26,7 +30,7 @@ class TableMistakes:
             kind: is told once, with the number of lines; ``what`` where it is not given.
         """
         kind = kind or what
-        self._first.setdefault(kind, f"{self._table}:{number}{what}")
+        self._first.setdefault(kind, f"{self.table}:{number}{what}")
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
     def raise_any(self) -> None:
@@ -42,4 +46,4 @@ class TableMistakes:
             shown = "".join(f"\n  {one}" for one in told[:MOST_SHOWN])
             left = len(told) - MOST_SHOWN
             shown += f"\n  and {left} other mistakes" if left > 0 else ""
-            raise UserError(f"{self._table} has {len(told)} kinds of mistakes:{shown}")
+            raise UserError(f"{self.table} has {len(told)} kinds of mistakes:{shown}")

@@ -1,6 +1,6 @@
 """Recordings listed in a table: ``.tsv`` (tab-separated), ``.csv`` or ``.jsonl`` (JSON lines).
 
-Columns by name, in any order; others are ignored:
+Columns by name, in any order; others are ignored, and one that looks like these is told:
 
 ==================== ======================================================================
 ``path`` or ``file`` audio file, absolute or relative to the table's folder
@@ -25,6 +25,8 @@ counted.
 from __future__ import annotations
 
 import argparse
+import logging
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
@@ -36,23 +38,14 @@ from fairseq_dro.prepare.cells import cell
 from fairseq_dro.prepare.command_line import add_keep
 from fairseq_dro.prepare.reader import Reader
 from fairseq_dro.prepare.recording import Recording, Rejection
+from fairseq_dro.prepare.table_columns import OPTIONAL, WANTED, look_for_strangers, names_of_columns
 from fairseq_dro.prepare.table_file import Row, TableFile
 from fairseq_dro.prepare.table_mistakes import TableMistakes
+from fairseq_dro.wording import counted
 
-COLUMNS = ("split", "id", "speaker", "corpus", "offset", "duration")
-WANTED = {
-    "path": ("path", "file"),
-    "text": ("normalised_text", "text"),
-    "language": ("language",),
-}
-"""The columns that a table must have, each by one of these names, the first that is there."""
-ALIASES = {
-    "path": ("audio", "audio_path", "audio_filepath", "wav", "filename", "file_name", "clip",
-             "audio_file", "filepath"),
-    "text": ("sentence", "transcript", "transcription", "normalized_text", "raw_text", "words"),
-    "language": ("lang", "locale", "language_code", "iso", "iso639", "lang_id"),
-}  # fmt: skip
-"""What other programs call them, for suggestions."""
+logger = logging.getLogger(__name__)
+
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 Part = tuple[float, float | None]  # offset and duration in seconds
 WHOLE = (0.0, None)
 SPLITS = {
@@ -77,7 +70,7 @@ class Table(Reader):
         self._file = TableFile(self._table)
         self.audio_root = audio_root or self._table.parent
         asked = {"path": path_column, "text": text_column, "language": language_column}
-        self._names = _names_of_columns(self._table, self._file.columns, asked)
+        self._names = names_of_columns(self._table, self._file.columns, asked)
         if self._names["text"] == "normalised_text":
             self.text_profile = "as_is"
 
@@ -97,7 +90,8 @@ class Table(Reader):
 
     def recordings(self) -> Iterator[Recording | Rejection]:
         mistakes = TableMistakes(self._table)
-        read = (*self._names.values(), *COLUMNS, *self._kept)
+        read = (*self._names.values(), *OPTIONAL, *self._kept)
+        look_for_strangers(self._file.columns, read, mistakes)
         rows = list(self._file.rows(read, mistakes))
         for column in self._kept:
             if rows and not any(column in row for _, row in rows):
@@ -139,7 +133,11 @@ class Table(Reader):
         """All that would stop the run, in one pass."""
         seconds: dict[str, list[tuple[int, float, str]]] = defaultdict(list)
         unknown: dict[str, str] = {}
+        quoted = []  # lines whose text a CSV writer has quoted
         for number, row in rows:
+            text = row.get(self._names["text"]) if self._file.is_tabbed else ""
+            if '""' in text[1:-1] and _QUOTED.fullmatch(text):
+                quoted.append(number)
             split = cell(row.get("split"), False)
             if split and split.lower() not in SPLITS and split.lower() != EVAL:
                 expected = ", ".join((*SPLITS, EVAL))
@@ -161,6 +159,12 @@ class Table(Reader):
                     mistakes.add(number, what, f"{column} in seconds")
                 else:
                     seconds[column].append((number, found, written))
+        if quoted:
+            logger.warning(
+                '%s:%d: %s in quotation marks that a CSV writer set ("...""...""..."): with tabs '
+                "nothing is quoted, so these marks are text; write the table with commas, as .csv, "
+                "where they are not", self._table, quoted[0], counted(len(quoted), "text"),
+            )  # fmt: skip
         lengths = seconds["duration"]
         is_whole = all(length == int(length) for _, length, _ in lengths)
         if lengths and is_whole:
@@ -180,36 +184,6 @@ class Table(Reader):
         except UserError as error:
             return str(error)
         return ""
-
-
-def _names_of_columns(
-    table: Path, columns: list[str], asked: dict[str, str | None]
-) -> dict[str, str]:
-    """What the table calls path, text and language.
-
-    Args:
-        asked: what the command line calls them, or None.
-
-    Raises:
-        UserError: with all that it lacks, and the options that name them.
-    """
-    named, lacking = {}, []
-    for name, usual in WANTED.items():
-        wanted = usual if asked[name] is None else (asked[name],)
-        found = next((one for one in wanted if one in columns), None)
-        if found is not None:
-            named[name] = found
-            continue
-        alike = [one for one in columns if one.lower() in (*usual, *ALIASES[name])]
-        such_as = alike[0] if alike else "COLUMN"
-        names = " or ".join(map(repr, sorted(wanted, key=lambda one: len(one) > len(name))))
-        lacking.append(f"no column {names} (name it by --{name}-column {such_as})")
-    if lacking:
-        raise UserError(
-            f"{table}:1 has {', '.join(lacking)}: expected path, text and language among its "
-            f"columns, found {', '.join(columns) or 'nothing'}."
-        )
-    return named
 
 
 def _splits_of(rows: list[Row]) -> dict[str, str]:
