@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
@@ -13,6 +14,12 @@ INPUTS = {
     "model.whisper_path": ("PATH", "the folder or file of a Whisper model"),
 }
 """Option: whether it names a folder, a file or either, and which."""
+
+TO_TRY = {
+    "model.w2v_path": "`fairseq-dro random-checkpoint random.pt` makes one to try things with",
+    "model.whisper_path": "`python scripts/fetch_whisper_base.py` fetches the base model",
+}
+"""Where to get one, said of a file that is not there."""
 
 
 def missing(name: str) -> UserError:
@@ -30,14 +37,46 @@ def require_path(name: str, value: str) -> None:
     Raises:
         UserError: the sentence says what in the same folder is spelt most alike.
     """
-    path, kind = Path(value), INPUTS[name][0]
-    if path.is_dir() if kind == "FOLDER" else path.exists():
-        return
+    path, (kind, what) = Path(value), INPUTS[name]
+    if kind == "FOLDER" and path.exists():
+        require_data_folder(path, f"{name}={value}")
     if path.exists():
-        raise UserError(f"{name}={value} is a file: name the folder that holds it.")
+        return
     near = nearest_path(path)
-    hint = f"did you mean {near}?" if near else f"name {INPUTS[name][1]}."
+    otherwise = "; ".join(filter(None, (f"name {what}", TO_TRY.get(name))))
+    hint = f"did you mean {near}?" if near else f"{otherwise}."
     raise UserError(f"{name}={value} does not exist: {hint}")
+
+
+def require_data_folder(path: Path, named: str) -> None:
+    """Refuse what is not there, is a file, or holds neither a split nor a dictionary.
+
+    Args:
+        named: what was typed, for the sentence.
+
+    Raises:
+        UserError: the sentence says which data folders are near.
+    """
+    what = f"name {INPUTS['task.data'][1]}."
+    if path.is_file():
+        raise UserError(f"{named} is a file: name the folder that holds it.")
+    if not path.is_dir():
+        near = nearest_path(path)
+        raise UserError(f"{named} does not exist: {f'did you mean {near}?' if near else what}")
+    if _holds_data(path):
+        return
+    hint = did_you_mean(one for one in sorted(path.iterdir()) if one.is_dir() and _holds_data(one))
+    raise UserError(f"{named} holds no split such as train.tsv: {hint or what}")
+
+
+def _holds_data(folder: Path) -> bool:
+    names = (one.name for one in folder.iterdir())
+    return any(name.endswith(".tsv") or name.startswith("dict.") for name in names)
+
+
+def did_you_mean(paths: Iterable[Path], at_most: int = 3) -> str:
+    """``did you mean a or b?``; empty where there is none."""
+    return f"did you mean {' or '.join(names)}?" if (names := [*map(str, paths)][:at_most]) else ""
 
 
 def nearest_path(path: Path) -> Path | None:

@@ -42,6 +42,8 @@ class OptionParser(argparse.ArgumentParser):
 
     def _about(self, argument: str) -> str:
         name = argument.split("=")[0]
+        if "." in name:
+            return f"{name} is not an option: write {name.lstrip('-')}=VALUE, without dashes"
         near = _did_you_mean(name, self._option_string_actions)
         return f"{self.prog} has no option {name}{near}"
 

@@ -22,6 +22,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.foreign_task_keys",
     "refusals.wrong_pretrained_files",
     "training.finetuned_units",
+    "training.changed_options",
     "refusals.another_encoder",
     "refusals.unmatched_weights",
     "compat.relative_paths",

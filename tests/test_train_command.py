@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,18 +67,42 @@ MISTAKES = {
     "train demo lr_scheduler._name=fixed lr_scheduler.phase_ratio=[1]": "lr_scheduler.phase_ratio",
     "train demo datset.max_tokens=3": "did you mean dataset?",
     "train demo common.fp61=true": "did you mean common.fp16?",
-    "train demo task.data": "task.data is not an option: write SECTION.OPTION=VALUE",
+    "train demo task.data": "task.data has no value: write task.data=VALUE, without spaces",
+    "train demo task.data = data": "task.data has no value",
+    "train demo data": "data is not an option: did you mean task.data=data?",
+    "train demo a.pt": "a.pt is not an option: did you mean model.w2v_path=a.pt?",
+    "train demo other": "other is not an option: write SECTION.OPTION=VALUE",
+    "train demo data=data": "data is not an option: did you mean task.data?",
+    "train demo max_update=9": "did you mean optimization.max_update?",
+    "train demo task.step_size=1": "did you mean criterion.step_size?",
+    "train demo --task.data=data": "--task.data is not an option: write task.data=VALUE, without d",
     "train demo": "task.data is missing: type task.data=FOLDER",
     "train demo task.data=data": "model.w2v_path is missing: type model.w2v_path=FILE",
     "train demo task.data=dota": "task.data=dota does not exist: did you mean data?",
     "train demo task.data=a.pt": "task.data=a.pt is a file",
     "train demo task.data=data model.w2v_path=b.pt": "did you mean a.pt?",
+    "train demo task.data=data model.w2v_path=xlsr2_300m.pt": "`fairseq-dro random-checkpoint ",
+    "train whisper task.data=data model.whisper_path=base": "name the folder or file of a Whisper",
+    "train demo task.data=corpora": "holds no split such as train.tsv: did you mean corpora/cv?",
+    "train demo task.data=corpora/none": "name a data folder, as `fairseq-dro prepare` makes it",
+    "doctor dota": "dota does not exist: did you mean data?",
+    "doctor corpora": "did you mean corpora/cv?",
+    "doctor data finetune": "write --config-name finetune.",
+    "doctor data common.seed=2": "write --config-name RECIPE common.seed=2.",
+    "watch runs/demo/ermm": "runs/demo/ermm does not exist: did you mean runs/demo/erm?",
+    "watch runs": "holds nothing of a run yet: did you mean runs/demo/erm?",
+    "watch runs/demo/erm/checkpoints": "did you mean runs/demo/erm?",
+    "infer runs": "runs holds no model: did you mean runs/demo/erm?",
+    "infer corpora": "corpora holds no model: name a run folder or a checkpoint",
+    "score runs": "did you mean runs/demo/erm?",
 }
 
 
 def test_a_mistake_is_one_sentence_at_once(tmp_path, tiny_data):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "a.pt").touch()
+    for folder in ("data", "corpora/cv", "corpora/none", "runs/demo/erm/checkpoints"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("a.pt", "data/train.tsv", "corpora/cv/train.tsv", "runs/demo/erm/progress.json"):
+        (tmp_path / file).touch()
     of_doctor = [
         "doctor", str(tiny_data), "--audio-per-language", "0", "--config-name", "demo",
         "task.batch_secnds=3", "datset.a=1",
@@ -90,7 +115,7 @@ def test_a_mistake_is_one_sentence_at_once(tmp_path, tiny_data):
     for (typed, says), (status, said) in zip(MISTAKES.items(), answers):
         assert status == 2 and said.startswith("error: ") and says in said, typed
         assert said.count("\n") == 1 and "usage" not in said, typed
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "corpora", "data", "runs"]
 
 
 def test_help_of_every_command_is_short_plain_and_quick(tmp_path):
@@ -164,7 +189,8 @@ def test_train_is_fairseq_hydra_train_and_the_same_command_resumes(home, command
     train = [str(BIN / "fairseq-dro"), "train", "demo", *options]
     command_server.run([*train, "optimization.max_update=1"], home)
     run_folder = home / "runs" / "demo" / "erm"
-    command_server.run([*train, "optimization.max_update=2"], home)
+    again = command_server.run([*train, "optimization.max_update=2"], home).stdout
+    assert re.findall("^changed.*", again, re.MULTILINE) == []
     assert "(epoch 1 @ 1 updates)" in (run_folder / "hydra_train.log").read_text()
     starts = [json.loads(line) for line in (run_folder / "run.jsonl").read_text().splitlines()]
     assert [start["command"] for start in starts] == [
@@ -177,6 +203,12 @@ def test_train_is_fairseq_hydra_train_and_the_same_command_resumes(home, command
     )  # fmt: skip
     ours, stock = ((f / ".hydra" / "config.yaml").read_text() for f in (run_folder, home / "stock"))
     assert ours == stock
+    other = ["criterion.loss_reduction=batch_mean", "optimization.lr=[0.25]"]
+    finished = command_server.run([*train, "optimization.max_update=2", *other], home).stdout
+    (changed,) = re.findall("^changed +(.*)", finished, re.MULTILINE)
+    assert "criterion.loss_reduction=batch_mean (was utterance_mean)" in changed
+    assert changed.startswith("since update 2: ") and "name another hydra.run.dir" in changed
+    assert changed.count("[0.25] (was [0.002])") == 1 and "nothing to do" in finished
 
 
 def test_hydras_own_arguments_pass_through_in_any_place(home, command_server):

@@ -27,12 +27,15 @@ from fairseq_dro.doctor.option_names import (
 from fairseq_dro.doctor.run_settings import RunSettings
 from fairseq_dro.errors import UserError
 from fairseq_dro.hydra_words import readable
+from fairseq_dro.input_paths import require_data_folder
 from fairseq_dro.processes import n_cores
 from fairseq_dro.recipes import shipped_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", help="data folder, as `fairseq-dro prepare` makes it")
+    parser.add_argument(
+        "folder", nargs="*", help="data folder, as `fairseq-dro prepare` makes it"
+    )
     parser.add_argument(
         "--config-name", nargs="+", default=[], metavar=("NAME", "OVERRIDE"),
         help="check a recipe, or a file of yours, with the options that will be typed: "
@@ -71,19 +74,22 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder or the configuration's file is missing, or options make no sense.
     """
-    if args.folder is None and len(args.config_name) > 1 and "=" not in args.config_name[-1]:
-        args.folder = args.config_name.pop()  # --config-name NAME FOLDER
-    if args.folder is None:
+    if not args.folder and len(args.config_name) > 1 and "=" not in args.config_name[-1]:
+        args.folder = [args.config_name.pop()]  # --config-name NAME FOLDER
+    if not args.folder:
         raise UserError("doctor: name the data folder, as in `fairseq-dro doctor data/mine`.")
+    if args.folder[1:]:
+        recipe = "RECIPE " if "=" in args.folder[1] else ""
+        raise UserError(
+            f"doctor: {args.folder[1]} is one word too many: write --config-name "
+            f"{recipe}{args.folder[1]}."
+        )
     if args.audio_per_language < 0 or args.show < 0 or args.workers < 1:
         raise UserError(
             "doctor: --audio-per-language and --show must be at least 0, --workers at least 1."
         )
-    folder = Path(args.folder)
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder} does not exist: name a data folder made by `fairseq-dro prepare`."
-        )
+    folder = Path(args.folder[0])
+    require_data_folder(folder, str(folder))
     settings, findings = _settings(args, folder)
     result = examine(
         folder, settings, all_audio=args.all, audio_per_language=args.audio_per_language,

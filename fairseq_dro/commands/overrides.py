@@ -48,11 +48,13 @@ def require_known(recipe: Path | None, words: Sequence[str]) -> None:
         if known is not None and recipe is None:
             known |= frozenset(DECODING)
         if known is not None and section not in known:
-            raise UserError(_unknown(key, section, known, ""))
+            elsewhere = [] if option else _with_option(key, parts)
+            raise UserError(_unknown(key, section, known, "", elsewhere))
         options = source_options.options_of(section, parts.get(section)) if option else None
         top = option.split(".")[0]
         if options is not None and top and top not in options:
-            raise UserError(_unknown(key, top, options, f"{section}."))
+            elsewhere = _with_option(top, parts)
+            raise UserError(_unknown(key, top, options, f"{section}.", elsewhere))
 
 
 def require_inputs(recipe: Path, words: Sequence[str]) -> None:
@@ -86,11 +88,33 @@ def _parsed(word: str) -> tuple[str, str, str]:
     """
     match = _OVERRIDE.fullmatch(word)
     if match is None or (match["value"] is None and "~" not in match["sign"]):
-        raise UserError(f"{word} is not an option: write SECTION.OPTION=VALUE.")
+        raise UserError(_no_override(word))
     return match["sign"], match["key"], match["value"] or ""
 
 
-def _unknown(key: str, name: str, known: Iterable[str], prefix: str) -> str:
+def _no_override(word: str) -> str:
+    path = Path(word)
+    if path.exists():
+        name = "task.data" if path.is_dir() and any(path.glob("*.tsv")) else "model.w2v_path"
+        return f"{word} is not an option: did you mean {name}={word}?"
+    if re.fullmatch(r"\w+(\.\w+)+", word):
+        return f"{word} has no value: write {word}=VALUE, without spaces."
+    return f"{word} is not an option: write SECTION.OPTION=VALUE."
+
+
+def _with_option(name: str, parts: Mapping[str, Any]) -> list[str]:
+    """Every ``section.name`` that there is; the one that others copy alone."""
+    sections = sorted(source_options.sections() or ())
+    has = {one: source_options.options_of(one, parts.get(one)) or () for one in sections}
+    found = [f"{section}.{name}" for section in sections if name in has[section]]
+    return [one for one in found if one in (*INPUTS, f"optimization.{name}")] or found
+
+
+def _unknown(
+    key: str, name: str, known: Iterable[str], prefix: str, elsewhere: Sequence[str]
+) -> str:
+    if elsewhere:
+        return f"{key} is not an option: did you mean {' or '.join(elsewhere[:3])}?"
     near = difflib.get_close_matches(name, sorted(known), 3, 0.6)
     if near:
         return f"{key} is not an option: did you mean {' or '.join(prefix + one for one in near)}?"

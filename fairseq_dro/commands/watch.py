@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
+from fairseq_dro.runs.decodable import run_meant_by
 from fairseq_dro.watch.seen_run import SeenRun
 
 
@@ -31,14 +32,15 @@ def run(args: argparse.Namespace) -> int:
         UserError: there is no such folder, or nothing of a run in it.
     """
     if not args.folder.is_dir():
-        raise UserError(f"{args.folder} does not exist: name the hydra.run.dir of a training run.")
+        hint = run_meant_by(args.folder) or "name the hydra.run.dir of a training run."
+        raise UserError(f"{args.folder} does not exist: {hint}")
     seen = SeenRun(args.folder)
     seen.look()
     if not seen.is_run:
-        raise UserError(
-            f"{args.folder} holds nothing of a run yet: name the hydra.run.dir of a training run, "
-            "as its start shows it."
+        hint = run_meant_by(args.folder) or (
+            "name the hydra.run.dir of a training run, as its start shows it."
         )
+        raise UserError(f"{args.folder} holds nothing of a run yet: {hint}")
     from rich.console import Console
     from rich.live import Live
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.runs.decodable import RESULTS
+from fairseq_dro.runs.decodable import RESULTS, run_meant_by
 from fairseq_dro.scoring.records import Record, is_json, parse_line
 from fairseq_dro.text_lines import decoded
 
@@ -37,14 +37,16 @@ def find_records(path: str | Path, results: str = RESULTS) -> Path:
                 f"{places[1]} does not exist, but there are records in {', '.join(found)}: name "
                 f"one of these, as `--results {found[0]}` or `{path / found[0]}`."
             )
+        hint = run_meant_by(path) or (
+            f"decode with `fairseq-dro infer ... decoding.results_path={places[1].parent}`, or "
+            "name the file."
+        )
         raise UserError(
-            f"{path} holds no records: neither {places[0]} nor {places[1]} exists; decode with "
-            f"`fairseq-dro infer ... decoding.results_path={places[1].parent}`, or name the file."
+            f"{path} holds no records: neither {places[0]} nor {places[1]} exists; {hint}"
         )
     if not path.exists():
-        raise UserError(
-            f"{path} does not exist: expected a file of records, a results folder or a run folder."
-        )
+        hint = run_meant_by(path) or "expected a file of records, a results folder or a run folder."
+        raise UserError(f"{path} does not exist: {hint}")
     return path
 
 

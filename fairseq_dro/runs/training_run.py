@@ -19,7 +19,7 @@ import yaml
 from fairseq_dro.data.manifest import Manifest, read_manifest
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
-from fairseq_dro.runs.decodable import RESULTS
+from fairseq_dro.runs.decodable import RESULTS, run_meant_by
 from fairseq_dro.runs.decoding_source import DecodingSource, decoding_source
 from fairseq_dro.runs.history import (
     GROUP_WEIGHTS_FILE,
@@ -211,7 +211,8 @@ def read_training_run(folder: str | Path, results: str = RESULTS) -> TrainingRun
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} does not exist: expected the hydra.run.dir of a training run.")
+        hint = run_meant_by(folder) or "expected the hydra.run.dir of a training run."
+        raise UserError(f"{folder} does not exist: {hint}")
     run = TrainingRun(folder, folder.resolve().name, results=results)
     run.config = _yaml(folder / ".hydra" / "config.yaml")
     run.hydra = _yaml(folder / ".hydra" / "hydra.yaml").get("hydra", {})
@@ -228,10 +229,13 @@ def read_training_run(folder: str | Path, results: str = RESULTS) -> TrainingRun
     if (folder / results / RECORDS_FILE).exists():
         run.utterances = read_utterances(folder / results / RECORDS_FILE)
     if not (run.history or run.moves or run.log.n_starts or run.utterances):
+        hint = run_meant_by(folder) or (
+            "name the hydra.run.dir of a training run, or the folder of its decoded test split "
+            "with --results."
+        )
         raise UserError(
             f"{folder} holds nothing of a run: neither {HISTORY_FILE} nor {LOG_FILE} nor "
-            f"{results}/{RECORDS_FILE}; name the hydra.run.dir of a training run, or the folder "
-            "of its decoded test split with --results."
+            f"{results}/{RECORDS_FILE}; {hint}"
         )
     return run
 
