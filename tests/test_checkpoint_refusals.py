@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 
 from fairseq_dro.doctor import contradictions
 from fairseq_dro.errors import UserError
+from fairseq_dro.refusals import unmatched_weights
 from tests.killed_commands import CommandServer
 from tests.pretrained_files import build, load, write_changed
 from tests.stock_commands import REPOSITORY, train_command
@@ -223,7 +225,7 @@ def test_missing_unexpected_and_reshaped_weights_are_named(
     assert "another shape for layer_norm.bias ((5,) instead of (32,))" in sentence
 
 
-def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
+def test_resuming_with_another_dictionary_says_so(
     fine_tuned: Path,
     pretrained_files: dict[str, Path],
     tiny_data: Path,
@@ -233,8 +235,20 @@ def test_resuming_with_another_dictionary_names_the_weights_that_do_not_fit(
     error = _last_error_with_another_dictionary(
         fine_tuned, pretrained_files, tiny_data, tmp_path, "1", command_server
     )
-    assert "error: checkpoints/checkpoint_last.pt does not fit the model of this run" in error
-    assert "size mismatch for w2v_encoder.proj.weight" in error
+    said = r"error: checkpoints/checkpoint_last.pt was trained on another dictionary, of \d+ units"
+    assert re.search(said, error) and "or another hydra.run.dir." in error
+
+
+def test_weights_of_another_model_are_named() -> None:
+    complaints = [
+        f"\tsize mismatch for w{n}: copying a param with shape torch.Size([4, 2]) from checkpoint, "
+        f"the shape in current model is torch.Size([{n}, 2]).\n" for n in (6, 7, 8, 9)
+    ]  # fmt: skip
+    heading = "Error(s) in loading state_dict for M:\n"
+    sentence = unmatched_weights.sentence_about("a.pt", heading + "".join(complaints), 6)
+    assert "size mismatch for w6" in sentence and "; 1 more): use the model settings" in sentence
+    for_7_units = unmatched_weights.sentence_about("a.pt", heading + complaints[1], 7)
+    assert "of 4 units, and that of task.data has 7" in for_7_units
 
 
 def test_stock_fairseq_ends_without_naming_the_weights_that_do_not_fit(

@@ -99,6 +99,20 @@ def test_a_value_or_sign_with_which_nothing_composes(findings, override, said):
 @pytest.mark.parametrize(
     ("override", "fix"),
     [
+        ('criterion.step_size="0,001"', "write criterion.step_size=0.001"),
+        ("criterion.step_size=small", "write criterion.step_size=NUMBER"),
+        ("optimization.max_update=1e3", "write optimization.max_update=1000"),
+        ("optimization.max_update=1.5", "write optimization.max_update=N, a whole number"),
+        ("common.fp16=ja", "write common.fp16=true or false"),
+    ],
+)
+def test_a_value_that_is_no_number_is_told_how_to_write_it(findings, override, fix):
+    assert findings(override)[1]["bad_configuration"]["fix"] == fix
+
+
+@pytest.mark.parametrize(
+    ("override", "fix"),
+    [
         ("task._name=language_groupd_audio_finetuning", "language_grouped_audio_finetuning"),
         ("criterion._name=group_dro", "criterion._name=group_dro_ctc"),
         ("optimizer._name=adamm", "optimizer._name=adam"),

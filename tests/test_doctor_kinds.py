@@ -314,6 +314,9 @@ PLANTED = {
     "phase_ratio": of_recipe(
         "error", "does not sum to 1", "warm up, hold, decay",
         "lr_scheduler.phase_ratio=[0.1,0.4,0.6]"),
+    "learning_rates": of_recipe(
+        "error", "optimization.lr=[0,1] are 2 learning rates, and tri_stage takes one",
+        "such as 'optimization.lr=[0.001]'", "optimization.lr=[0,001]"),
     "no_decay": of_recipe(
         "error", "max_update=1 leaves the decay of the learning rate, 0.5 of it",
         "set optimization.max_update=2 or more", "optimization.max_update=1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.checks.learning_rate import require_decay
+from fairseq_dro.checks.learning_rate import require_decay, require_rates
 from fairseq_dro.errors import UserError
 from tests.checkpoints import load
 from tests.killed_commands import at
@@ -56,6 +56,19 @@ def test_the_length_that_is_named_is_the_shortest_that_decays(share):
 def test_phases_that_do_not_add_up_are_refused_with_their_sum():
     with pytest.raises(UserError, match="adds up to 1.1"):
         require_decay(100, [0.1, 0.2, 0.8], 0)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "rates", "is_refused"),
+    [("tri_stage", [0, 1], True), ("tri_stage", [0.1, 0.2], True), ("tri_stage", [0.1], False),
+     ("fixed", [0, 1], True), ("polynomial_decay", [0.0, 25.0], True), ("fixed", [0.1, 0.2], False),
+     ("fixed", [0.0], False)],
+)  # fmt: skip
+def test_several_learning_rates_where_one_is_meant_are_refused(scheduler, rates, is_refused):
+    if not is_refused:
+        return require_rates(scheduler, rates)
+    with pytest.raises(UserError, match=r"are 2 learning rates.*optimization.lr=\[0.001\]"):
+        require_rates(scheduler, rates)
 
 
 def test_another_criterion_in_the_folder_of_a_run_is_refused_by_name(
@@ -108,6 +121,8 @@ RECIPE = [
     ("mistake", "says"),
     [
         ("+criterion.step_sise=0.1", "did you mean criterion.step_size?"),
+        ("optimization.lr=[0,001]", "are 2 learning rates, and tri_stage takes one"),
+        ("optimization.max_update=1e3", ": write optimization.max_update=1000."),
         ("dataset.max_token=3", "did you mean dataset.max_tokens or dataset.max_tokens_valid?"),
         ("task.group_samplin=uniform", "did you mean task.group_sampling or "),
     ],

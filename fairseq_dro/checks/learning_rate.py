@@ -1,4 +1,4 @@
-"""Whether the phases of a learning rate schedule have updates."""
+"""Whether a learning rate is one, and whether the phases of its schedule have updates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,32 @@ import math
 from collections.abc import Sequence
 
 from fairseq_dro.errors import UserError
+
+ONE_RATE = frozenset(
+    ["cosine", "inverse_sqrt", "reduce_lr_on_plateau", "tri_stage", "triangular"]
+)
+"""Schedules for which fairseq takes one learning rate; the others take one for each epoch."""
+
+
+def require_rates(scheduler: str, rates: Sequence[float]) -> None:
+    """Refuse several learning rates that are most often one, typed with a comma: ``[0,001]``.
+
+    fairseq would train an epoch at a rate of 0, and then at a rate of 1.
+
+    Args:
+        scheduler: ``lr_scheduler._name``.
+        rates: ``optimization.lr``.
+
+    Raises:
+        UserError: what follows its last colon is what to set.
+    """
+    if len(rates) < 2 or (scheduler not in ONE_RATE and min(rates) > 0):
+        return
+    why = f"{scheduler} takes one" if scheduler in ONE_RATE else "nothing is learnt at 0"
+    raise UserError(
+        f"optimization.lr=[{','.join(f'{rate:g}' for rate in rates)}] are {len(rates)} learning "
+        f"rates, and {why}: set one, with a decimal point, such as 'optimization.lr=[0.001]'."
+    )
 
 
 def require_decay(

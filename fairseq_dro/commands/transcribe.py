@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import sys
+import warnings
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_dro.progress import with_progress
 
     logging.getLogger("fairseq").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     model = fairseq_dro.load(args.run, device="cpu" if args.cpu else None)
     for file in args.files:
         found = model.transcribe(

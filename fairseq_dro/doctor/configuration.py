@@ -154,9 +154,21 @@ def _fix_of(what: str, key: str) -> str:
         return "write SECTION.OPTION=VALUE, in quotes where the value has blanks or brackets"
     if "ListConfig" in what:
         return f"write a list: '{key}=[VALUE]'"
+    if re.search("converted to (Float|Integer)|valid bool", what):
+        return f"write {key}={_number_meant(what)}"
     if re.search("Key '.*' (not in|is not)", what):
         return "leave it out, or fix its name"
     return "fix the value"
+
+
+def _number_meant(what: str) -> str:
+    """What to type for a value that is no number, or none of the kind that is asked for."""
+    value = re.search("Value '(.*?)'", what)[1]
+    if "Float" in what:
+        return value.replace(",", ".") if re.fullmatch(r"\d+,\d+", value) else "NUMBER"
+    if "Integer" in what:
+        return value.split(".")[0] if re.fullmatch(r"\d+\.0+", value) else "N, a whole number"
+    return "true or false"
 
 
 def _settings(cfg: DictConfig) -> RunSettings:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fairseq_dro import own_runs
 from fairseq_dro.checks.finding import Finding, Severity
-from fairseq_dro.checks.learning_rate import require_decay
+from fairseq_dro.checks.learning_rate import require_decay, require_rates
 from fairseq_dro.conv_layers import Layers, parse_layers
 from fairseq_dro.convert.pretrained_folders import read_folder
 from fairseq_dro.criterions import group_dro_options as criterion_options
@@ -171,6 +171,10 @@ def _schedule(cfg: DictConfig) -> list[Finding]:
             _error("phase_ratio", f"lr_scheduler.phase_ratio={list(ratio)} does not sum to 1",
                    "fix it: warm up, hold, decay")
         )  # fmt: skip
+    try:
+        require_rates(str(_get(cfg, "lr_scheduler._name")), _get(cfg, "optimization.lr") or [])
+    except UserError as error:
+        findings.append(_error("learning_rates", *_with_fix(error)))
     steps = _get(cfg, "lr_scheduler.decay_steps")
     if steps is not None and not isinstance(ratio, str) and last:  # of tri_stage alone
         try:

@@ -17,6 +17,9 @@ from typing import Any
 from fairseq_dro import own_runs
 from fairseq_dro.errors import UserError
 
+SHOWN = 3
+"""How many weights a sentence names."""
+
 
 def apply() -> None:
     """Wrap ``Trainer.load_checkpoint``."""
@@ -39,13 +42,31 @@ def apply() -> None:
             cause = str(error.__context__)
             if "loading state_dict" not in cause or not own_runs.has_own_part(self):
                 raise
-            raise UserError(
-                f"{filename} does not fit the model of this run ({_names(cause)}); use the "
-                "dictionary and the model settings it was made with, or another hydra.run.dir "
-                "to start over."
-            ) from error
+            units = len(self.task.target_dictionary)
+            raise UserError(sentence_about(filename, cause, units)) from error
 
     Trainer.load_checkpoint = load_checkpoint
+
+
+def sentence_about(filename: str, cause: str, units: int) -> str:
+    """About weights that do not fit.
+
+    Args:
+        cause: torch's message, a complaint a line below its heading.
+        units: of the dictionary; where only its size differs, the data folder is another one.
+    """
+    complaints = [line.strip().rstrip(". ") for line in cause.splitlines()[1:] if line.strip()]
+    sizes = {tuple(re.findall(r"Size\(\[(\d+)", line)) for line in complaints}
+    if len(sizes) == 1 and all(len(pair) == 2 and int(pair[1]) == units for pair in sizes):
+        return (
+            f"{filename} was trained on another dictionary, of {sizes.pop()[0]} units, and that of "
+            f"task.data has {units}: name the data folder of that run, or another hydra.run.dir."
+        )
+    more = f"; {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
+    return (
+        f"{filename} does not fit the model of this run ({'; '.join(complaints[:SHOWN])}{more}): "
+        "use the model settings it was made with, or another hydra.run.dir to start over."
+    )
 
 
 def _of_another_kind(filename: str, message: str) -> str | None:
@@ -68,10 +89,3 @@ def _registered_name(kind: str, class_name: str) -> str:
     registry = REGISTRIES.get(kind, {}).get("registry", {})
     names = [name for name, one in registry.items() if one.__name__ == class_name]
     return names[0] if names else class_name
-
-
-def _names(message: str, shown: int = 3) -> str:
-    """torch's complaints, one a line below its heading, as one phrase."""
-    complaints = [line.strip().rstrip(". ") for line in message.splitlines()[1:] if line.strip()]
-    more = f"; {len(complaints) - shown} more" if len(complaints) > shown else ""
-    return "; ".join(complaints[:shown]) + more

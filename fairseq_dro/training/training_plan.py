@@ -11,6 +11,7 @@ from fairseq_dro.batching.planner import BatchPlanner, GroupSampling, Plan
 from fairseq_dro.checks.batch_fill import uneven
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
 from fairseq_dro.errors import UserError
+from fairseq_dro.wording import counted
 
 # Shapes: N items of the data set, B batches.
 
@@ -128,7 +129,7 @@ class TrainingPlan:
         if odd:
             fills = ", ".join(f"{name} {batch_seconds * x:.0f} s" for name, x in odd.items())
             found.append(
-                f"batches of {len(odd)} groups hold much less or more audio than "
+                f"batches of {counted(len(odd), 'group')} hold much less or more audio than "
                 f"task.batch_seconds={batch_seconds:g}, so their summed losses, and with ctc_dro "
                 f"their q, do not compare with those of the others: {fills}; "
                 "criterion.group_loss=per_second counts batches by their seconds"
