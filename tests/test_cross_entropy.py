@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.language_tokens import EMBEDDING
 from fairseq_dro.models.whisper.tokenizer import PADDING
 from fairseq_dro.scoring import validation_counts
+from fairseq_dro.survival.preemption import DUE, _validate_at_last
 from tests.in_process import batch_of
 from tests.weighted_gradients import assert_gradient_is_hand_weighted, gradients
 from tests.whisper_runs import (
@@ -173,6 +176,41 @@ def test_validation_decodes_as_many_utterances_of_each_language_as_asked_for(dat
     make_whisper(without, whisper)
     without.load_dataset("train")
     assert group_dro_cross_entropy(without).further_columns == ()
+
+
+@pytest.mark.parametrize(
+    ("update", "batches_done", "is_the_last"), [(7, 3, True), (6, 3, False), (6, 0, True)]
+)
+def test_a_validation_that_is_made_after_a_resume_knows_whether_it_is_the_runs_last(
+    data, whisper, update, batches_done, is_the_last
+):
+    """The last of 7 updates, one before it, and the end of the only epoch."""
+    def start():
+        task = make_whisper_task(data, batch_seconds=1.0, max_update=7, max_epoch=1)
+        model = make_whisper(task, whisper)
+        task.load_dataset("train")
+        group_dro_cross_entropy(task)
+        return task, model, task.get_batch_iterator(task.dataset("train"), max_tokens=10**6)
+
+    _, _, epochs = start()
+    begun = epochs.next_epoch_itr()
+    for _ in range(batches_done or len(begun)):
+        next(begun)
+    position = epochs.state_dict() | {DUE: True}
+    task, model, epochs = start()
+    epochs.load_state_dict(position)
+    found = []
+
+    def validate_and_save(cfg, trainer, task, position, *_):
+        task.begin_valid_epoch(position.epoch, model)
+        found.append(task._validates_last)
+
+    trainer = SimpleNamespace(
+        task=task, get_num_updates=lambda: update,
+        cfg=SimpleNamespace(dataset=SimpleNamespace(valid_subset="valid")),
+    )
+    _validate_at_last(SimpleNamespace(validate_and_save=validate_and_save), trainer, position)
+    assert found == [is_the_last]
 
 
 # --- language tokens ---

@@ -105,6 +105,29 @@ def test_a_language_that_is_new_begins_the_epoch_again_by_the_adopted_q(uneven, 
     assert second.iterations_in_epoch == 0
 
 
+def test_an_epoch_that_was_begun_without_q_begins_again_by_the_q_of_the_checkpoint(uneven):
+    before = make_task(uneven, batch_seconds=3.0)
+    group_dro_ctc(before).state.q = np.array([0.7, 0.2, 0.1])
+    before.load_dataset("train")
+    first = before.get_batch_iterator(before.dataset("train"), max_tokens=10**6)
+    next(first.next_epoch_itr())
+    task, second = iterator(uneven)
+    second.accept_changed_data = True
+    second.load_state_dict(first.state_dict())
+    assert task.group_state.planned_share.tolist() == [0.7, 0.2, 0.1]
+    assert np.argmax(groups_drawn(task, second)) == 0
+
+
+@pytest.mark.parametrize("sampling", list(GroupSampling))
+def test_a_group_of_which_nothing_is_left_is_named(uneven, sampling):
+    task = make_task(uneven, batch_seconds=3.0, group_sampling=sampling.value)
+    group_dro_ctc(task)
+    task.load_dataset("train")
+    task.infeasible = np.flatnonzero(task.dataset("train").groups == 1)
+    with pytest.raises(UserError, match="no utterance of ell can be trained on"):
+        task.get_batch_iterator(task.dataset("train"), max_tokens=10**6)
+
+
 def test_what_cannot_be_drawn_by_q_is_refused(uneven):
     with pytest.raises(UserError, match="task.epoch_updates=2 makes an epoch of 2 batches for 3"):
         iterator(uneven, epoch_updates=2)

@@ -60,6 +60,13 @@ class SortedGroups:
         starts = np.concatenate(([0], np.cumsum(self.sizes[chosen])))
         return SortedGroups(self.order[kept], self.lengths[kept], starts)
 
+    def one(self, group: int) -> SortedGroups:
+        """One group, without a look at the others."""
+        begin, end = self.starts[group], self.starts[group + 1]
+        return SortedGroups(
+            self.order[begin:end], self.lengths[begin:end], np.array([0, end - begin])
+        )
+
     @property
     def sizes(self) -> np.ndarray:
         """[G] utterances of each group."""

@@ -120,6 +120,9 @@ class BatchPlanner:
                 share = share / share.sum()
             elif share is None:
                 share = np.full(len(counts), 1 / len(counts))
+            else:  # of the groups that any utterance is left of
+                share = share[groups[corpus.order[corpus.starts[:-1]]]]
+                share = share / share.sum()
             batches = self._sampled(
                 corpus, counts, n_samples, total, before, multiple_of, rng, share
             )
@@ -206,7 +209,7 @@ class BatchPlanner:
         before: int,
         multiple_of: int,
         rng: np.random.Generator,
-        share: np.ndarray | None,
+        share: np.ndarray,
     ) -> list[np.ndarray]:
         """``total`` batches of an epoch, after the ``before`` batches of all earlier ones."""
         n_groups, rounds = len(counts), None
@@ -220,7 +223,7 @@ class BatchPlanner:
         in_passes = counts >= ENOUGH_BATCHES
         of_group = self._whole_passes(corpus, counts, np.where(in_passes, drawn, 0), rng)
         for group in np.flatnonzero(~in_passes):
-            alone = corpus.only(np.arange(n_groups) == group)
+            alone = corpus.one(group)
             of_group[group] = full_batches(
                 lambda alone=alone, n=counts[group : group + 1]: alone.order[
                     alone.mixed(n, self.length_noise, rng)

@@ -216,7 +216,7 @@ def _validate_at_last(command: Any, trainer: Any, position: dict[str, Any]) -> N
     state = {key: value for key, value in position.items() if key != DUE}
     saved = SavedPosition(state)
     cfg = trainer.cfg
-    trainer.task.begin_epoch(saved.epoch, trainer.get_model())  # what it logs names the epoch
+    trainer.task.resume_at(trainer.get_num_updates(), saved.epoch)
     command.validate_and_save(
         cfg, trainer, trainer.task, saved, cfg.dataset.valid_subset.split(","),
         saved.end_of_epoch(),

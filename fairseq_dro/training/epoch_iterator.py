@@ -91,8 +91,13 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
 
     @property
     def has_given_all(self) -> bool:
-        """Whether the update at work is the epoch's last: its batches have been taken by now."""
-        return self._cur_epoch_itr is not None and self.end_of_epoch()
+        """Whether the update at work is the epoch's last: its batches have been taken by now.
+
+        After a resume, before the next update, whether the one that was saved was the last.
+        """
+        if self._cur_epoch_itr is None:
+            return self.iterations_in_epoch == 0
+        return self.end_of_epoch()
 
     # --- saving ---
 
@@ -179,16 +184,15 @@ class GroupedEpochBatchIterator(EpochBatchIterator):
         """Where groups are drawn by q, the plan was made before the checkpoint's q was known.
 
         Inside an epoch its batches are those of the q it was planned with; the next epoch is
-        planned by the q of its end.
+        planned by the q of its end, as is one that was begun without being drawn by q.
         """
         saved = state.get("group_dro", {})
         if self.plan_by is None or tuple(saved.get("groups", ())) != self.group_state.groups:
             return
         begun = state.get("iterations_in_epoch", 0) > 0
-        share = saved.get("planned_share") if begun else saved["q"]
-        if share is not None:
-            planned = self.plan_by(np.array(share))
-            self.replan(planned.batches, planned.multiple_of, self.plan_by)
+        share = (saved.get("planned_share") if begun else None) or saved["q"]
+        planned = self.plan_by(np.array(share))
+        self.replan(planned.batches, planned.multiple_of, self.plan_by)
 
     def _changes_since(self, state: dict[str, Any]) -> list[str]:
         """A clause for each change, with both values."""

@@ -179,6 +179,11 @@ class GroupedTask:
         if self.update_log is not None:
             self.update_log.epoch = epoch
 
+    def resume_at(self, update: int, epoch: int) -> None:
+        """Called where a validation that was due at ``update`` is made before the next step."""
+        if self.update_log is not None:
+            self.update_log.update, self.update_log.epoch = update, epoch
+
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
         """One micro-batch, seeded by (seed, update, first utterance).
 
