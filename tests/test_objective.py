@@ -70,6 +70,20 @@ def test_an_epoch_of_unfinished_rounds_need_not_hold_every_group(tmp_path):
     assert sum(epochs).tolist() == [12] * 6 and (np.array(epochs) == 0).any()
 
 
+@pytest.mark.parametrize("reduction", ["utterance_mean", "batch_mean"])
+def test_groups_that_an_epoch_leaves_out_make_the_others_weigh_no_less(tmp_path, reduction):
+    """Two of six groups of one size in an epoch: a batch weighs about as in an epoch of all."""
+    letters = dict.fromkeys(["deu", "ell", "fra", "ita", "pol", "spa"], "abcd")
+    data = write_tiny_corpus(tmp_path, {"train": 20, "valid": 1}, letters, growth=0)
+    task, criterion, batches = planned(
+        data, divide_by_sampling_probability=True, loss_reduction=reduction,
+        task={"group_sampling": "uniform", "epoch_updates": 2},
+    )
+    sizes = [len(batch) if reduction == "utterance_mean" else 1 for batch in batches]
+    drawn = task.dataset("train").groups[[batch[0] for batch in batches]]
+    assert criterion.state.loss_weights[drawn] * sizes == pytest.approx(np.mean(sizes))
+
+
 def test_on_balanced_data_dividing_by_the_probability_changes_nothing(tmp_path):
     data = write_tiny_corpus(tmp_path, {"train": 20, "valid": 2}, LETTERS, growth=0)
     _, criterion, _ = planned(data, divide_by_sampling_probability=True)

@@ -103,7 +103,8 @@ class TrainingPlan:
         """[G] what share of the epoch each group has, sum 1.
 
         A group that this epoch does not draw (a round of ``uniform`` sampling may lie across two
-        epochs) counts as drawn once; its share is not used.
+        epochs) counts as drawn once, with a batch of the mean size; its share is not used, but
+        without it those of the others would be too large.
 
         Args:
             of: ``batches``, where each batch weighs the same in the gradient, or ``utterances``.
@@ -112,7 +113,7 @@ class TrainingPlan:
         counts = np.bincount(
             self.plan.group_of_batch(self.dataset.groups), weights=weights, minlength=n_groups
         )
-        counts = np.maximum(counts, 1)
+        counts = np.where(counts > 0, counts, np.mean(weights))
         return counts / counts.sum()
 
     def warnings(self, groups: Sequence[str], batch_seconds: float) -> list[str]:
