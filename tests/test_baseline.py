@@ -57,12 +57,18 @@ def test_the_option_reaches_the_rule_and_is_part_of_the_run(tiny_data, table):
     alone = group_dro_ctc(task, objective="group_dro").state
     floors = np.array([{"deu": 1.5, "ell": 20.0, "fra": 3.0}[name] for name in task.groups])
     assert state.rule.step(state.q, floors) == pytest.approx(alone.q), "no excess, no move"
-    with pytest.raises(UserError, match="criterion.baseline=none and this command says"):
-        state.require_trained_alike(alone.state_dict())
-    table.write_text(table.read_text().replace("20", "21"))
-    changed = group_dro_ctc(task, objective="group_dro", baseline=str(table)).state
-    with pytest.raises(UserError, match=r"criterion.baseline=.*\(values"):
-        changed.require_trained_alike(state.state_dict())
+    moved = table.rename(table.with_name("moved.tsv"))
+    elsewhere = group_dro_ctc(task, objective="group_dro", baseline=str(moved)).state
+    elsewhere.require_trained_alike(state.state_dict())
+    moved.write_text(moved.read_text().replace("20", "21"))
+    changed = group_dro_ctc(task, objective="group_dro", baseline=str(moved)).state
+    for then, now, advice in (
+        (alone, state, "type criterion.baseline=null to resume"),
+        (state, alone, f"type criterion.baseline={table} to resume"),
+        (elsewhere, changed, "put back what criterion.baseline held then to resume"),
+    ):
+        with pytest.raises(UserError, match=f"trained with criterion.baseline=.*{advice}"):
+            now.require_trained_alike(then.state_dict())
 
 
 @pytest.mark.parametrize(

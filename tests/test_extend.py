@@ -60,7 +60,8 @@ def test_a_rule_of_ones_own(tiny_data, tiny_checkpoint, tmp_path, command_server
     ("option", "said"),
     [
         ("criterion.rule_options={temprature: 5}", "no parameter temprature: it has temperature"),
-        ("criterion.rule_options={temperature: -1}", "criterion.temperature=-1 is out of range"),
+        ("criterion.rule_options={temperature: -1}", "temperature=-1 is out of range"),
+        ("criterion.rule_options={temperature: hot}", "temperature=hot is out of range"),
         ("criterion.rule_options=5", "criterion.rule_options=5 is not a mapping"),
         ("criterion.objective=softmax", "not a rule: expected one of .*did you mean softmax_dro"),
     ],

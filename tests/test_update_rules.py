@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fairseq_dro.criterions.group_dro_options import GroupDroConfig, rule_options
+from fairseq_dro.dro.engine import GroupDroEngine
+from fairseq_dro.dro.group_loss import GroupLoss, GroupLossUnit
 from fairseq_dro.dro.rules import (
     RULES,
     ChiSquareDro,
@@ -17,8 +23,10 @@ from fairseq_dro.dro.rules import (
     CvarDro,
     Erm,
     GroupDro,
+    Rule,
     ShiftedLosses,
     make_rule,
+    parameter,
 )
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.errors import UserError
@@ -89,6 +97,67 @@ def test_constant_losses_end_at_the_closed_form_fixed_point(alpha, expected):
 )
 def test_one_ctc_dro_step_from_uniform_matches_equation_10(eta, expected):
     assert CtcDro(eta, 0.1).step(UNIFORM, LOSSES) == pytest.approx(expected, abs=6e-5)
+
+
+@dataclass(frozen=True)
+class OfAUser(Rule):
+    """A rule that keeps fewer manners than those of this package."""
+
+    answer: Callable
+    step_size: float = parameter(0.7, "has the name of an option, and another default")
+    plain: str = "without a range"
+
+    def step(self, q, losses):
+        return self.answer(q, losses)
+
+
+def written_into(q, losses):
+    q *= losses
+    losses /= losses.sum()
+    q /= q.sum()
+    return q
+
+
+def test_a_rule_that_writes_into_what_it_is_given_moves_q_like_another():
+    state = GroupDroState(["a", "b"], OfAUser(written_into), "every_update")
+    engine = GroupDroEngine(state, GroupLossUnit(GroupLoss.PER_BATCH, 1.0, 1))
+    losses, groups = torch.ones(2), torch.arange(2)
+    assert engine.weigh(losses, groups).tolist() == [1.0, 1.0]
+    state.observe(np.array([1.0, 3.0]), np.ones(2))
+    assert engine.weigh(losses, groups).tolist() == [0.5, 1.5]
+    assert state.last_loss.tolist() == [1.0, 3.0]
+
+
+def test_a_rule_may_give_a_group_nothing():
+    rule = OfAUser(lambda q, losses: np.array([0.0, 1.0]))
+    state = GroupDroState(["a", "b"], rule, "every_update")
+    assert state.observe(np.ones(2), np.ones(2)) and state.effective_groups == 1.0
+
+
+@pytest.mark.parametrize(
+    "answer", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], [1.0], 1.0, [[0.5, 0.5]], []]
+)
+def test_an_answer_that_is_no_distribution_stops_the_run_by_the_rules_name(answer):
+    rule = OfAUser(lambda q, losses: answer)
+    state = GroupDroState(["a", "b"], rule, "every_update", trained_as={"criterion.objective": "x"})
+    with pytest.raises(UserError, match="rule x answered to group losses of 2 to 4 with q = .*2 g"):
+        state.observe(np.array([2.0, 4.0]), np.ones(2))
+    assert state.q.tolist() == [0.5, 0.5]
+
+
+def test_options_reach_the_fields_that_a_rule_inherits_and_no_others():
+    @dataclass(frozen=True)
+    class Inherits(GroupDro):
+        more: float = parameter(3.0, "of its own")
+
+    cfg = GroupDroConfig(step_size=0.1, rule_options={"answer": max})
+    assert rule_options(cfg, OfAUser) == {
+        "answer": max, "step_size": 0.7, "plain": "without a range"
+    }
+    cfg = GroupDroConfig(step_size=0.1)
+    assert rule_options(cfg, Inherits) == {"step_size": 0.1, "more": 3.0}
+    with pytest.raises(UserError, match="rule_options: answer has no default: type it"):
+        rule_options(cfg, OfAUser)
 
 
 def test_one_group_dro_step_matches_the_formula():

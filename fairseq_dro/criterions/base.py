@@ -22,7 +22,7 @@ from fairseq_dro.criterions.baseline import read_baseline
 from fairseq_dro.criterions.group_dro_options import GroupDroConfig, require_ranges, rule_options
 from fairseq_dro.dro.engine import GroupDroEngine, ShareOf
 from fairseq_dro.dro.group_loss import GroupLoss, GroupLossUnit
-from fairseq_dro.dro.rules import Rule, make_rule, parameters, rule_named
+from fairseq_dro.dro.rules import Rule, make_rule, rule_named
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.dro.sums import GROUP_SUMS
 from fairseq_dro.errors import UserError
@@ -161,7 +161,6 @@ class GroupDroCriterion(FairseqCriterion):
     def _make_engine(self, cfg: GroupDroConfig, task: Any) -> GroupDroEngine:
         objective = str(cfg.objective)
         kind = rule_named(objective)
-        names = {option.name for option in parameters(kind)}
         unit = GroupLossUnit(
             self._group_loss(cfg, kind), float(task.cfg.batch_seconds), int(task.cfg.sample_rate)
         )
@@ -173,7 +172,7 @@ class GroupDroCriterion(FairseqCriterion):
         of_utterances = self.loss_reduction == "utterance_mean" and not draws_by_q
         rule = make_rule(
             objective,
-            rule_options(cfg, names),
+            rule_options(cfg, kind),
             group_sizes=task.group_sizes,
             # batches hold about as much audio each
             shares=task.group_sizes if of_utterances else task.group_samples,

@@ -12,7 +12,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from fairseq_dro.dro.group_loss import GroupLoss
-from fairseq_dro.dro.rules import RULES, parameters, require_in_range, rule_named
+from fairseq_dro.dro.rules import RULES, Rule, parameters, require_in_range, rule_named
 from fairseq_dro.dro.state import UpdateWhen
 from fairseq_dro.errors import UserError
 from fairseq_dro.option_ranges import require_in_ranges
@@ -168,26 +168,36 @@ def require_ranges(cfg: GroupDroConfig) -> None:
     )  # fmt: skip
 
 
-def rule_options(cfg: GroupDroConfig, names: set[str]) -> dict[str, Any]:
+def rule_options(cfg: GroupDroConfig, rule: type[Rule]) -> dict[str, Any]:
     """The parameters of a rule: options of the criterion, and what ``rule_options`` adds.
 
-    Args:
-        names: the rule's parameters.
+    A field of a user's rule that only has the name of an option is not that option, whose default
+    is another; one that it inherits is.
 
     Raises:
-        UserError: ``rule_options`` is not a mapping, or names what is no parameter of the rule.
+        UserError: ``rule_options`` is not a mapping, or names what is no parameter of the rule, or
+            gives a value out of range.
     """
+    fields = {field.name: field for field in parameters(rule)}
     own = cfg.rule_options or {}
     if not isinstance(own, Mapping) and not hasattr(own, "keys"):
         raise UserError(
             f"criterion.rule_options={own} is not a mapping: type "
             "'criterion.rule_options={NAME: VALUE}'."
         )
-    unknown = sorted(set(own.keys()) - names)
+    unknown = sorted(set(own.keys()) - fields.keys())
     if unknown:
         raise UserError(
             f"criterion.rule_options: criterion.objective={cfg.objective} has no parameter "
-            f"{unknown[0]}: it has {', '.join(sorted(names)) or 'none'}."
+            f"{unknown[0]}: it has {', '.join(sorted(fields)) or 'none'}."
         )
-    values = {name: getattr(cfg, name) for name in OF_RULES}
-    return values | {name: own[name] for name in own.keys()}
+    values = {
+        name: getattr(cfg, name)
+        for name, option in OF_RULES.items()
+        if fields.get(name) is option
+    }
+    for name, field_of_rule in fields.items():
+        if name in own or name not in values:
+            values[name] = own.get(name, field_of_rule.default)
+            require_in_range(field_of_rule, values[name], f"criterion.rule_options: {name}")
+    return values

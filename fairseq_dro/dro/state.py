@@ -45,7 +45,8 @@ class GroupDroState:
             Sagawa's code.
         loss_unit: what the group losses are measured in, in words; losses in another unit are not
             taken over from a checkpoint.
-        trained_as: option -> value of what q is about, which no run may change half-way.
+        trained_as: option -> value of what q is about, which no run may change half-way; for a
+            file ``PATH (values CHECKSUM)``, of which the path may change.
         draws_by_q: groups are drawn by q, and no loss is weighted by it again.
 
     Attributes:
@@ -57,7 +58,7 @@ class GroupDroState:
             are drawn by q; None elsewhere. Saved, so that the rest of an epoch is drawn again as it
             was, though q has moved since.
         pending_loss: [G] sum of the values waiting for the next move, in nats.
-        pending_count: [G] how many values that is (batches or utterances, as the rule wants).
+        pending_count: [G] by what that is divided, such as batches (``dro.group_loss``).
         last_loss: [G] group losses of the latest move (the decayed means where there are such);
             NaN for a group not seen yet.
         audio_seconds: [G] seconds of audio trained on so far, repetitions included.
@@ -109,7 +110,8 @@ class GroupDroState:
     @property
     def effective_groups(self) -> float:
         """Exponential of the entropy of q: G when uniform, 1 when one group holds everything."""
-        return float(np.exp(-(self.q * np.log(self.q)).sum()))
+        held = self.q[self.q > 0]
+        return float(np.exp(-(held * np.log(held)).sum()))
 
     def observe(
         self, loss_sums: np.ndarray, counts: np.ndarray, ends_epoch: bool = False
@@ -141,9 +143,27 @@ class GroupDroState:
             return False  # decayed means, and some group has never been seen
         if self.update_when is UpdateWhen.EVERY_EPOCH and not ends_epoch:
             return False
-        self.q = self.rule.step(self.q, means)
+        if self.rule.moves:
+            self.q = self._moved(means)
         self.n_moves += 1
         return True
+
+    def _moved(self, losses: np.ndarray) -> np.ndarray:
+        """[G] what the rule answers; it gets copies, for a rule of a user's may write into them.
+
+        Raises:
+            UserError: the answer is no distribution over the groups.
+        """
+        q = np.asarray(self.rule.step(self.q.copy(), losses.copy()), dtype=np.float64)
+        if q.shape != self.q.shape or not ((q >= 0).all() and abs(q.sum() - 1) < 1e-6):
+            rule = self.trained_as.get("criterion.objective", type(self.rule).__name__)
+            raise UserError(
+                f"The rule {rule} answered to group losses of {losses.min():.4g} to "
+                f"{losses.max():.4g} with q = {str(q.tolist())[:200]}, which is not one weight of "
+                f"0 or more for each of the {len(self.groups)} groups, with the sum 1: end its "
+                "step with fairseq_dro.dro.rules.floored."
+            )
+        return q
 
     def checksum(self) -> int:
         """One number of 32 bits in which two states differ that are not bit for bit the same."""
@@ -171,13 +191,19 @@ class GroupDroState:
         """
         for option, value in self.trained_as.items():
             then = state.get("trained_as", {}).get(option, value)
-            if then != value:
-                raise UserError(
-                    f"The checkpoint was trained with {option}={then} and this command says "
-                    f"{value}, which would be two runs in one history: type {option}={then} to "
-                    "resume it, or name another hydra.run.dir, where "
-                    "checkpoint.finetune_from_model=CHECKPOINT starts from these weights."
-                )
+            name_then, content_then = _name_and_content(then)
+            name, content = _name_and_content(value)
+            if content_then == content and (content or name_then == name):
+                continue  # the same file may have another path by now
+            how = f"type {option}={name_then}"
+            if name_then == name:
+                how = f"put back what {option} held then"
+            raise UserError(
+                f"The checkpoint was trained with {option}={then} and this command says {value}, "
+                f"which would be two runs in one history: {how} to resume it, or name another "
+                "hydra.run.dir, where checkpoint.finetune_from_model=CHECKPOINT starts from these "
+                "weights."
+            )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()`` exactly.
@@ -230,6 +256,12 @@ class GroupDroState:
             self.pending_loss = np.zeros_like(self.q)
             self.pending_count = np.zeros_like(self.q)
             self.last_loss = np.full_like(self.q, np.nan)
+
+
+def _name_and_content(value: str) -> tuple[str, str]:
+    """What is typed after the option, and the checksum of the file that it names, if any."""
+    name, _, content = value.partition(" (values ")
+    return ("null" if name == "none" else name), content
 
 
 def _changed_groups(saved: Sequence[str], current: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -98,15 +99,17 @@ def parameter(
     bounds = (("above", above), ("at least", at_least), ("at most", at_most))
     expected = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
 
-    def is_right(value: float) -> bool:
+    def is_right(value: Any) -> bool:
         return (
-            (above is None or value > above)
+            isinstance(value, Real)
+            and (above is None or value > above)
             and (at_least is None or value >= at_least)
             and (at_most is None or value <= at_most)
         )
 
     return dataclasses.field(
-        default=default, metadata={"help": help, "is_right": is_right, "expected": expected}
+        default=default,
+        metadata={"help": help, "is_right": is_right, "expected": expected or "a number"},
     )
 
 
@@ -115,13 +118,15 @@ def parameters(rule: type[Rule]) -> Iterator[dataclasses.Field]:
     return (field for field in dataclasses.fields(rule) if field.name != "shares")
 
 
-def require_in_range(field: dataclasses.Field, value: float, option: str) -> None:
-    """Refuse a parameter that means nothing.
+def require_in_range(field: dataclasses.Field, value: Any, option: str) -> None:
+    """Refuse a parameter that means nothing; a field without a range takes every value.
 
     Raises:
         UserError: naming ``option``.
     """
-    if not field.metadata["is_right"](value):
+    if value is dataclasses.MISSING:
+        raise UserError(f"{option} has no default: type it.")
+    if "is_right" in field.metadata and not field.metadata["is_right"](value):
         raise out_of_range(option, value, field.metadata["expected"])
 
 
@@ -183,7 +188,7 @@ class ShiftedLosses(Rule):
     Two options shift losses. Group adjustment, ``C / sqrt(n_g)`` for a group of n_g training
     utterances: small groups overfit, and are lifted for it (Sagawa et al. 2020, equation 5).
     A baseline b, ``-b_g``: the rule sees the excess over a loss that the group has anyway
-    (``dro.baseline``).
+    (``criterion.baseline``).
     """
 
     rule: Rule
