@@ -25,6 +25,7 @@ from fairseq_dro.convert.huggingface_folder import read_weights, write_weights
 from fairseq_dro.convert.trained_facts import TrainedFacts
 from fairseq_dro.doctor.contradictions import of_checkpoint
 from fairseq_dro.errors import UserError
+from fairseq_dro.runs.training_run import TrainingRun
 from tests.checkpoints import load
 from tests.conftest import TINY_SIZES
 from tests.stock_commands import BIN, train_command
@@ -153,6 +154,58 @@ def test_numbers_of_another_update_are_not_put_on_a_card(home, tmp_path, capsys)
     file.unlink()
     assert main(["convert", str(tmp_path / "run"), str(tmp_path / "given")]) == 0, "its own"
     assert "was not decoded: `fairseq-dro infer" in capsys.readouterr().err
+
+
+def card_of(home: Path, folder: Path, change: Any) -> str:
+    """The text of the card of the run, after a change of its ``scores.json``."""
+    shutil.copytree(home / "run", folder / "run")
+    file = folder / "run" / "decode_test" / "scores.json"
+    scores = json.loads(file.read_text())
+    change(scores)
+    file.write_text(json.dumps(scores))
+    assert main(["convert", str(folder / "run"), str(folder / "given")]) == 0
+    return (folder / "given" / "README.md").read_text()
+
+
+def test_a_language_that_was_tested_alone_is_none_that_the_model_was_trained_on(
+    home, tmp_path
+) -> None:
+    def with_english(scores: dict[str, Any]) -> None:
+        scores["languages"]["eng"] = dict(scores["languages"]["deu"])
+        scores["training"]["train_seconds"]["eng"] = 0.0
+
+    card = card_of(home, tmp_path, with_english)
+    assert "Speech recognition in 3 languages" in card and "- en\n" not in card
+    assert "all alike would be 0.333" in card and "Tested but not trained on: eng." in card
+    assert "| eng English | 0.00 |" in card
+
+
+def test_a_card_names_the_data_that_were_decoded(home, tmp_path) -> None:
+    card = card_of(home, tmp_path, lambda scores: scores["decoded"].update(data="fleurs"))
+    assert "the test split of fleurs" in card and "type: fleurs" in card
+    assert "It was trained on data and tested on fleurs." in card
+    assert "It was tested on the kind of recordings" not in card
+
+
+def test_a_card_without_rates_does_not_say_how_it_was_tested(home, tmp_path) -> None:
+    card = card_of(home, tmp_path, lambda scores: scores["decoded"].update(update=1))
+    assert "No rates" in card and "It was tested on" not in card
+
+
+@pytest.mark.parametrize(
+    "option, value, start",
+    [
+        ("finetune_from_model", None, "xlsr2_300m.pt"),
+        ("restore_file", "checkpoint_last.pt", "xlsr2_300m.pt"),
+        ("finetune_from_model", "/home/me/erm/checkpoints/checkpoint_best.pt",
+         "xlsr2_300m.pt by way of erm/checkpoint_best.pt"),
+        ("restore_file", "/home/me/other.pt", "xlsr2_300m.pt by way of other.pt"),
+    ],
+)  # fmt: skip
+def test_the_card_names_every_start(option, value, start) -> None:
+    config = {"model": {"w2v_path": "/home/me/xlsr2_300m.pt"}, "checkpoint": {option: value}}
+    run = TrainingRun(Path("run"), "run", config=config)
+    assert TrainedFacts(run, "checkpoint_best.pt", 1, {}).start == start
 
 
 @pytest.mark.parametrize("section, option", [*PATH_OPTIONS, ("checkpoint", "save_dir"),

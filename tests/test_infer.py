@@ -175,7 +175,7 @@ def test_one_and_two_workers_write_the_same_bytes_from_relative_paths_and_no_lit
 
 
 def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_language_token(
-    piece_run: Path, tmp_path: Path
+    piece_run: Path, piece_data: Path, tmp_path: Path
 ) -> None:
     results = infer(
         f"common_eval.path={piece_run / 'checkpoints' / 'checkpoint_last.pt'}",
@@ -184,8 +184,8 @@ def test_infer_scores_the_valid_split_as_validation_did_with_sentencepiece_and_l
     validation = json.loads(lines_of(piece_run / "history.jsonl")[-1])
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     assert scores["decoded"] == {
-        "checkpoint": ["checkpoint_last.pt"], "update": 1, "split": "valid",
-        "decoder": "viterbi", "beam": 1,
+        "checkpoint": ["checkpoint_last.pt"], "update": 1, "data": piece_data.name,
+        "split": "valid", "decoder": "viterbi", "beam": 1,
     }  # fmt: skip
     assert scores["all"]["cer"] not in (0.0, 1.0)
     assert scores["all"]["cer"] == pytest.approx(validation["cer"], abs=1e-9)
@@ -211,6 +211,24 @@ def assert_units_score_as_words(results: Path, notation: str) -> None:
         scores = count(TextFiles(*pair, {}, "trn", post_process), Convention())
         found.append(summarise(scores, seed=0, n_replicates=100)["all"])
     assert found[0] == found[1] and found[0]["reference_characters"] > 0
+
+
+def test_hours_of_other_data_are_not_those_of_training(
+    piece_run: Path, piece_data: Path, tmp_path: Path
+) -> None:
+    others = tmp_path / "others"
+    shutil.copytree(piece_data, others)
+    checkpoint = piece_run / "checkpoints" / "checkpoint_last.pt"
+    kept = {}
+    for data in (piece_data, others):
+        results = infer(
+            f"common_eval.path={checkpoint}", f"task.data={data}",
+            f"decoding.results_path={tmp_path / f'of_{data.name}'}",
+        )
+        scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+        assert scores["decoded"]["data"] == data.name
+        kept[data] = scores["training"]
+    assert kept[piece_data]["train_seconds"] and kept[others] is None
 
 
 @pytest.mark.parametrize("post_process", ["letter", "sentencepiece"])

@@ -183,6 +183,7 @@ def _source(cfg: DictConfig, state: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "checkpoint": [Path(path).name for path in infer_options.checkpoint_paths(cfg)],
         "update": history[-1].get("num_updates"),
+        "data": Path(cfg.task.data).name,
         "split": cfg.dataset.gen_subset,
         "decoder": str(cfg.decoding.type),
         "beam": int(cfg.decoding.beam),
@@ -194,9 +195,13 @@ def _training(
     cfg: DictConfig, state: dict[str, Any] | None, by: GroupBy, decoded: list[Decoded]
 ) -> dict[str, Any] | None:
     """What the data folder says of the training split, so that a copied run keeps it; None where
-    the folder has no such split.
+    the folder has no such split, or is beside the one that the model was trained on.
     """
     saved = (state or {}).get("cfg") or {}
+    of_training = (saved.get("task") or {}).get("data")
+    if of_training and Path(of_training).is_dir():  # else it was moved
+        if Path(of_training).resolve() != Path(cfg.task.data).resolve():
+            return None
     split = (saved.get("dataset") or {}).get("train_subset") or "train"
     if not (Path(cfg.task.data) / f"{split}.tsv").exists():
         return None

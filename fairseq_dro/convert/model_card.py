@@ -62,7 +62,7 @@ def model_card(
 def _metadata(
     name: str, licence: str | None, facts: TrainedFacts | None, groups: Sequence[Group]
 ) -> dict[str, Any]:
-    languages = sorted({_hub_code(one.language) for one in groups if one.language})
+    languages = sorted({_hub_code(one.language) for one in _trained(groups) if one.language})
     found: dict[str, Any] = {"language": languages} if languages else {}
     found |= {
         "license": licence or UNKNOWN_LICENCE, "library_name": "transformers",
@@ -79,7 +79,7 @@ def _metadata(
 def _result(facts: TrainedFacts, group: Group) -> dict[str, Any]:
     """One of ``model-index``, whose rates are in per cent."""
     split = (facts.scores.get("decoded") or {}).get("split") or "test"
-    title = f"{facts.data} ({facts.group_by.name_of(group.name)})"
+    title = f"{facts.tested_on} ({facts.group_by.name_of(group.name)})"
     title_of = {kind: f"{split.capitalize()} {kind.upper()}" for kind in ("cer", "wer")}
     metrics = [
         {"type": kind, "value": round(100 * rate, 2), "name": name}
@@ -88,7 +88,7 @@ def _result(facts: TrainedFacts, group: Group) -> dict[str, Any]:
     ]
     return {
         "task": {"type": "automatic-speech-recognition", "name": "Automatic Speech Recognition"},
-        "dataset": {"name": title, "type": facts.data, "config": group.name, "split": split},
+        "dataset": {"name": title, "type": facts.tested_on, "config": group.name, "split": split},
         "metrics": metrics,
     }  # fmt: skip
 
@@ -109,8 +109,8 @@ def _summary(facts: TrainedFacts | None, groups: Sequence[Group], origin: str) -
     hours = [one.hours for one in groups if one.hours is not None]
     speech = f" on {in_one_unit(3600 * sum(hours))} of speech" if hours else ""
     start = f" from {facts.start}" if facts.start else ""
-    noun = facts.group_by.noun
-    plural = f"{len(groups)} {noun}{'' if len(groups) == 1 else 's'}"
+    n_trained = len(_trained(groups))
+    plural = f"{n_trained} {facts.group_by.noun}{'' if n_trained == 1 else 's'}"
     return f"Speech recognition in {plural}, fine-tuned{start}{speech} with fairseq-dro."
 
 
@@ -140,11 +140,16 @@ def _languages(facts: TrainedFacts, groups: Sequence[Group]) -> list[str]:
         profile = (facts.scores.get("convention") or {}).get("profile", "default")
         search = f" ({facts.search})" if facts.search else ""
         text.append(
-            f"Rates are those of the test split of {facts.data}{search}, counted by fairseq-dro's "
-            f"`{profile}` profile. The interval is a 95 % bootstrap interval of the CER over "
-            "speakers or utterances of this one test set; where there is too little it is empty. "
+            f"Rates are those of the test split of {facts.tested_on}{search}, counted by "
+            f"fairseq-dro's `{profile}` profile. The interval is a 95 % bootstrap interval of the "
+            "CER over speakers or utterances of this one test set; where there is too little it is "
+            "empty."
+        )
+    n_weighted = sum(one.q is not None for one in groups)
+    if n_weighted:
+        text.append(
             f"q is the weight of the {facts.group_by.noun} in the loss; all alike would be "
-            f"{1 / max(len(groups), 1):.3f}."
+            f"{1 / n_weighted:.3f}."
         )
     return text
 
@@ -187,13 +192,19 @@ def _measured_limits(facts: TrainedFacts | None, groups: Sequence[Group]) -> lis
         few = [one.name for one in rated if one.scores.get("cer_low") is None]
         if few:
             found.append(f"Too few test utterances for an interval: {', '.join(few)}.")
-    unseen = [one.name for one in groups if _rate(one, "cer") is None]
-    if unseen:
-        found.append(f"Trained on but not tested: {', '.join(unseen)}.")
-    found.append(
-        "It was tested on the kind of recordings that it was trained on; other microphones, "
-        "accents and subjects were not tried."
-    )
+    untested = [one.name for one in groups if _rate(one, "cer") is None]
+    if untested:
+        found.append(f"Trained on but not tested: {', '.join(untested)}.")
+    untrained = [one.name for one in rated if one not in _trained(groups)]
+    if untrained:
+        found.append(f"Tested but not trained on: {', '.join(untrained)}.")
+    if rated and facts.tested_on == facts.data:
+        found.append(
+            "It was tested on the kind of recordings that it was trained on; other microphones, "
+            "accents and subjects were not tried."
+        )
+    elif rated:
+        found.append(f"It was trained on {facts.data} and tested on {facts.tested_on}.")
     return found
 
 
@@ -204,6 +215,11 @@ def _licence(licence: str | None, start: str) -> str:
         f"No licence was named when this folder was made. The weights come from {start or 'others'}"
         ", whose licence holds for them, and so does that of the training data."
     )
+
+
+def _trained(groups: Sequence[Group]) -> list[Group]:
+    """Those that training had; all where nothing says which."""
+    return [one for one in groups if one.is_trained] or list(groups)
 
 
 def _rate(group: Group, kind: str) -> float | None:

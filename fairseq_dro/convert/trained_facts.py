@@ -16,6 +16,8 @@ from fairseq_dro.runs.run_state import state_of
 from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 
 TEST = "test"
+LAST = CHECKPOINTS[1]
+"""As ``checkpoint.restore_file`` it is the run's own, and no start."""
 _PLACES = {
     *(f"{section}.{option}" for section, option in PATH_OPTIONS), "checkpoint.save_dir",
     "task.history_dir", "common.tensorboard_logdir", "common.log_file",
@@ -39,6 +41,11 @@ class Group:
     hours: float | None
     q: float | None
     scores: Mapping[str, Any]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether training had it; a test split may have more."""
+        return bool(self.hours) or self.q is not None
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,20 @@ class TrainedFacts:
 
     @property
     def start(self) -> str:
-        """The name of what training started from."""
-        path = self.run.option("model", "w2v_path") or self.run.option("model", "whisper_path")
-        return Path(str(path)).name if path else ""
+        """The names of the pre-trained model and of the checkpoint that training started from."""
+        model = self.run.option("model", "w2v_path") or self.run.option("model", "whisper_path")
+        names = [Path(str(model)).name] if model else []
+        for option in ("finetune_from_model", "restore_file"):
+            path = Path(str(self.run.option("checkpoint", option, LAST)))
+            if str(path) != LAST:
+                run = f"{path.parent.parent.name}/" if path.parent.name == "checkpoints" else ""
+                names.append(f"{run}{path.name}")
+        return " by way of ".join(names)
+
+    @property
+    def tested_on(self) -> str:
+        """The name of the data folder whose test split was decoded."""
+        return str((self.scores.get("decoded") or {}).get("data") or self.data)
 
     @property
     def typed(self) -> list[str]:
