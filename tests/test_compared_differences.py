@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_dro.report.compare.difference_blocks import notes, summary
+from fairseq_dro.report.compare.difference_blocks import (
+    difference_table,
+    notes,
+    summary,
+    verdict_sentence,
+)
 from fairseq_dro.report.comparison import Comparison, Verdict
 from fairseq_dro.report.figures.intervals import draw_differences
 from fairseq_dro.report.figures.pareto import draw_pareto, pareto_front
@@ -18,6 +23,7 @@ from tests.compared_runs import (
     compared,
     noisy_texts,
     plant_run,
+    rows_of,
     utterances,
 )
 
@@ -36,6 +42,23 @@ def test_a_language_of_one_utterance_gets_no_verdict(tmp_path):
     assert "1 had too few utterances for a verdict" in summary(comparison, one)
     record = comparison.as_record()["differences"][0]["groups"]["kat"]
     assert record["p"] is None and record["low"] is None and record["verdict"] == "no verdict"
+    worst = one.measures["worst"]  # kat: 1 of 21 characters wrong or 1, taken to vary as deu does
+    assert worst.low < worst.estimate < worst.high
+    assert "taken to vary as the others do: kat" in " ".join(notes(comparison, one))
+
+
+def test_where_each_language_has_one_utterance_nothing_is_called_shown(tmp_path):
+    runs = [
+        plant_run(tmp_path / name, {code: utterances(code, 1, n) for code in ("deu", "kat")})
+        for name, n in (("erm", 10), ("ctc_dro", 1))
+    ]
+    comparison = compared(*runs)
+    (one,) = comparison.differences
+    assert all(np.isnan(value.p) for value in one.measures.values())
+    assert verdict_sentence(comparison, one).startswith("ctc_dro made no difference that is shown")
+    assert "(not shown: too few utterances for an interval)" in summary(comparison, one)
+    rows = rows_of(difference_table(comparison, one))
+    assert rows["gap: highest less lowest CER"][-2:] == ["", ""]
 
 
 def test_speakers_are_the_blocks_where_they_are_known_and_not_too_few(tmp_path):

@@ -123,7 +123,50 @@ def test_one_block_gets_no_verdict_and_does_not_count_as_a_comparison():
     assert np.isfinite(numbers["worst"].p)
 
 
+def test_one_utterance_with_text_among_empty_references_gets_no_verdict():
+    blocks = PairedBlocks(
+        ["a"], np.zeros(6, int), np.array([20.0, 0, 0, 0, 0, 0]),
+        [np.array([[10.0, 0, 0, 0, 0, 0]]), np.array([[2.0, 0, 0, 0, 0, 0]])],
+    )  # fmt: skip
+    assert blocks.n_blocks.tolist() == [1] and np.isnan(difference_by_language(blocks, 0, 1).p[0])
+
+
 # --- numbers over languages ---
+
+
+def test_what_is_said_of_empty_references_moves_no_number_out_of_all_bounds():
+    """A replicate of these alone has no rate: it was one of a thousand million."""
+    blocks = simulate(both(np.full(3, 0.2)), 4)
+    lengths, errors = blocks.lengths.copy(), blocks.errors[0].copy()
+    lengths[:3], errors[:, :3] = 0, 7  # three of the first language's four
+    blocks = PairedBlocks(blocks.languages, blocks.language, lengths, [errors, errors])
+    lengths[2] = 40
+    drawn = resample(blocks, 200)
+    assert drawn.lengths.min() > 0 and drawn.rates(0).max() < 10
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.7])
+def test_a_language_of_one_utterance_is_taken_to_vary_as_the_others_do(rate):
+    """Its own differences are luck: without a spread they were called shown in nearly each trial"""
+    found = []
+    for seed in range(60):
+        blocks = simulate(both(np.array([rate, 0.1, 0.2, 0.3])), 20, seed)
+        kept = np.r_[0, 20:80]  # one of the first language
+        blocks = PairedBlocks(blocks.languages, blocks.language[kept], blocks.lengths[kept],
+                              [errors[:, kept] for errors in blocks.errors])  # fmt: skip
+        numbers = differences_of_functionals(blocks, resample(blocks, 200), MEASURES, 0, 1)
+        found.append([numbers[name].p < 0.05 for name in ("mean", "worst", "gap")])
+    assert np.mean(found, axis=0).max() <= 0.12
+
+
+@pytest.mark.parametrize("n_errors", [(3.0, 2.0), (0.0, 0.0)])
+def test_where_nothing_is_known_of_how_rates_vary_there_is_no_interval(n_errors):
+    blocks = PairedBlocks(
+        ["a", "b", "c"], np.arange(3), np.full(3, 20.0),
+        [np.array([[9.0, 5, n]]) for n in n_errors],
+    )  # fmt: skip
+    for value in differences_of_functionals(blocks, resample(blocks, 50), MEASURES, 0, 1).values():
+        assert np.isnan([value.low, value.high, value.p]).all() and np.isfinite(value.estimate)
 
 
 @pytest.mark.parametrize("differences", [[1.0, 4.0, 6.0], [2.0, 3.0, 5.0, 9.0], [3.0, 1.0] * 9])

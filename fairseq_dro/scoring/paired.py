@@ -69,8 +69,8 @@ class PairedBlocks:
 
     @property
     def n_blocks(self) -> np.ndarray:
-        """[G] blocks of each language."""
-        return np.bincount(self.language, minlength=len(self.languages))
+        """[G] blocks of each language that have a reference unit."""
+        return np.bincount(self.language[self.lengths > 0], minlength=len(self.languages))
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """[..., N] -> [..., G], added up by language."""
@@ -116,7 +116,7 @@ class Replicates:
     """Sums of resampled blocks, the same draw for every arm and run.
 
     Attributes:
-        errors: one array [S, R, G] an arm.
+        errors: one array [S, R, G] an arm; NaN where nothing is known of how a language varies.
         lengths: [R, G].
     """
 
@@ -153,22 +153,25 @@ def resample(
 ) -> Replicates:
     """Draw B - 1 of each language's B blocks with replacement, ``n_replicates`` times.
 
-    A language of one block keeps it: nothing is known of how it would vary.
+    A language of one block says nothing of how it varies, and is taken to vary as the others do.
     """
     generator = np.random.default_rng(seed)
-    n_languages = len(blocks.languages)
+    n_languages, n_blocks = len(blocks.languages), blocks.n_blocks
     errors = [np.empty((len(runs), n_replicates, n_languages)) for runs in blocks.errors]
     lengths = np.empty((n_replicates, n_languages))
     for g in range(n_languages):
         mine = np.flatnonzero(blocks.language == g)
         values = np.vstack([blocks.lengths[mine], *(runs[:, mine] for runs in blocks.errors)])
-        sums = _draw(_pooled(values), n_replicates, generator)  # [1 + runs of all arms, R]
+        if n_blocks[g] > 1:
+            sums = _draw(_pooled(values), n_replicates, generator)  # [1 + runs of all arms, R]
+        else:
+            sums = _as_others(blocks, values.sum(axis=1), n_replicates, [seed, g])
         lengths[:, g] = sums[0]
         start = 1
         for arm_errors in errors:
             arm_errors[:, :, g] = sums[start : start + len(arm_errors)]
             start += len(arm_errors)
-    return Replicates(errors, np.maximum(lengths, 1e-9))
+    return Replicates(errors, lengths)
 
 
 def differences_of_functionals(
@@ -229,14 +232,39 @@ def _pooled(values: np.ndarray) -> np.ndarray:
 
 
 def _draw(values: np.ndarray, n_replicates: int, generator: np.random.Generator) -> np.ndarray:
-    """[K, B] -> [K, R]"""
+    """[K, B] -> [K, R]; a replicate without any reference unit (first row) is what was observed."""
     n_blocks = values.shape[1]
-    if n_blocks == 1:
-        return np.repeat(values, n_replicates, axis=1)
     drawn = generator.integers(0, n_blocks, size=(n_replicates, n_blocks - 1))
     cells = drawn + n_blocks * np.arange(n_replicates)[:, None]
     times = np.bincount(cells.ravel(), minlength=n_replicates * n_blocks)
-    return values @ times.reshape(n_replicates, n_blocks).T.astype(float)
+    sums = values @ times.reshape(n_replicates, n_blocks).T.astype(float)
+    return np.where(sums[0] > 0, sums, values.sum(axis=1, keepdims=True))
+
+
+def _as_others(
+    blocks: PairedBlocks, observed: np.ndarray, n_replicates: int, seed: Sequence[int]
+) -> np.ndarray:
+    """[K, R] sums of a language of one block, by what blocks of other languages are off by.
+
+    As in ``sampling_noise``, the variance of errors grows with the errors to be expected. What a
+    block is off by is drawn for all runs together, so that pairing is kept. NaN without others.
+
+    Args:
+        observed: [K] its length, and the errors of each run.
+    """
+    runs = np.vstack(blocks.errors)
+    rates = blocks.sums(runs) / blocks.sums(blocks.lengths)
+    expected = rates.mean(axis=0)[blocks.language] * blocks.lengths
+    n = blocks.n_blocks[blocks.language]
+    known = (n > 1) & (expected > 0)
+    off = (runs - rates[:, blocks.language] * blocks.lengths)[:, known]
+    off *= np.sqrt(n / np.maximum(1, n - 1) / np.maximum(expected, 1e-300))[known]
+    if not off.size:
+        return np.vstack([np.full(n_replicates, observed[0]),
+                          np.full((len(runs), n_replicates), np.nan)])  # fmt: skip
+    drawn = off[:, np.random.default_rng(seed).integers(0, off.shape[1], n_replicates)]
+    errors = observed[1:, None] + np.sqrt(max(1.0, observed[1:].mean())) * drawn
+    return np.vstack([np.full(n_replicates, observed[0]), np.maximum(errors, 0.0)])
 
 
 def _difference(
@@ -304,7 +332,7 @@ class _VarianceByLanguage:
     """
 
     def __init__(self, drawn_rates: Sequence[np.ndarray]) -> None:
-        rates = np.stack([runs.mean(axis=0) for runs in drawn_rates])  # [A, R, G]
+        rates = np.stack([np.nan_to_num(runs.mean(axis=0)) for runs in drawn_rates])  # [A, R, G]
         self._rates = rates - rates.mean(axis=1, keepdims=True)
         covariance = np.einsum("arg,brg->gab", self._rates, self._rates)
         self._inverse = np.linalg.pinv(covariance, hermitian=True)  # [G, A, A]

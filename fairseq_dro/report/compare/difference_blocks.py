@@ -169,13 +169,15 @@ def _shown(one: ArmDifference, name: str) -> str:
     value = one.measures[name]
     if value.estimate == value.low == value.high == 0:
         return ""
+    if math.isnan(value.low):
+        return " (not shown: too few utterances for an interval)"
     not_shown = "not shown: " if value.low <= 0 <= value.high else ""
     return f" ({not_shown}{interval_text(value)} points{_DOUBT if name in one.doubtful else ''})"
 
 
 def interval_text(value: Difference) -> str:
-    """``-1.2 to +0.3``, in points."""
-    return f"{signed(value.low)} to {signed(value.high)}"
+    """``-1.2 to +0.3``, in points; empty where it is not known."""
+    return "" if math.isnan(value.low) else f"{signed(value.low)} to {signed(value.high)}"
 
 
 def difference_table(comparison: Comparison, one: ArmDifference) -> Table:
@@ -217,7 +219,7 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> Table:
                 Cell(comparison.by.label_of(code)), Cell(utterances),
                 *(Cell(per_cent(rate), rate) for rate in rates),
                 Cell(signed(value.estimate), float(value.estimate)),
-                Cell(interval_text(value) if verdict is not Verdict.NONE else ""),
+                Cell(interval_text(value)),
                 Cell(p_text(one.holm_p[index])), Cell(verdict.value),
             ]
         )  # fmt: skip
@@ -244,6 +246,12 @@ def notes(comparison: Comparison, one: ArmDifference) -> list[str]:
         said.append(
             f"Of fewer than {FEWEST_SPEAKERS} speakers each, so that the interval holds for these "
             f"voices only: {', '.join(sorted(test.few_speakers))}."
+        )
+    single = [code for code in comparison.codes if one.verdicts[code] is Verdict.NONE]
+    if single:
+        said.append(
+            f"Of one utterance each, and in the numbers over {noun}s taken to vary as the others "
+            f"do: {listed(single, 12)}."
         )
     said += [
         f"Intervals of single {noun}s are not widened for their number; p and verdicts are "
