@@ -7,21 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from fairseq_dro.report.compare.difference_blocks import (
     difference_table,
+    groups_table,
     notes,
     summary,
     verdict_sentence,
 )
 from fairseq_dro.report.comparison import Comparison, Verdict
 from fairseq_dro.report.figures.intervals import draw_differences
+from fairseq_dro.report.figures.over_updates import draw_arms
 from fairseq_dro.report.figures.pareto import draw_pareto, pareto_front
 from fairseq_dro.scoring.levelling import GapVerdict, gap_change
 from fairseq_dro.scoring.paired import Difference
 from tests.compared_runs import (
     compared,
     noisy_texts,
+    plant_history,
     plant_run,
     rows_of,
     utterances,
@@ -108,6 +112,21 @@ def test_a_gap_that_closes_by_making_the_best_worse_is_told_from_one_that_helps(
     assert change.from_below + change.from_above == pytest.approx(-float(gap.estimate))
     if verdict is GapVerdict.FROM_ABOVE:
         assert "levelling down" in summary(comparison, one)
+
+
+def test_a_gap_that_closed_is_not_said_to_have_no_end_that_moved_where_one_did(tmp_path):
+    runs = [
+        plant_run(tmp_path / name, {"deu": utterances("deu", 10, best),
+                                    "kat": utterances("kat", 10, worst)})
+        for name, best, worst in (
+            ("erm", [1] * 10, [9] * 10), ("ctc_dro", [0] * 6 + [6] * 4, [8] * 10)
+        )
+    ]  # fmt: skip
+    comparison = compared(*runs)
+    (one,) = comparison.differences
+    assert one.gap.verdict is GapVerdict.CLOSED and one.measures["worst"].high < 0
+    said = summary(comparison, one)
+    assert "a move is shown only of the end that moved less" in said and "neither" not in said
 
 
 def moved(low: float, high: float) -> Difference:
@@ -214,3 +233,31 @@ def test_the_front_holds_what_no_other_beats_in_both():
     points = [(3.0, 9.0), (1.0, 9.0), (2.0, 5.0), (2.0, 6.0), (4.0, 1.0), (5.0, 1.0)]
     assert pareto_front(points) == [1, 2, 4]
     assert pareto_front([(1.0, 1.0), (1.0, 1.0)]) == [0, 1]
+
+
+def test_the_table_of_languages_is_sorted_by_numbers(tmp_path):
+    runs = [
+        plant_run(tmp_path / name, {"deu": utterances("deu", 9, errors),
+                                    "kat": utterances("kat", 10, errors), "fin": texts})
+        for name, errors, texts in (("erm", 40, utterances("fin", 1, 3)),
+                                    ("ctc_dro", 1, utterances("fin", 1, 2)))
+    ]  # fmt: skip
+    comparison = compared(*runs)
+    table = groups_table(comparison, comparison.differences[0])
+    unsorted = {column.title for row in table.rows for column, cell in zip(table.columns, row)
+                if cell.sort is None}  # fmt: skip
+    assert unsorted == {"language", "verdict"}
+    assert sorted(row[1].sort for row in table.rows) == [1, 9, 10]
+
+
+def test_the_dotted_line_of_q_is_that_of_the_languages_trained_on(tmp_path, monkeypatch):
+    q = {"deu": 0.5, "kat": 0.3, "fin": 0.1, "ell": 0.1}
+    runs = [plant_run(tmp_path / name, {"deu": utterances("deu", 5, 5)}, name, q=q)
+            for name in ("erm", "ctc_dro")]  # fmt: skip
+    for run in runs:
+        rows = {code: {"q": weight, "cer": 0.5} for code, weight in q.items()}
+        plant_history(run, [{"update": n, "objective": "x", "languages": rows} for n in (1, 2)])
+    heights = []
+    monkeypatch.setattr(Axes, "axhline", lambda self, y, **style: heights.append(y))
+    draw_arms(compared(*runs))
+    assert heights == [0.25, 0.25]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import re
@@ -15,17 +16,18 @@ from hypothesis import strategies as st
 from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
-from fairseq_dro.report.blocks import per_cent
+from fairseq_dro.report.blocks import ComparedText, Examples, Section, per_cent
 from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.figures.intervals import ROWS_PER_PICTURE, Estimate, draw_rates
 from fairseq_dro.report.figures.over_updates import draw_over_updates, draw_weights
 from fairseq_dro.report.figures.style import canvas, svg_of
-from fairseq_dro.report.markdown import escaped
+from fairseq_dro.report.markdown import escaped, render_markdown
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.report import compared, make_report, read_report_data
 from fairseq_dro.report.score_tables import _band
 from fairseq_dro.report.sections.layers import layers_section
 from fairseq_dro.report.sections.proxy import spearman
+from fairseq_dro.report.sections.utterances import utterances_section
 from fairseq_dro.report.sections.warnings import warnings_section
 from fairseq_dro.runs import provenance
 from fairseq_dro.runs.start_command import start_command
@@ -33,7 +35,7 @@ from fairseq_dro.runs.training_log import read_training_log
 from fairseq_dro.runs.training_run import TrainingRun, read_training_run
 from fairseq_dro.scoring.disparity_intervals import Disparity
 from fairseq_dro.scoring.paired import difference_by_language
-from tests.compared_runs import plant_history
+from tests.compared_runs import plant_history, plant_run, utterances
 from tests.planted_runs import many_languages, plant_decoding, plant_training, write_log
 
 TEXTS = st.text(alphabet="ab ֩אé\u0301", max_size=30)
@@ -296,3 +298,55 @@ def test_the_weights_of_layers_are_told_and_drawn_where_a_run_has_some(tmp_path)
     assert "hidden layer 5 of the frozen encoder counts most, 0.70" in told.text
     assert "2.2 of 3 layers" in told.text  # exp of the entropy, 0.802 nats
     assert drawn.svgs[0].startswith("<svg") and "layer 5" in drawn.svgs[0]
+
+
+@pytest.mark.parametrize("name", ["$x^$", "a$\\foo$", "<b>&"])
+def test_a_name_is_drawn_as_it_is_and_not_as_a_formula(name):
+    picture = draw_rates({"a": name}, {"run": {"a": Estimate(0.2, 0.1, 0.3)}})[0]
+    assert f">{html.escape(name, quote=False)}</text>" in picture
+
+
+def test_a_rate_far_above_100_per_cent_lies_in_its_picture():
+    rates = {"a": Estimate(0.1, 0.05, 0.2), "b": Estimate(3.5, 3.0, 4.0)}
+    picture = draw_rates({"a": "a", "b": "b"}, {"run": rates})[0]
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', picture)[1])
+    places = re.findall(r'<use [^>]*x="([\d.]+)"', picture)
+    assert max(map(float, places)) < width
+
+
+def test_markdown_keeps_the_space_before_a_word_that_only_one_text_has():
+    lines = render_markdown("", "", [Section("a", "a", [Examples("", [
+        ComparedText("x", *align("hallo wunderbar", "hallo ihr zwei da")),
+        ComparedText("y", *align("hallo du", "hallo")),
+    ])])])  # fmt: skip
+    assert "reference: hallo ~~wund~~e~~rb~~a~~r~~\n" in lines  # and no mark beside a mark
+    assert "reference: hallo ~~du~~\n" in lines
+
+
+def test_examples_of_a_language_reach_from_its_worst_to_its_best(tmp_path):
+    for n in (1, 2, 5, 7, 30):
+        errors = [index % 18 for index in range(n)]
+        run = plant_run(tmp_path / str(n), {"deu": utterances("deu", n, errors)})
+        folded = utterances_section(read_report_data(run)).blocks[-1]
+        shown = [float(one.label.split()[-2]) for one in folded.blocks[0].texts]
+        assert len(shown) == min(4, n) and shown == sorted(shown, reverse=True)
+        assert (shown[0], shown[-1]) == (pytest.approx(100 * max(errors) / 21, abs=0.1), 0.0)
+
+
+def test_runs_called_alike_have_names_and_numbers_of_their_own(tmp_path):
+    runs = [plant_run(tmp_path / place / "erm" / "seed_1", {"deu": utterances("deu", 10, errors)})
+            for place, errors in (("a", 10), ("b", 50), ("c", 100))]  # fmt: skip
+    data = read_report_data(runs[0], runs[1:])
+    assert [run.name for run in data.runs] == [f"{place}/erm/seed_1" for place in "abc"]
+    found = [one.measures[one.baseline]["mean"] for one in data.comparisons]
+    assert found == pytest.approx([50 / 210, 100 / 210])
+
+
+def test_a_baseline_that_cannot_be_compared_without_languages_is_said_to_be_none(tmp_path):
+    runs = [plant_run(tmp_path / name, {"deu": utterances("deu", 10, 10)}) for name in "ab"]
+    for run in runs:
+        path = run / "decode_test/utterances.jsonl"
+        path.write_text(path.read_text().replace('"language": "deu"', '"language": null'))
+    (alarm, *_) = [one for one in warnings_section(read_report_data(runs[0], runs[1:]))
+                   .blocks[0].sentences if one.kind == "not compared"]  # fmt: skip
+    assert "have no language, so there is no test against b" in alarm.sentence

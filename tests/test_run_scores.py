@@ -10,6 +10,7 @@ import pytest
 
 from fairseq_dro.report.paired_records import DecodedRun, pair
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.scoring.as_written import as_written_note
 from fairseq_dro.scoring.bootstrap import make_blocks
 from fairseq_dro.scoring.edits import EditCounts
 from fairseq_dro.scoring.intervals import language_intervals
@@ -129,3 +130,30 @@ def test_languages_of_few_speakers_are_those_whose_blocks_are_not_speakers(names
     assert scores.few_speakers == ({"deu": few} if few else {})
     grouped = len(set(names) - {None}) < 40 and names != [None]
     assert (scores.groups["deu"]["block"] == "speaker") == (grouped and not few)
+
+
+def test_the_number_of_blocks_is_that_of_the_split_however_many_are_drawn_together():
+    many = [dataclasses.replace(record, language="deu") for record in records(300)]
+    groups = summarise(sum_up(many), n_replicates=100)["languages"]
+    assert groups["deu"]["n_blocks"] == groups["deu"]["n_utterances"] == 900
+
+
+def test_the_mean_counts_languages_that_have_a_rate_and_no_utterances_without_a_language():
+    written = {"lowers": True, "seconds": 1.0}
+    own = [
+        score_utterance("Ab, cd.", "Ab, ce.", id="a", language="deu", **written),
+        score_utterance("", "Ab", id="b", language="kat", **written),
+        score_utterance("Ab, cd.", "xy", id="c", language=None, **written),
+    ]
+    found = summarise(sum_up(own), n_replicates=100)
+    assert found["mean"]["n_languages"] == 1 and found["mean"]["cer"] == 0.2
+    assert found["as_written"]["mean"]["cer"] == 1 / 7
+    none = summarise(sum_up(own[2:]), n_replicates=100)
+    assert none["as_written"]["mean"]["cer"] == 1.0
+    assert "most in  (" not in as_written_note(none["as_written"])
+
+
+def test_one_text_among_empty_references_has_no_interval():
+    """Twenty blocks, of which nineteen say nothing: the interval was the rate itself."""
+    blocks = make_blocks(["deu"] * 20, [4] + [0] * 19, [20] + [0] * 19)
+    assert language_intervals(blocks)["deu"] == (0.2, None, None)

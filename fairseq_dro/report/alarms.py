@@ -206,6 +206,20 @@ def without_group(run: str, n_without: int, n_utterances: int, by: GroupBy) -> A
     )
 
 
+def not_compared(baseline: str, by: GroupBy) -> Alarm:
+    """A baseline against which no test is made, as utterances have no group.
+
+    Args:
+        baseline: its name.
+    """
+    column = by.columns[0]
+    return Alarm(
+        "not compared",
+        f"Some decoded utterances have no {column}, so there is no test against {baseline}: decode "
+        f"a split that has a .{suffix_of(column)} file.",
+    )
+
+
 def without_references(groups: Sequence[str], by: GroupBy = BY_LANGUAGE) -> Alarm | None:
     """Languages of the test split whose references are all empty."""
     if not groups:

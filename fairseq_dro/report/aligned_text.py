@@ -29,7 +29,10 @@ def align(reference: str, hypothesis: str) -> tuple[list[Piece], list[Piece]]:
     for code, a, b, c, d in Levenshtein.opcodes(left, right):
         for pieces, characters in zip(sides, (left[a:b], right[c:d])):
             if characters:
-                pieces.append(Piece("".join(characters), code == "equal"))
+                text, equal = "".join(characters), code == "equal"
+                if pieces and not equal and not pieces[-1].equal:
+                    text = pieces.pop().text + text
+                pieces.append(Piece(text, equal))
     return sides
 
 

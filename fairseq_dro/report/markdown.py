@@ -85,10 +85,13 @@ def _compared(text: ComparedText) -> list[str]:
 
 
 def _marked(pieces: Sequence[Piece], mark: str) -> str:
-    return "".join(
-        escaped(piece.text) if piece.equal else f"{mark}{escaped(piece.text.strip() or '␣')}{mark}"
-        for piece in pieces
-    )
+    """Spaces stay outside the marks, which Markdown takes for text beside one."""
+    parts = []
+    for piece in pieces:
+        before, text, after = piece.text.partition(piece.text.strip() or piece.text)
+        text = escaped(text) if piece.equal else f"{mark}{escaped(text.strip() or '␣')}{mark}"
+        parts.append(f"{before}{text}{after}")
+    return "".join(parts)
 
 
 def _padded(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:

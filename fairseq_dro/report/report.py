@@ -188,11 +188,12 @@ def _subtitle(data: ReportData) -> str:
 
 
 def _tell_apart(runs: Sequence[TrainingRun]) -> None:
-    """Give runs whose folders are called alike the name of the folder above as well."""
+    """Give runs whose folders are called alike as many names of folders above as differ."""
     folders = [run.folder.resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise UserError("report: a run is named twice; a run cannot be its own baseline.")
-    names = [run.name for run in runs]
     for run, folder in zip(runs, folders):
-        if names.count(run.name) > 1:
-            run.name = f"{folder.parent.name}/{folder.name}"
+        depth = 1
+        while [other.parts[-depth:] for other in folders].count(folder.parts[-depth:]) > 1:
+            depth += 1
+        run.name = "/".join(folder.parts[-depth:])

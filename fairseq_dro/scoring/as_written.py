@@ -75,8 +75,12 @@ class WrittenSums:
 
 
 def summarise_as_written(groups: Mapping[str, WrittenSums]) -> dict[str, Any]:
-    """The part ``as_written`` of ``scores.json``: by group, and the mean over groups."""
-    rows = {name: sums.as_record() for name, sums in sorted(groups.items())}
+    """The part ``as_written`` of ``scores.json``: by group, and the mean over groups.
+
+    Utterances without a group (the name is empty) are left out, unless all are.
+    """
+    named = [name for name in sorted(groups) if name] or groups
+    rows = {name: groups[name].as_record() for name in named}
     means = {}
     for name in next(iter(rows.values())):
         known = [row[name] for row in rows.values() if row[name] is not None]
@@ -108,5 +112,5 @@ def _share(summary: Mapping[str, Any], name: str) -> str:
     groups = summary["languages"]
     worst = max(groups, key=lambda group: groups[group][name])
     most = 100 * groups[worst][name]
-    named = f", most in {worst} ({most:.1f} %)" if most else ""
+    named = f", most in {worst} ({most:.1f} %)" if most and worst else ""
     return f"{100 * summary['mean'][name]:.1f} %{named}"

@@ -37,8 +37,9 @@ def language_intervals(
 ) -> dict[str, Interval]:
     """Each language's rate with its interval; languages without reference units are left out.
 
-    There is no interval with fewer than ``FEWEST_BLOCKS`` blocks. Without any error, the upper end
-    is the rate that would give none with probability (1 - level) / 2 if errors were independent.
+    There is no interval with fewer than ``FEWEST_BLOCKS`` blocks that have a reference unit.
+    Without any error, the upper end is the rate that would give none with probability
+    (1 - level) / 2 if errors were independent.
     """
     intervals = {}
     rated = blocks.rated()
@@ -53,7 +54,7 @@ def _studentised(
 ) -> Interval:
     errors, lengths = block.errors.astype(float), block.lengths.astype(float)
     n, rate, total = len(errors), block.rate, float(lengths.sum())
-    if n < FEWEST_BLOCKS:
+    if np.count_nonzero(lengths) < FEWEST_BLOCKS:
         return Interval(rate, None, None)
     if not errors.any():
         return interval_without_errors(total, one_error, level)

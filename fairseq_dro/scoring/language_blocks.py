@@ -54,7 +54,7 @@ class LanguageBlocks:
         return numbers.setdefault(speaker, len(numbers))
 
     def as_blocks(self) -> Blocks:
-        """Blocks of each language, in alphabetical order, bundled where there are many."""
+        """Blocks of each language, in alphabetical order."""
         names, sums, by_speaker, few_speakers = [], [], [], []
         for language in sorted(self.errors):
             speakers = [None if n < 0 else n for n in self.speakers[language]]
@@ -73,4 +73,4 @@ class LanguageBlocks:
             one_error = UTTERANCE_MEAN_UNIT * n_utterances / self.reference_length
         return Blocks(
             tuple(names), tuple(sums), tuple(by_speaker), one_error, tuple(few_speakers)
-        ).bundled()
+        )

@@ -22,7 +22,7 @@ class GapVerdict(str, Enum):
     FROM_ABOVE = "closed_from_above"
     FROM_BOTH = "closed_from_both_ends"
     CLOSED = "closed"
-    """The gap is shown to be smaller, but of neither end is a move shown."""
+    """The gap is shown to be smaller, but of neither end is a move shown, or of the lesser one."""
     WIDENED = "widened"
     NOT_SHOWN = "no_change_shown"
 

@@ -196,12 +196,12 @@ class Scores:
     def as_record(self) -> dict[str, Any]:
         """The sums part of ``scores.json``.
 
-        ``group_by``: what groups are. ``languages`` by group, ``mean`` over these, ``worst`` (name
-        and rates of the one of the highest CER) and ``all`` utterances together. ``mean`` and
-        ``worst`` are null where the utterances have no group. ``corpora``, ``language_corpora``,
-        ``speakers`` and ``columns`` are empty where they are not known. ``lid_confusion``: spoken
-        language -> recognised language -> utterances. ``as_written`` is there where texts are known
-        with case and punctuation.
+        ``group_by``: what groups are. ``languages`` by group, ``mean`` over those that have a
+        rate, ``worst`` (name and rates of the one of the highest CER) and ``all`` utterances
+        together. ``mean`` and ``worst`` are null where the utterances have no group. ``corpora``,
+        ``language_corpora``, ``speakers`` and ``columns`` are empty where they are not known.
+        ``lid_confusion``: spoken language -> recognised language -> utterances. ``as_written`` is
+        there where texts are known with case and punctuation.
         """
         code = self.worst_language()
         record: dict[str, Any] = {
@@ -221,7 +221,7 @@ class Scores:
             record["lid_confusion"].setdefault(spoken, {})[recognised] = count
         if self.languages:
             record["mean"] = {
-                "n_languages": len(self.languages),
+                "n_languages": len(self.cer),
                 **{rate: self.mean(rate) for rate in ("cer", "wer", "lid_accuracy")},
             }
         if code is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_dro.language_sets import FEW_SHOT, read_set
-from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_REPLICATES
+from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_REPLICATES, Blocks
 from fairseq_dro.scoring.disparity import worst_k
 from fairseq_dro.scoring.disparity_intervals import disparity_intervals, mean_interval
 from fairseq_dro.scoring.intervals import language_intervals
@@ -46,14 +46,14 @@ def summarise(
     record["convention"] = dataclasses.asdict(scores.convention)
     record["intervals"] = {"level": CONFIDENCE, "n_replicates": n_replicates, "seed": seed}
     everything = scores.blocks.as_blocks()
-    blocks = everything.only([i for i, name in enumerate(everything.languages) if name])
+    n_blocks = dict(zip(everything.languages, everything.n_blocks))
+    everything = everything.bundled()
+    blocks = _named(everything)
     for language in record["languages"].values():
         language.update(cer_low=None, cer_high=None, n_blocks=0, block=None, few_speakers=None)
-    for name, n_blocks, by_speaker, few in zip(
-        blocks.languages, blocks.n_blocks, blocks.by_speaker, blocks.few_speakers
-    ):
+    for name, by_speaker, few in zip(blocks.languages, blocks.by_speaker, blocks.few_speakers):
         record["languages"][name].update(
-            n_blocks=int(n_blocks), block="speaker" if by_speaker else "utterance",
+            n_blocks=int(n_blocks[name]), block="speaker" if by_speaker else "utterance",
             few_speakers=few,
         )  # fmt: skip
     intervals = language_intervals(blocks, seed)
@@ -90,13 +90,17 @@ def summarise(
 
 
 def _mean_wer(scores: Scores, seed: int, n_replicates: int) -> dict[str, float]:
-    everything = scores.word_blocks.as_blocks()
-    blocks = everything.only([i for i, name in enumerate(everything.languages) if name]).rated()
+    blocks = _named(scores.word_blocks.as_blocks().bundled()).rated()
     if not blocks.languages:
         return {}
     replicates = sampling_noise(blocks, n_replicates, seed).replicates()
     interval = mean_interval(blocks.rates, replicates)
     return {"wer_low": interval.low, "wer_high": interval.high}
+
+
+def _named(blocks: Blocks) -> Blocks:
+    """Without the utterances whose language is not known."""
+    return blocks.only([i for i, name in enumerate(blocks.languages) if name])
 
 
 def _ml_superb(scores: Scores, codes: Collection[str]) -> dict[str, Any] | None:

@@ -141,10 +141,14 @@ def summary(comparison: Comparison, one: ArmDifference) -> str:
     ]
     if len(one.codes) > 1:
         change, gap = one.gap, one.measures["gap"]
+        says = _GAP_SENTENCES[change.verdict].format(noun=noun)
+        moves = one.measures["worst"].high < 0 or one.measures["best"].low > 0
+        if change.verdict is GapVerdict.CLOSED and moves:
+            says = "The gap closed; a move is shown only of the end that moved less"
         doubt = _DOUBT if {"gap", "worst", "best"} & set(one.doubtful) else ""
         sentences.append(
-            f"{_GAP_SENTENCES[change.verdict].format(noun=noun)} (gap {signed(gap.estimate)} "
-            f"points; worst {signed(-change.from_below)}, best {signed(change.from_above)}{doubt})."
+            f"{says} (gap {signed(gap.estimate)} points; worst {signed(-change.from_below)}, "
+            f"best {signed(change.from_above)}{doubt})."
         )
     harmed = [code for code in comparison.codes if one.verdicts[code] is Verdict.WORSE]
     if harmed:
@@ -210,17 +214,18 @@ def groups_table(comparison: Comparison, one: ArmDifference) -> Table:
     for code in comparison.codes:
         index = number[code]
         value, verdict = one.by_group.at(index), one.verdicts[code]
-        utterances = f"{comparison.test.n_utterances[code]}"
+        n = comparison.test.n_utterances[code]
+        utterances = f"{n}"
         if code in comparison.test.by_speaker:
             utterances += f" ({blocks.n_blocks[index]} speakers)"
         rates = [comparison.cer[arm][code] for arm in (baseline, one.name)]
         rows.append(
             [
-                Cell(comparison.by.label_of(code)), Cell(utterances),
+                Cell(comparison.by.label_of(code)), Cell(utterances, n),
                 *(Cell(per_cent(rate), rate) for rate in rates),
                 Cell(signed(value.estimate), float(value.estimate)),
-                Cell(interval_text(value)),
-                Cell(p_text(one.holm_p[index])), Cell(verdict.value),
+                Cell(interval_text(value), float(value.low)),
+                Cell(p_text(one.holm_p[index]), float(one.holm_p[index])), Cell(verdict.value),
             ]
         )  # fmt: skip
     return Table(columns, rows, sortable=True)

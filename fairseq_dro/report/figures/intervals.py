@@ -22,7 +22,7 @@ from fairseq_dro.report.figures.style import (
 
 ROWS_PER_PICTURE = 48
 _WIDTH, _WIDTH_ALONE = 3.9, 4.5  # inches
-_HIGHEST = 200.0  # per cent; intervals beyond are cut off
+_HIGHEST = 200.0  # per cent; intervals beyond this, and beyond all values, are cut off
 _LOOKS = {
     Verdict.BETTER: (COLOURS[0], "o", True), Verdict.WORSE: (COLOURS[1], "s", True),
     Verdict.SAME: (GREY, "o", False), Verdict.NONE: (GREY, "x", True),
@@ -108,7 +108,9 @@ def _draw(
     codes = list(labels)
     n_pictures = -(-len(codes) // ROWS_PER_PICTURE)
     rows = -(-len(codes) // max(n_pictures, 1))
-    ends = [min(100 * end, _HIGHEST) for one in series for e in one.estimates.values() for end in e]
+    shown = [e for one in series for e in one.estimates.values() if not math.isnan(e.value)]
+    highest = max([_HIGHEST, *(100 * e.value for e in shown)])
+    ends = [min(100 * end, highest) for e in shown for end in e]
     limits = fitted([0.0, *ends], -math.inf) if around_zero else fitted(ends)
     row_height = (0.17 if len(series) < 3 else 0.22) * (1.5 if rows < 20 else 1)
     pictures = []

@@ -84,14 +84,13 @@ def draw_arms(comparison: Comparison, stem: Path | None = None) -> str:
         for column, arm in enumerate(arms):
             curve = curve_of(arm.runs[0])
             rates = {code: [100 * v for v in line] for code, line in curve.rates.items()}
-            for row, (updates, values) in enumerate(
-                ((curve.updates, rates), _weights(arm.runs[0].q_path()))
-            ):
+            weights = _weights(arm.runs[0].q_path())
+            for row, (updates, values) in enumerate(((curve.updates, rates), weights)):
                 axis = axes[row][column]
                 ends.append((axis, _plot(axis, updates, values, coloured)))
             axes[0][column].set_title(arm.name, loc="left")
             axes[1][column].set_xlabel("update")
-            axes[1][column].axhline(1 / len([*comparison.codes, *comparison.apart]), **_DOTTED)
+            axes[1][column].axhline(1 / len(weights[1] or comparison.codes), **_DOTTED)
         for row, name in enumerate(("validation CER, %", "weight q")):
             axes[row][0].set_ylim(0, None)
             axes[row][0].set_ylabel(name)

@@ -48,6 +48,7 @@ _SETTINGS = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "path.simplify": True,
+    "text.parse_math": False,  # a $ in the name of a run or a group is a $
 }
 _FONTS = "'DejaVu Sans',Verdana,Arial,sans-serif"
 

@@ -43,7 +43,8 @@ def utterances_section(data: ReportData) -> Section:
     for code in data.codes[:_LANGUAGES]:
         of_language = [u for u in worst if data.scores.group_of(u) == code]
         if of_language:
-            chosen = of_language[:: max(1, len(of_language) // _OF_EACH)][:_OF_EACH]
+            last, steps = len(of_language) - 1, min(_OF_EACH, len(of_language)) - 1
+            chosen = [of_language[round(n * last / max(steps, 1))] for n in range(steps + 1)]
             title = f"{data.labels[code]}: from its worst to its best"
             section.blocks.append(Folded(title, [_examples("", chosen, data)]))
     return section

@@ -103,6 +103,9 @@ def _of_scores(data: ReportData) -> list[Alarm | None]:
             n_without = sum(by.group_of(record) is None for record in scored.records)
             found.append(alarms.without_group(run.name, n_without, len(scored.records), by))
             found.append(alarms.looping(run.name, scored.looping, by))
+    others = zip(data.baselines, data.baseline_scores, data.comparisons)
+    found += [alarms.not_compared(run.name, by) for run, scored, one in others
+              if scored is not None and one is None and scores.cer]  # fmt: skip
     unrated = [code for code, row in scores.groups.items() if row["cer"] is None]
     found += [
         alarms.without_references(unrated, by), alarms.says_nothing(empty, counts, by),
