@@ -112,7 +112,7 @@ def test_a_dictionary_is_reused_and_what_it_lacks_is_left_out(tmp_path, table, c
     assert "lacks the language tokens [deu] [ell]: add a line" in capsys.readouterr().err
     write_lines(own, ["j 9\n", "a\n"])
     assert prepare(tmp_path / "o3", table, "--dictionary", own) == 2
-    assert "dict.txt:2 is not a line of a dictionary" in capsys.readouterr().err
+    assert "dict.txt:2: 'a' has no count" in capsys.readouterr().err
 
 
 def test_texts_and_ids_that_are_of_no_use_are_left_out_with_their_reasons(tmp_path, table):
@@ -287,10 +287,19 @@ def test_a_table_without_rows_is_told_as_one(tmp_path, table, capsys):
     assert "t.tsv has the line ends of old Macintosh programs" in capsys.readouterr().err
 
 
-def test_a_dictionary_with_a_symbol_twice_is_refused_by_line(tmp_path, table, capsys):
-    own = write_lines(tmp_path / "dict.txt", ["a 2\n", "b 1\n", "a 1\n"])
+@pytest.mark.parametrize("line", ["a 1", "<pad> 1", "</s> 0", "c 1.5", ""])
+def test_a_dictionary_at_which_fairseq_would_stop_is_refused_by_line(tmp_path, table, capsys, line):
+    own = write_lines(tmp_path / "dict.txt", ["\ufeffa 2\r\n", "b 1\r\n", f"{line}\r\n", "d 1\n"])
     assert prepare(tmp_path / "out", table, "--dictionary", own) == 2
-    assert "dict.txt:3: 'a' is in line 1 already" in capsys.readouterr().err
+    assert f"dict.txt:3: {line!r} " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dictionary_may_overwrite_its_own_lines_as_in_fairseq(tmp_path, table):
+    units = [f"{unit} 9\n" for unit in "jaonei|ανι"]
+    own = write_lines(tmp_path / "dict.txt", [*units, "a 3 #fairseq:overwrite\n"])
+    assert prepare(tmp_path / "out", table, "--dictionary", own) == 0
+    assert lines(tmp_path / "out" / "dict.ltr.txt") == lines(own)
 
 
 def test_ids_that_are_one_when_written_are_one_utterance(tmp_path, table):

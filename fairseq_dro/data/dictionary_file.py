@@ -6,6 +6,7 @@ is whatever ``int`` takes, and the unit may hold anything but the end of a line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,14 @@ def read_dictionary(path: Path) -> tuple[list[str], list[Fault]]:
             f"unit: remove it with `{without_byte_order_mark(path)}`."
         )
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as a text file is read
+    return units_of(lines[:-1] if lines[-1] == "" else lines)
+
+
+def units_of(lines: Iterable[str]) -> tuple[list[str], list[Fault]]:
+    """Units of the lines of a dictionary, in their order, and the faults."""
     units: dict[str, None] = dict.fromkeys(SPECIAL_SYMBOLS)
     faults = []
-    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
+    for number, line in enumerate(lines, start=1):
         what = _add(line, units)
         if what is not None:
             faults.append(Fault(number, line, what))
@@ -66,7 +72,11 @@ def require_dictionary(path: Path) -> None:
     Raises:
         UserError: with the line of the first fault.
     """
-    _, faults = read_dictionary(path)
+    require_no_fault(path, read_dictionary(path)[1])
+
+
+def require_no_fault(path: Path, faults: Sequence[Fault]) -> None:
+    """Raises UserError with the line of the first fault, if there is one."""
     if faults:
         first, more = faults[0], len(faults) - 1
         others = f" ({more} more such line{'s'[: more > 1]})" if more else ""

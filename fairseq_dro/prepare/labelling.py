@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from fairseq_dro.data import dictionary_file
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare import units
 from fairseq_dro.prepare.candidate import Candidate
@@ -83,23 +84,11 @@ def tokens_of(
 
 
 def symbols_of(dictionary: Path) -> list[str]:
-    """Symbols of fairseq's dictionary format, ``symbol count`` a line.
+    """Symbols of a dictionary, as fairseq will read it.
 
     Raises:
-        UserError: with the line that is another, holds a symbol again, or is not UTF-8.
+        UserError: fairseq would stop at a line of it, or it is not UTF-8.
     """
-    symbols: dict[str, int] = {}
-    for number, line in lines_of(dictionary):
-        symbol, _, count = line.rstrip().rpartition(" ")
-        if not symbol or not count.isdecimal():
-            raise UserError(
-                f"{dictionary}:{number} is not a line of a dictionary: expected a symbol, a space "
-                "and a count."
-            )
-        if symbol in symbols:
-            raise UserError(
-                f"{dictionary}:{number}: {symbol!r} is in line {symbols[symbol]} already, and "
-                "fairseq loads no dictionary that has a symbol twice: remove one of them."
-            )
-        symbols[symbol] = number
-    return list(symbols)
+    symbols, faults = dictionary_file.units_of(line for _, line in lines_of(dictionary))
+    dictionary_file.require_no_fault(dictionary, faults)
+    return symbols
