@@ -8,12 +8,15 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from fairseq_dro.cli import main
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.prepare.cells import cell
 from tests.corpus_trees import common_voice_tree, rejected, write_audio, write_lines
+from tests.doctor_folder import doctor
 
 HEADER = ["path", "split", "language", "text", "speaker"]
 ROWS = [
@@ -281,6 +284,18 @@ def test_more_than_five_per_cent_of_a_language_is_a_warning_with_its_reason(
     said = capsys.readouterr().out
     told = f"warning: 1 language lost more than 5% of the utterances: deu {n_lost} of {24 + n_lost}"
     assert (told in said) == is_told
+
+
+def test_what_cannot_be_converted_is_not_counted_with_the_numbers(corpus, capsys):
+    for name in "de":
+        silence = np.full(8000, np.nan, np.float32)
+        soundfile.write(corpus / f"{name}.wav", silence, 16_000, subtype="FLOAT")
+    rows = [[*row[:3], f"{row[3]} e-mail 8", row[4]] for row in ROWS]
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows]), "--skip-missing") == 0
+    found = json.loads((out_of(corpus) / "dataset.json").read_text("utf-8"))["text"]["found"]
+    assert {code: one["count"] for code, one in found["numbers"].items()} == {"deu": 3}
+    kinds = doctor(capsys, out_of(corpus))[1]
+    assert {"words_cut", "words_emptied", "numbers_dropped"} <= set(kinds)
 
 
 def test_letters_that_never_occur_in_train_are_named(corpus, capsys):

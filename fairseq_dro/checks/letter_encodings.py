@@ -35,10 +35,10 @@ N_KINDS = _FORM + 1
 """0 is any other letter."""
 
 
-def kind_of(unit: str) -> int:
-    """The first kind of a letter of several encodings in a unit; 0 where it has none."""
-    table = kinds_of_code_points()
-    return next((int(kind) for kind in table[list(map(ord, unit))] if kind), 0)
+def counts_of_kinds(unit: str) -> np.ndarray:
+    """[K] uint8, how often a unit has a letter of each kind; 0 for other letters."""
+    kinds = kinds_of_code_points()[list(map(ord, unit))]
+    return np.bincount(kinds[kinds > 0], minlength=N_KINDS).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -105,7 +105,7 @@ def _rows_with(manifest: Manifest, language: str, kind: int) -> list[int]:
         code = manifest.languages.names.index(language)
         rows = np.flatnonzero(manifest.languages.codes == code).tolist()
     for row in rows:
-        if any(kind_of(letter) == kind for letter in set(manifest.labels[row])):
+        if (kinds_of_code_points()[list(map(ord, manifest.labels[row]))] == kind).any():
             found.append(row)
             if len(found) == EXAMPLES:
                 break

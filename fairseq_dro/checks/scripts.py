@@ -13,8 +13,14 @@ import unicodedata
 import numpy as np
 import regex
 
+from fairseq_dro.text.signs import APOSTROPHES
+
 ALPHABETS = ("Latin", "Cyrillic", "Greek", "Armenian", "Cherokee", "Coptic", "Georgian")
 _ONE_OF = regex.compile("|".join(rf"(\p{{Script={name}}})" for name in ALPHABETS))
+
+_WORD = regex.compile(rf"[\p{{L}}\p{{M}}\p{{Cf}}{APOSTROPHES}]+")
+BREAK = 0x80
+"""Beside the bits of alphabets: what parts words, as the hyphen of ``HTML-код``."""
 
 
 def alphabet_bits(text: str) -> int:
@@ -25,8 +31,22 @@ def alphabet_bits(text: str) -> int:
     return bits
 
 
+def mixed_word(text: str) -> str:
+    """The first word with letters of two alphabets; empty where there is none."""
+    words = _WORD.findall(text)
+    return next((word for word in words if has_several(alphabet_bits(word))), "")
+
+
+def bits_of_unit(unit: str) -> int:
+    """``alphabet_bits`` of a unit, or of the word in it that mixes them; `BREAK` where it holds
+    anything else, so that nothing is said of what it joins with.
+    """
+    word = mixed_word(unit) or unit
+    return alphabet_bits(word) if _WORD.fullmatch(word) else BREAK
+
+
 class AlphabetBits:
-    """``alphabet_bits`` of many units, each looked up once."""
+    """``bits_of_unit`` of many code points, each looked up once."""
 
     def __init__(self) -> None:
         self._bits = np.full(0x110000, 255, dtype=np.uint8)  # 255: not looked up yet
@@ -38,13 +58,13 @@ class AlphabetBits:
         if new.any():
             for code in np.unique(codes[new]).tolist():
                 is_surrogate = 0xD800 <= code < 0xE000
-                self._bits[code] = 0 if is_surrogate else alphabet_bits(chr(code))
+                self._bits[code] = BREAK if is_surrogate else bits_of_unit(chr(code))
             bits = self._bits[codes]
         return bits
 
 
-def has_several(bits: np.ndarray) -> np.ndarray:
-    """Whether more than one bit is set."""
+def has_several(bits):
+    """Whether the bits, a number or [U] uint8, are of more than one alphabet."""
     return (bits & (bits - 1)) != 0
 
 

@@ -17,8 +17,8 @@ from fairseq_dro.checks.finding import (
     places,
     totals_by_language,
 )
-from fairseq_dro.checks.scripts import alphabet_bits, strangers
-from fairseq_dro.checks.split_survey import WORD_END, SplitSurvey
+from fairseq_dro.checks.scripts import mixed_word, strangers
+from fairseq_dro.checks.split_survey import SplitSurvey
 from fairseq_dro.wording import counted
 
 
@@ -85,8 +85,5 @@ def _first_decomposed(text: str) -> str:
 
 
 def _first_mixed_word(text: str) -> str:
-    for word in text.split():
-        bits = alphabet_bits(word)
-        if bits & (bits - 1):
-            return f"in {word!r}, {strangers(word)}"
-    return repr(text.replace(WORD_END, " "))
+    word = mixed_word(text)
+    return f"in {word!r}, {strangers(word)}" if word else repr(text)

@@ -12,14 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.checks.label_tally import LabelTally
-from fairseq_dro.checks.letter_encodings import N_KINDS, kind_of, kinds_of_code_points
-from fairseq_dro.checks.scripts import AlphabetBits, alphabet_bits, has_several
+from fairseq_dro.checks.letter_encodings import (
+    N_KINDS,
+    counts_of_kinds,
+    kinds_of_code_points,
+)
+from fairseq_dro.checks.scripts import BREAK, AlphabetBits, bits_of_unit, has_several
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
 from fairseq_dro.text.tags import LANGUAGE_TOKEN, is_tag
 
 WORD_END = "|"
 PIECE_START = "\u2581"  # with which sentencepiece begins a word
+WORDS = "wrd"  # suffix of the files whose units are words, as Whisper's
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class SplitSurvey:
         units = self.manifest.labels[row].split()
         if units and LANGUAGE_TOKEN.fullmatch(units[0]):
             units = units[1:]
-        return _written("".join(units))
+        return _written((" " if self.manifest.label_type == WORDS else "").join(units))
 
 
 def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
@@ -85,14 +90,9 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
         lengths = longer.look_up(chunk.units, longer.lengths, (chunk.units != ord(WORD_END)) * 1)
         sums = np.concatenate([[0], np.cumsum(lengths)])
         found.n_characters[rows] = sums[chunk.starts[1:]] - sums[chunk.starts[:-1]]
-        starts, bits = _words(chunk, longer, alphabets)
+        starts, bits = _words(chunk, longer, alphabets, manifest.label_type == WORDS)
         found.is_mixed[chunk.first + chunk.line_of(starts[has_several(bits)])] = True
-        kinds = longer.look_up(chunk.units, longer.kinds, _kinds_of_letters(chunk.units))
-        letters = np.flatnonzero(kinds)
-        groups = np.zeros(len(letters), np.int64)
-        if len(manifest.languages):
-            groups = manifest.languages.codes[chunk.first + chunk.line_of(letters)]
-        np.add.at(found.letter_kinds, (groups, kinds[letters]), 1)
+        _count_kinds(found, chunk, longer)
         found.is_composed[rows] = _composed(manifest, chunk)
     labels.finish()
     return found
@@ -105,7 +105,7 @@ class _LongerUnits:
         self.numbers = numbers
         self.lengths = np.empty(0, np.int64)
         self.bits = np.empty(0, np.uint8)
-        self.kinds = np.empty(0, np.uint8)
+        self.kinds = np.empty((0, N_KINDS), np.uint8)  # how often each has a letter of each kind
         self.begins_word = np.empty(0, bool)
 
     def update(self) -> None:
@@ -118,11 +118,11 @@ class _LongerUnits:
             is_token = LANGUAGE_TOKEN.fullmatch(name) is not None
             is_whole = is_token or is_tag(name)
             lengths.append(0 if is_token else 1 if is_whole else len(name.replace(PIECE_START, "")))
-            bits.append(0 if is_whole else alphabet_bits(name))
-            begins.append(is_token or name.startswith(PIECE_START))
+            bits.append(BREAK if is_whole else bits_of_unit(name.replace(PIECE_START, "")))
+            begins.append(name.startswith(PIECE_START))
         self.lengths = np.append(self.lengths, np.array(lengths, np.int64))
         self.bits = np.append(self.bits, np.array(bits, np.uint8))
-        self.kinds = np.append(self.kinds, np.array(list(map(kind_of, names)), np.uint8))
+        self.kinds = np.concatenate([self.kinds, np.array(list(map(counts_of_kinds, names)))])
         self.begins_word = np.append(self.begins_word, np.array(begins, bool))
 
     @staticmethod
@@ -136,28 +136,52 @@ class _LongerUnits:
 
 
 def _words(
-    chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits
+    chunk: UnitChunk, longer: _LongerUnits, alphabets: AlphabetBits, are_words: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions at which words begin, and the alphabets of each as bits; none without word ends.
 
     Without word ends a whole sentence would be a word, and may name something foreign.
+
+    Args:
+        are_words: each unit is one.
     """
     units = chunk.units
     is_end = units == ord(WORD_END)
-    begins = longer.look_up(units, longer.begins_word, units == ord(PIECE_START))
-    if not len(units) or not (is_end.any() or begins.any()):
+    begins = longer.look_up(units, longer.begins_word, units == ord(PIECE_START)) | are_words
+    if not (is_end.any() or begins.any()):
         return np.empty(0, np.int64), np.empty(0, np.uint8)
     begins[0] = True
     begins[1:] |= is_end[:-1]
     begins[chunk.starts[:-1][chunk.starts[:-1] < len(units)]] = True
-    single = np.where(units < N_CODE_POINTS, units, 0)
-    bits = longer.look_up(units, longer.bits, alphabets.of_code_points(single))
+    bits = longer.look_up(units, longer.bits, alphabets.of_code_points(_single(units)))
+    is_break = bits == BREAK
+    begins |= is_break
+    begins[1:] |= is_break[:-1]
     starts = np.flatnonzero(begins)
     return starts, np.bitwise_or.reduceat(bits, starts)
 
 
-def _kinds_of_letters(units: np.ndarray) -> np.ndarray:
-    return kinds_of_code_points()[np.where(units < N_CODE_POINTS, units, 0)]
+def _count_kinds(found: SplitSurvey, chunk: UnitChunk, longer: _LongerUnits) -> None:
+    """Add the letters of a stretch to ``letter_kinds``."""
+    codes = found.manifest.languages.codes
+
+    def groups(positions: np.ndarray) -> np.ndarray:
+        if not len(codes):
+            return np.zeros(len(positions), np.int64)
+        return codes[chunk.first + chunk.line_of(positions)]
+
+    kinds = kinds_of_code_points()[_single(chunk.units)]
+    letters = np.flatnonzero(kinds)
+    np.add.at(found.letter_kinds, (groups(letters), kinds[letters]), 1)
+    words = np.flatnonzero(chunk.units >= N_CODE_POINTS)
+    of_words = longer.kinds[chunk.units[words] - N_CODE_POINTS]
+    has_kinds = of_words.any(axis=1)
+    np.add.at(found.letter_kinds, groups(words[has_kinds]), of_words[has_kinds])
+
+
+def _single(units: np.ndarray) -> np.ndarray:
+    """[U] code points, 0 for units of several characters."""
+    return np.where(units < N_CODE_POINTS, units, 0)
 
 
 def _composed(manifest: Manifest, chunk: UnitChunk) -> np.ndarray | bool:
@@ -165,9 +189,10 @@ def _composed(manifest: Manifest, chunk: UnitChunk) -> np.ndarray | bool:
     labels = manifest.labels
     start, end = int(labels.starts[chunk.first]), int(labels.ends[chunk.last - 1])
     text = labels.data[start:end].decode()
-    if text.isascii() or unicodedata.is_normalized("NFC", _written(text.replace(" ", ""))):
+    blank = "" if manifest.label_type == WORDS else " "  # what stands between units of a word
+    if text.isascii() or unicodedata.is_normalized("NFC", _written(text.replace(blank, ""))):
         return True
-    lines = (_written(labels[row].replace(" ", "")) for row in range(chunk.first, chunk.last))
+    lines = (_written(labels[row].replace(blank, "")) for row in range(chunk.first, chunk.last))
     return np.array([unicodedata.is_normalized("NFC", line) for line in lines])
 
 

@@ -98,7 +98,8 @@ class Preparation:
             units = dataset_record.units_beyond(
                 symbols, ((c.recording.language, c.label) for c in candidates)
             )
-        self._census.add_numbers(labelled)
+        # What could not be converted has no samples
+        self._census.add_numbers(one for one in labelled if one.n_samples)
         data_set.write(
             self._folder, utterances, encoder, tokens, units, self._reader, options, self._census,
             rejected, adjusted,
