@@ -41,7 +41,7 @@ def reasons(folder: Path) -> Counter[tuple[str, str]]:
     return Counter((row["language"], row["reason"]) for row in rejected(folder))
 
 
-def test_ml_superb_becomes_a_folder_by_the_rules_of_the_benchmark(tmp_path):
+def test_ml_superb_becomes_a_folder_by_the_rules_of_the_benchmark(tmp_path, capsys):
     root = ml_superb_tree(tmp_path / "root", TEXTS)
     few_shot = root / "commonvoice" / "dan" / "transcript_10min_train.txt"
     write_lines(few_shot, ["cv_dan_000158 x tre\n", "cv_dan_000159 x fire\n"])
@@ -66,6 +66,7 @@ def test_ml_superb_becomes_a_folder_by_the_rules_of_the_benchmark(tmp_path):
     assert set(train.corpora) == {"commonvoice", "fleurs"} and train.speakers == []
     assert Path(train.root) == root  # nothing was copied
     assert "commonvoice_deu_long_test" in read_manifest(out, "test").utterance_ids
+    assert "1 language lost more than 5% of the utterances: deu" in capsys.readouterr().out
     counts = reasons(out)
     not_few_shot = "not one of the five training utterances of a few-shot language"
     assert counts.pop(("dan", not_few_shot)) == 3  # one of commonvoice, two of fleurs
@@ -271,7 +272,7 @@ SPONTANEOUS = {
 
 
 @pytest.mark.parametrize("locales", [("de", "zh-CN"), ("de",)])
-def test_spontaneous_speech_of_common_voice_is_read_in_its_own_layout(tmp_path, locales):
+def test_spontaneous_speech_of_common_voice_is_read_in_its_own_layout(tmp_path, capsys, locales):
     root = spontaneous_tree(tmp_path / "root", {code: SPONTANEOUS[code] for code in locales})
     if len(locales) == 1:
         root = root / "sps-corpus-3.0-2026-03-09-de"
@@ -290,6 +291,7 @@ def test_spontaneous_speech_of_common_voice_is_read_in_its_own_layout(tmp_path, 
     unassigned = "in no split of the release (--unassigned takes it)"
     expected = {("deu", unassigned): 2, ("deu", "clip that no table names"): 1}
     assert reasons(out) == expected | ({("cmn", unassigned): 1} if "zh-CN" in locales else {})
+    assert "deu 1 of 5 (clip that no table names)" in capsys.readouterr().out
     assert prepare(*call, "--unassigned", "--overwrite") == 0
     assert ("deu", "text is empty") in reasons(out)
     names = [n for s in ("train", "valid", "test") for n in read_manifest(out, s).utterance_ids]

@@ -286,6 +286,16 @@ def test_more_than_five_per_cent_of_a_language_is_a_warning_with_its_reason(
     assert (told in said) == is_told
 
 
+@pytest.mark.parametrize("option, seconds", [("--max-seconds", 3), ("--min-seconds", 0.4)])
+def test_what_an_option_leaves_out_is_no_loss(corpus, capsys, option, seconds):
+    write_audio(corpus / "f.wav", 4)
+    write_audio(corpus / "g.wav", 0.3)
+    rows = [*ROWS, ["f.wav", "train", "deu", "lang", "s1"], ["g.wav", "train", "spa", "no", "s4"]]
+    assert prepare(written(corpus / "t.tsv", [HEADER, *rows]), option, seconds) == 0
+    assert len(rejected(out_of(corpus))) == 1
+    assert "lost more than" not in capsys.readouterr().out
+
+
 def test_what_cannot_be_converted_is_not_counted_with_the_numbers(corpus, capsys):
     for name in "de":
         silence = np.full(8000, np.nan, np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairseq_dro import languages
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
-from fairseq_dro.prepare import dataset_record
+from fairseq_dro.prepare import dataset_record, selection
 from fairseq_dro.prepare.adjusted import describe_adjusted
 from fairseq_dro.prepare.data_folder import CONVERTED, DataFolder
 from fairseq_dro.prepare.descriptions import (
@@ -74,7 +74,8 @@ def write(
     elif not options.profile.is_tokenised:
         letters = "letters" if options.units == "characters" else "units"
         sys.stdout.write(describe_never_trained(units, letters))
-    sys.stdout.write(describe_losses(utterances, rejected))
+    asked = {*reader.rules, *selection.asked_reasons(options)}
+    sys.stdout.write(describe_losses(utterances, rejected, asked))
     sys.stdout.write(describe_folder(options.out, utterances, sizes))
 
 

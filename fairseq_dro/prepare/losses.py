@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fairseq_dro.data.manifest_writer import Utterance
 from fairseq_dro.prepare.labelling import OUTSIDE_DICTIONARY
 from fairseq_dro.prepare.reader import MissingParts
 from fairseq_dro.prepare.recording import Rejection
-from fairseq_dro.prepare.selection import CHOSEN
 from fairseq_dro.wording import counted, listed
 
 MUCH = 0.05
@@ -50,15 +49,18 @@ def report_gone(lost: dict[str, list[Rejection]], missing: MissingParts) -> None
     missing.report(f"nothing is left of {listed(told)}", "put it right")
 
 
-def describe_losses(utterances: Iterable[Utterance], rejected: Sequence[Rejection]) -> str:
+def describe_losses(
+    utterances: Iterable[Utterance], rejected: Sequence[Rejection], asked: Collection[str]
+) -> str:
     """A warning that names the languages which lost much, the most first, and why; or nothing.
 
-    What an option asked to leave out is no loss.
+    Args:
+        asked: reasons that an option or the corpus asked for: what they leave out is no loss.
     """
     kept = Counter(one.language for one in utterances)
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for one in rejected:
-        if one.language and one.reason not in CHOSEN:
+        if one.language and one.reason not in asked:
             reasons[one.language][one.reason] += 1
     shares = {
         code: counts.total() / (counts.total() + kept[code]) for code, counts in reasons.items()

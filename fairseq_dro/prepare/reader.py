@@ -55,6 +55,7 @@ class Reader(ABC):
         chooses_languages: False: it has a ``--languages`` of its own.
         longest_seconds: per split, recordings above are rejected where the command line does not
             say otherwise.
+        rules: reasons of rejections that the corpus itself asks for, so that they are no loss.
         audio_root: folder that all audio of the corpus lies below.
     """
 
@@ -63,6 +64,7 @@ class Reader(ABC):
     text_profile: str = "lower"
     chooses_languages: ClassVar[bool] = True
     longest_seconds: dict[str, float] = {}
+    rules: ClassVar[tuple[str, ...]] = ()
     audio_root: Path
 
     def __init__(self, languages: LanguageChoice, missing: MissingParts) -> None:

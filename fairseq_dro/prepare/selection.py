@@ -28,8 +28,6 @@ TOO_SHORT = "shorter than --min-seconds"
 TOO_LONG = "longer than allowed"
 TOO_MANY = "over --max-seconds-per-language"
 NOT_FEW_SHOT = "not drawn for --few-shot"
-CHOSEN = (HOLDS_NUMBER, TOO_SHORT, TOO_MANY, NOT_FEW_SHOT)
-"""Reasons that an option of the command asked for."""
 
 
 def normalise(
@@ -188,6 +186,12 @@ def select(
             ),
         )  # fmt: skip
     return kept
+
+
+def asked_reasons(options: SharedOptions) -> tuple[str, ...]:
+    """Reasons of rejections that an option of the command asked for."""
+    by_length = () if options.max_seconds is None else (TOO_LONG,)
+    return (HOLDS_NUMBER, TOO_SHORT, TOO_MANY, NOT_FEW_SHOT, *by_length)
 
 
 def languages_without(candidates: list[Candidate], split: str) -> list[str]:

@@ -34,6 +34,7 @@ UNASSIGNED = "in no split of the release (--unassigned takes it)"
 class CommonVoiceSpontaneous(Reader):
     name = "common-voice-spontaneous"
     summary = "Common Voice's spontaneous speech"
+    rules = (UNASSIGNED,)
 
     def __init__(
         self, languages, missing, *, root: Path, unassigned: bool, keep: list[str] | None

@@ -42,6 +42,7 @@ class MlSuperb(Reader):
     summary = "ML-SUPERB's folders"
     text_profile = "ml_superb"
     longest_seconds = {"train": 20.0, "valid": 20.0}
+    rules = (NOT_FEW_SHOT,)
 
     def __init__(
         self, languages, missing, *, root: Path, size: str, corpora: str | None, no_few_shot: bool
