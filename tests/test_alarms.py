@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+from fairseq_dro.dro.rules import make_rule
 from fairseq_dro.report import alarms
 from fairseq_dro.runs.history import count_falls
 
@@ -31,6 +33,25 @@ def test_q_on_one_language_for_long_is_said_with_share_and_length():
 def test_a_collapse_that_is_over_is_told_as_past():
     sentence = only(alarms.q_collapsed(path_of((0, 0.25), (100, 0.9), (1100, 0.3)), 3000))
     assert "held 90 % of q or more for 1,000 updates (100 to 1,100)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("objective", "smaller", "larger"),
+    [
+        ("ctc_dro", {"smoothing": 0.1}, {"smoothing": 1.0}),
+        ("chi_square_dro", {"radius": 0.1}, {"radius": 1.0}),
+    ],
+)
+def test_what_the_sentence_on_a_collapse_names_bounds_q(objective, smaller, larger):
+    """Losses of 180 and 300 nats a batch, 1,000 moves: enough to come to rest."""
+    losses, held = np.array([180.0] * 5 + [300.0]), []
+    for options in (smaller, larger):
+        rule = make_rule(objective, options, group_sizes=np.ones(6))
+        q = rule.start(6)
+        for _ in range(1000):
+            q = rule.step(q, losses)
+        held.append(q[-1])
+    assert held[0] < 0.35 < 0.5 < held[1]
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def q_collapsed(
         f"One {by.noun}, {by.full_name(language)}, {'holds' if now else 'held'} "
         f"{100 * least:.0f} % of q or more for {length:,} updates ({start:,} to {end:,}"
         f"{', and still does' if now else ''}): the other {by.noun}s hardly train"
-        f"{'' if now else 'ed'} then. What bounds q: a smaller criterion.step_size, a larger "
-        "criterion.smoothing (ctc_dro), a smaller criterion.radius (chi_square_dro).",
+        f"{'' if now else 'ed'} then. What bounds q: a smaller criterion.smoothing (ctc_dro), a "
+        "smaller criterion.radius (chi_square_dro). A smaller criterion.step_size only slows it.",
     )
 
 
