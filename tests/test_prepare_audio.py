@@ -186,8 +186,9 @@ def test_a_wrong_audio_root_is_told_with_the_reason_and_the_first_file(tmp_path,
     table = table_of(tmp_path, ["a.wav", "b.wav"])
     assert prepare(tmp_path / "out", table) == 2
     said = capsys.readouterr().err
-    assert "No utterance is left in the split 'train': 2 were left out" in said
-    assert "audio file missing (2 times" in said and "a.wav" in said
+    assert "No utterance is left in the split 'train': 2 utterances left out" in said
+    assert "audio file missing (2 of them" in said and "a.wav" in said
+    assert f"looked for below {tmp_path}: name another --audio-root" in said
     assert len(rejected(tmp_path / "out")) == 2
     write_audio(tmp_path / "a.wav")  # and the same command makes it
     assert prepare(tmp_path / "out", table) == 0

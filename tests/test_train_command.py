@@ -89,6 +89,8 @@ MISTAKES = {
     "doctor corpora": "did you mean corpora/cv?",
     "doctor data finetune": "write --config-name finetune.",
     "doctor data common.seed=2": "write --config-name RECIPE common.seed=2.",
+    "features corpora --model a.pt": "did you mean corpora/cv?",
+    "features data --model b.pt": "--model b.pt does not exist: did you mean a.pt?",
     "watch runs/demo/ermm": "runs/demo/ermm does not exist: did you mean runs/demo/erm?",
     "watch runs": "holds nothing of a run yet: did you mean runs/demo/erm?",
     "watch runs/demo/erm/checkpoints": "did you mean runs/demo/erm?",

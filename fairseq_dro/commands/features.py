@@ -18,6 +18,7 @@ from typing import Any
 from fairseq_dro.data.feature_file import free_bytes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
+from fairseq_dro.input_paths import nearest_path, require_data_folder
 from fairseq_dro.runs.durations import in_one_unit
 
 EPILOG = """\
@@ -62,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
             has no room.
     """
     if not Path(args.model).exists():
-        raise UserError(f"--model {args.model} does not exist: name the encoder's file or folder.")
+        near = nearest_path(Path(args.model))
+        hint = f"did you mean {near}?" if near else "name the encoder's file or folder."
+        raise UserError(f"--model {args.model} does not exist: {hint}")
     splits = args.splits.split(",") if args.splits else _splits_of(args.data)
     # a split without transcripts has features, too: what is read as its labels is not used
     manifests = [read_manifest(args.data, split, "lang") for split in splits]
@@ -125,9 +128,7 @@ def in_gigabytes(n_bytes: int) -> str:
 
 
 def _splits_of(data: Path) -> list[str]:
-    if not data.is_dir():
-        raise UserError(f"the data folder {data} does not exist: name one that `fairseq-dro "
-                        "prepare` has made.")  # fmt: skip
+    require_data_folder(data, str(data))
     found = sorted(path.stem for path in data.glob("*.tsv") if path.with_suffix(".lang").exists())
     if not found:
         raise UserError(f"{data} holds no split (no .tsv with a .lang beside it): name a data "

@@ -16,7 +16,7 @@ from fairseq_dro.prepare import (
     losses,
     selection,
 )
-from fairseq_dro.prepare.audio_files import require_decoders
+from fairseq_dro.prepare.audio_files import MISSING, require_decoders
 from fairseq_dro.prepare.candidate import Candidate
 from fairseq_dro.prepare.data_folder import DataFolder
 from fairseq_dro.prepare.descriptions import named_list
@@ -26,6 +26,7 @@ from fairseq_dro.prepare.rejected import count_rejected, write_rejected
 from fairseq_dro.prepare.shared_options import SharedOptions
 from fairseq_dro.prepare.text_census import TextCensus
 from fairseq_dro.progress import with_progress
+from fairseq_dro.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -131,9 +132,12 @@ class Preparation:
             reason, by_language = next(iter(count_rejected(rejected).items()))
             example = next(one for one in rejected if one.reason == reason)
             why = (
-                f"{len(rejected)} were left out, most often because of: {reason} "
-                f"({sum(by_language.values())} times; first {example.where} {example.detail}"
+                f"{counted(len(rejected), 'utterance')} left out, most often because of: {reason} "
+                f"({sum(by_language.values())} of them; first {example.where} {example.detail}"
             ).rstrip() + ")"
+            if reason == MISSING:
+                option = "--audio-root" if self._reader.name == "table" else "--root"
+                why += f", looked for below {self._reader.audio_root}: name another {option}"
             if self._write_rejected():
                 why += f"; all are in {self._options.out / 'rejected.tsv'}"
         elif self._reader.languages.wanted is not None:
