@@ -33,6 +33,7 @@ AFTER_FAIRSEQ: tuple[str, ...] = (
     "compat.primitive_cache",
     "compat.ema_copies",
     "survival.finished_run",
+    "survival.failed_update",
     "refusals.no_decay",
     "refusals.half_precision",
     "survival.crash_checkpoint",

@@ -79,14 +79,14 @@ def amp_overflow() -> None:
 
 
 def out_of_memory() -> None:
-    """The second micro-batch of every third update does not fit."""
+    """A micro-batch of the third update does not fit, and one of the sixth."""
     from fairseq_dro.criterions.ctc import GroupDroCtcCriterion
 
     forward = GroupDroCtcCriterion.forward
 
     def failing(self, model, sample, **options):
-        failing.calls = getattr(failing, "calls", 0) + 1
-        if failing.calls % 8 == 2:
+        failing.calls = getattr(failing, "calls", 0) + self.training
+        if self.training and failing.calls % 8 == 7:
             raise RuntimeError("CUDA out of memory (simulated)")
         return forward(self, model, sample, **options)
 
@@ -101,10 +101,13 @@ def out_of_memory() -> None:
         (amp_overflow, "NOTE: gradient overflow", {"common__amp": "true"}),
     ],
 )
-def test_an_update_that_fails_does_not_move_q(
+def test_an_update_that_fails_neither_moves_q_nor_validates_again(
     command_server, tiny_data, tiny_checkpoint, tmp_path, trouble, said, options
 ):
-    command = train_command(tiny_data, tiny_checkpoint, **OPTIONS, **options)
+    command = train_command(
+        tiny_data, tiny_checkpoint, **OPTIONS, **options,
+        dataset__disable_validation="false", dataset__validate_interval_updates=2,
+    )
     prepare = [f"{__name__}:{f.__name__}" for f in (count_observations, trouble)]
     done = command_server.run(command, tmp_path, prepare=prepare)
     if trouble is not amp_overflow:
@@ -115,6 +118,8 @@ def test_an_update_that_fails_does_not_move_q(
     moves = read_records(tmp_path / "group_weights.jsonl")
     assert [r["update"] for r in moves] == sorted({r["update"] for r in moves})
     assert state["extra_state"]["train_iterator"]["group_dro"]["n_moves"] == len(moves) <= 6
+    validated = [json.loads(line)["update"] for line in open(tmp_path / "history.jsonl")]
+    assert validated == sorted(set(validated)) and {2, 4, 6} <= set(validated)
 
 
 def gradients_that_are_nan() -> None:

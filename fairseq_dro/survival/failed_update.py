@@ -1,0 +1,47 @@
+"""After an update that failed nothing is validated and saved a second time.
+
+fairseq asks after every step whether it is time to validate and to save (fairseq_cli/train.py:330),
+by the number of updates. After an overflow in float16, or a batch that did not fit into memory,
+that is still the number of the update before. If its validation was due, all of it is done again:
+the history has two lines, and ``checkpoint.patience`` counts a validation that could not be better.
+At the end of an epoch it may still be so, for what belongs to the epoch has to be done.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+from fairseq_dro import own_runs
+
+
+def apply() -> None:
+    """Wrap ``tasks.setup_task``: every training process calls it, with fairseq_cli.train whole."""
+    from fairseq import tasks
+
+    original = tasks.setup_task
+
+    @functools.wraps(original)
+    def setup_task(*args: Any, **kwargs: Any) -> Any:
+        command = sys.modules.get("fairseq_cli.train")
+        if command is not None and not hasattr(command.validate_and_save, "asks_once_an_update"):
+            command.validate_and_save = _asking_once_an_update(command.validate_and_save)
+        return original(*args, **kwargs)
+
+    tasks.setup_task = setup_task
+
+
+def _asking_once_an_update(validate_and_save: Any) -> Any:
+    @functools.wraps(validate_and_save)
+    def validate_and_save_after_updates(
+        cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool
+    ) -> Any:
+        update = trainer.get_num_updates()
+        before, trainer.asked_after_update = getattr(trainer, "asked_after_update", None), update
+        if update == before and not end_of_epoch and own_runs.has_own_part(trainer):
+            return [None], False
+        return validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
+
+    validate_and_save_after_updates.asks_once_an_update = True
+    return validate_and_save_after_updates
