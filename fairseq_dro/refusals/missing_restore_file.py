@@ -55,10 +55,10 @@ def require_named_files(cfg: Any, suffix: str = "") -> None:
     for option, path in named.items():
         if path and not PathManager.isfile(path):
             meant = os.path.join(cfg.save_dir, os.path.basename(path))
-            advice = f"did you mean {meant}" if os.path.isfile(meant) else "name an existing file"
+            advice = "name an existing file, or leave the option out."
             raise UserError(
                 f"checkpoint.{option}={path}: there is no file at {' or '.join(places_of(path))}; "
-                f"{advice}, or leave the option out?"
+                f"{f'did you mean {meant}?' if os.path.isfile(meant) else advice}"
             )
     start = named.get("restore_file")
     if start and os.path.isfile(start) and os.path.isfile(last):
