@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_dro.errors import UserError
+from fairseq_dro.runs.history import append_record
 from tests.checkpoints import assert_same_training_state
 from tests.killed_commands import at
 from tests.stock_commands import train_command
@@ -118,3 +120,8 @@ def test_writing_without_a_temporary_file_is_refused(
     done = command_server.run(asynchronous, tmp_path, check=False)
     assert done.returncode == 2
     assert "error: checkpoint.write_checkpoints_asynchronously=true is refused" in done.stdout
+
+
+def test_a_history_that_cannot_be_written_is_a_sentence_too():
+    with pytest.raises(UserError, match="/dev/full cannot be written: No space left.* to resume"):
+        append_record(Path("/dev/full"), {"update": 1})

@@ -63,7 +63,10 @@ def test_an_epoch_of_unfinished_rounds_need_not_hold_every_group(tmp_path):
     criterion = group_dro_ctc(task, divide_by_sampling_probability=True).train()
     epochs = []
     for epoch in range(1, 10):
-        iterator = task.get_batch_iterator(task.dataset("train"), max_tokens=10**7, epoch=epoch)
+        iterator = task.get_batch_iterator(
+            task.dataset("train"), max_tokens=10**7, epoch=epoch,
+            seed=epoch,  # as dataset.update_ordered_indices_seed has it
+        )
         groups = [int(task.dataset("train").groups[b[0]]) for b in iterator.frozen_batches]
         epochs.append(np.bincount(groups, minlength=6))
         assert np.isfinite(criterion.state.loss_weights).all()
@@ -122,6 +125,23 @@ def test_shares_of_the_data_are_counted_as_the_gradient_counts(
     amounts = task.dataset("train").sizes if is_of_audio else np.ones(len(task.dataset("train")))
     sums = np.bincount(task.dataset("train").groups, amounts)
     assert criterion.state.q == pytest.approx(sums / sums.sum())
+
+
+@pytest.mark.parametrize("objective", ["chi_square_dro", "cvar_dro"])
+@pytest.mark.parametrize("baseline", [False, True])
+def test_what_no_epoch_draws_is_no_share_of_the_data(uneven, tmp_path, objective, baseline):
+    """Half of the smallest group is left out: at the start every loss still weighs the same."""
+    (tmp_path / "t").write_text("group\tnats an utterance\ndeu\t1\nell\t1\nfra\t1\n")
+    further = {"baseline": str(tmp_path / "t"), "group_loss": "per_utterance"} if baseline else {}
+    task = make_task(uneven, batch_seconds=6.0)
+    state = group_dro_ctc(task, objective=objective, **further).state
+    task.load_dataset("train")
+    dataset = task.dataset("train")
+    task.infeasible = np.flatnonzero(dataset.groups == 0)[:5]
+    task.get_batch_iterator(dataset, max_tokens=int(np.sort(dataset.sizes)[-3]))
+    assert state.loss_weights == pytest.approx(np.ones(3), rel=1e-12)
+    sums = np.bincount(dataset.groups, minlength=3)
+    assert state.q.argmin() == 0 and state.q[0] < sums[0] / sums.sum()
 
 
 @pytest.mark.parametrize("sampling", ["proportional", "uniform"])

@@ -103,7 +103,7 @@ class BatchPlanner:
                 one batch at least, so that its loss stays known.
         """
         rng = np.random.default_rng([self.seed, epoch])
-        kept = self._kept(n_samples)
+        kept = self.kept(n_samples)
         corpus = SortedGroups.of(n_samples, groups, kept)
         counts = batch_counts.aimed_counts(corpus.audio, corpus.sizes, self.batch_samples)
         if len(kept) == 0:
@@ -163,7 +163,7 @@ class BatchPlanner:
             return self.epoch_updates * multiple_of
         return -(-int(counts.sum()) // multiple_of) * multiple_of
 
-    def _kept(self, n_samples: np.ndarray) -> np.ndarray:
+    def kept(self, n_samples: np.ndarray) -> np.ndarray:
         """Indices of what fits into memory."""
         if self.max_padded_samples is None:
             return np.arange(len(n_samples))

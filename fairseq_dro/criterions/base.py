@@ -170,12 +170,11 @@ class GroupDroCriterion(FairseqCriterion):
             baseline = f"{cfg.baseline} (values {zlib.crc32(subtracted.tobytes()):08x})"
         draws_by_q = str(task.cfg.group_sampling) == "q"
         of_utterances = self.loss_reduction == "utterance_mean" and not draws_by_q
+        divides = cfg.divide_by_sampling_probability or kind.q_holds_shares
         rule = make_rule(
             objective,
             rule_options(cfg, kind),
             group_sizes=task.group_sizes,
-            # batches hold about as much audio each
-            shares=task.group_sizes if of_utterances else task.group_samples,
             group_adjustment=cfg.group_adjustment,
             baseline=subtracted,
         )
@@ -184,9 +183,6 @@ class GroupDroCriterion(FairseqCriterion):
                 "criterion.divide_by_sampling_probability=true would undo task.group_sampling=q, "
                 "with which groups are drawn by q and all losses weigh the same: leave one out."
             )
-        divides_by = None
-        if not draws_by_q and (cfg.divide_by_sampling_probability or rule.q_holds_shares):
-            divides_by = ShareOf.UTTERANCES if of_utterances else ShareOf.BATCHES
         state = GroupDroState(
             task.groups,
             rule,
@@ -205,7 +201,8 @@ class GroupDroCriterion(FairseqCriterion):
             state,
             unit,
             start_update=cfg.dro_start_update,
-            divides_by=divides_by,
+            share_of=ShareOf.UTTERANCES if of_utterances else ShareOf.BATCHES,
+            divides=bool(divides) and not draws_by_q,
             further_columns=self.further_columns,
         )
 

@@ -25,10 +25,10 @@ from fairseq_dro.dro.sums import column, sum_by_group
 
 
 class ShareOf(str, Enum):
-    """In what the probability is counted with which a group is drawn."""
+    """In what a group's share is counted of what is trained on."""
 
     BATCHES = "batches"
-    """Each batch weighs the same in the gradient."""
+    """Each batch weighs the same in the gradient; batches hold about as much audio each."""
     UTTERANCES = "utterances"
     """Each utterance does."""
 
@@ -40,8 +40,9 @@ class GroupDroEngine:
         state: q and what it waits for. Moved by ``observe`` alone.
         unit: what a group's loss is.
         start_update: q sees no loss of the updates up to this one.
-        divides_by: q weights a group's loss relative to how often the plan of an epoch draws the
-            group, counted in this; None: by q times the number of groups.
+        share_of: in what a group's share of the data is counted, and how often it is drawn.
+        divides: q weights a group's loss relative to how often the plan of an epoch draws the
+            group; False: by q times the number of groups.
         further_columns: of the sums in validation.
     """
 
@@ -51,13 +52,15 @@ class GroupDroEngine:
         unit: GroupLossUnit,
         *,
         start_update: int = 0,
-        divides_by: ShareOf | None = None,
+        share_of: ShareOf = ShareOf.UTTERANCES,
+        divides: bool = False,
         further_columns: Sequence[str] = (),
     ) -> None:
         self.state = state
         self.unit = unit
         self.start_update = start_update
-        self.divides_by = divides_by
+        self.share_of = share_of
+        self.divides = divides
         self.further_columns = tuple(further_columns)
         self._weights_of: tuple[np.ndarray, np.ndarray] | None = None
 

@@ -113,6 +113,15 @@ class GroupDroState:
         held = self.q[self.q > 0]
         return float(np.exp(-(held * np.log(held)).sum()))
 
+    def take_shares(self, amounts: np.ndarray) -> None:
+        """Tell the rule p, in proportion to [G] ``amounts``; a q that never moved starts anew."""
+        rule = self.rule.with_shares(amounts)
+        if rule is self.rule:
+            return
+        self.rule = rule
+        if not (self.n_moves or self.restored):
+            self.q = rule.start(len(self.groups))
+
     def observe(
         self, loss_sums: np.ndarray, counts: np.ndarray, ends_epoch: bool = False
     ) -> bool:

@@ -26,6 +26,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from fairseq_dro.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 HISTORY_FORMAT = 1
@@ -34,15 +36,25 @@ GROUP_WEIGHTS_FILE = "group_weights.jsonl"
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
-    """Write one line, whole or not at all as far as readers can see; NaN becomes null."""
+    """Write one line, whole or not at all as far as readers can see; NaN becomes null.
+
+    Raises:
+        UserError: the disk is full, or refuses otherwise.
+    """
     line = json.dumps({"format": HISTORY_FORMAT, **_without_nan(record)}, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as stream:
-        if stream.tell() > 0:  # a killed run can leave half a line: end it, do not extend it
-            stream.seek(-1, 2)
-            if stream.read(1) != b"\n":
-                stream.write(b"\n")
-        stream.write(line.encode() + b"\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a+b") as stream:
+            if stream.tell() > 0:  # a killed run can leave half a line: end it, do not extend it
+                stream.seek(-1, 2)
+                if stream.read(1) != b"\n":
+                    stream.write(b"\n")
+            stream.write(line.encode() + b"\n")
+    except OSError as error:
+        raise UserError(
+            f"{path.absolute()} cannot be written: {error.strerror or error}: free some space or "
+            "fix the disk, and run the same command again to resume from the last checkpoint."
+        ) from error
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -37,10 +37,11 @@ def _asking_once_an_update(validate_and_save: Any) -> Any:
     def validate_and_save_after_updates(
         cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool
     ) -> Any:
-        update = trainer.get_num_updates()
-        before, trainer.asked_after_update = getattr(trainer, "asked_after_update", None), update
-        if update == before and not end_of_epoch and own_runs.has_own_part(trainer):
-            return [None], False
+        if own_runs.has_own_part(trainer):
+            update, before = trainer.get_num_updates(), getattr(trainer, "asked_after_update", None)
+            trainer.asked_after_update = update
+            if update == before and not end_of_epoch:
+                return [None], False
         return validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
 
     validate_and_save_after_updates.asks_once_an_update = True

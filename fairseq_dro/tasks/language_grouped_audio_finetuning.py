@@ -81,17 +81,9 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
     @property
     def group_sizes(self) -> np.ndarray:
         """[G] utterances of each group in the training split."""
-        return self._sums_of_groups()
-
-    @property
-    def group_samples(self) -> np.ndarray:
-        """[G] samples of audio of each group in the training split."""
-        return self._sums_of_groups(self._training.n_samples)
-
-    def _sums_of_groups(self, amounts: Optional[np.ndarray] = None) -> np.ndarray:
         names = self._groups_of(self._training)
-        sums = dict(zip(names.names, np.bincount(names.codes, amounts).tolist()))
-        return np.array([sums[group] for group in self.groups])
+        sizes = dict(zip(names.names, np.bincount(names.codes).tolist()))
+        return np.array([sizes[group] for group in self.groups])
 
     @property
     def _training(self) -> Manifest:

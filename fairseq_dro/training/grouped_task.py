@@ -19,7 +19,7 @@ from fairseq.distributed import utils as distributed_utils
 
 from fairseq_dro.batching.planner import BatchPlanner, GroupSampling
 from fairseq_dro.data.grouped_dataset import GroupedAudioDataset
-from fairseq_dro.dro.engine import GroupDroEngine
+from fairseq_dro.dro.engine import GroupDroEngine, ShareOf
 from fairseq_dro.dro.state import GroupDroState
 from fairseq_dro.dro.sums import on_host
 from fairseq_dro.errors import UserError
@@ -29,7 +29,7 @@ from fairseq_dro.training import left_out, workers
 from fairseq_dro.training.epoch_iterator import GroupedEpochBatchIterator
 from fairseq_dro.training.held_still import held_still
 from fairseq_dro.training.terminal import LOG_ONLY
-from fairseq_dro.training.training_plan import TrainingPlan
+from fairseq_dro.training.training_plan import TrainingPlan, trainable_items
 from fairseq_dro.training.update_log import UpdateLog
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class GroupedTask:
     """A mixin in front of a fairseq task.
 
     The task has ``cfg``, ``datasets`` of `GroupedAudioDataset`, ``target_dictionary``, ``groups``
-    (G names), ``group_sizes`` and ``group_samples``.
+    (G names) and ``group_sizes``.
 
     Attributes:
         engine: the criterion's; None before there is one, and with a criterion of stock fairseq.
@@ -121,7 +121,7 @@ class GroupedTask:
             temperature=self.cfg.sampling_temperature,
             length_noise=self.cfg.length_noise,
             epoch_updates=self.cfg.epoch_updates,
-            seed=seed,
+            seed=self.cfg.seed,  # not of dataset.update_ordered_indices_seed: rounds go on
         )
         if planner.sampling is GroupSampling.Q and self.engine is None:
             raise UserError(
@@ -138,9 +138,9 @@ class GroupedTask:
                 share=share,
             )
             planned.require_every_group(self.groups)
-            if self.engine is not None and self.engine.divides_by is not None:
+            if self.engine is not None and self.engine.divides:
                 self.group_state.sampling_share = planned.sampling_share(
-                    self.engine.divides_by.value, len(self.groups)
+                    self.engine.share_of.value, len(self.groups)
                 )
             if share is not None:
                 self.group_state.planned_share = share
@@ -148,6 +148,12 @@ class GroupedTask:
             logger.info("epoch %d: %s", epoch, text, extra=LOG_ONLY)
             return planned
 
+        if self.engine is not None and self._planned is None:
+            items = trainable_items(dataset, planner, self.infeasible)
+            of_utterances = self.engine.share_of is ShareOf.UTTERANCES
+            amounts = None if of_utterances else np.asarray(dataset.sizes)[items]
+            groups = dataset.groups[items]
+            self.group_state.take_shares(np.bincount(groups, amounts, len(self.groups)))
         draws_by_q = planner.sampling is GroupSampling.Q
         planned = plan(self.group_state.q if draws_by_q else None)
         if self._planned is None:

@@ -62,7 +62,7 @@ class TrainingPlan:
                 f"for {n_groups} groups, of which each has one at least: type "
                 f"task.epoch_updates={-(-n_groups * planner.epoch_updates // n_batches)} or more."
             )
-        kept = np.setdiff1d(np.arange(len(dataset)), infeasible)
+        kept = _feasible_items(dataset, infeasible)
         n_samples, groups = np.asarray(dataset.sizes)[kept], dataset.groups[kept]
         plan, multiple_of = planner.plan_of_updates(
             n_samples, groups, epoch=epoch, workers=workers, micro_batches=micro_batches,
@@ -164,3 +164,15 @@ class TrainingPlan:
 
     def _fills(self) -> np.ndarray:
         return self.plan.fill(np.asarray(self.dataset.sizes), self.planner.batch_samples)
+
+
+def trainable_items(
+    dataset: GroupedAudioDataset, planner: BatchPlanner, infeasible: np.ndarray
+) -> np.ndarray:
+    """Items that any epoch draws: neither infeasible nor too long for memory."""
+    feasible = _feasible_items(dataset, infeasible)
+    return feasible[planner.kept(np.asarray(dataset.sizes)[feasible])]
+
+
+def _feasible_items(dataset: GroupedAudioDataset, infeasible: np.ndarray) -> np.ndarray:
+    return np.setdiff1d(np.arange(len(dataset)), infeasible)

@@ -55,6 +55,12 @@ class Rule:
         """New q [G] from q [G] and group losses [G]; both stay unchanged."""
         raise NotImplementedError
 
+    def with_shares(self, amounts: np.ndarray) -> Rule:
+        """The same rule with p in proportion to [G] ``amounts``; itself where it needs none."""
+        if not hasattr(self, "shares"):
+            return self
+        return dataclasses.replace(self, shares=amounts / amounts.sum())
+
 
 @dataclass(frozen=True)
 class RuleOfShares(Rule):
@@ -150,7 +156,6 @@ def make_rule(
     options: Mapping[str, Any],
     *,
     group_sizes: np.ndarray,
-    shares: np.ndarray | None = None,
     group_adjustment: float = 0.0,
     baseline: np.ndarray | None = None,
 ) -> Rule:
@@ -158,8 +163,8 @@ def make_rule(
 
     Args:
         options: option -> value; each rule takes what it needs, and its defaults for the rest.
-        group_sizes: n [G], training utterances of each group.
-        shares: p [G], in any unit; None: ``group_sizes``.
+        group_sizes: n [G], training utterances of each group; p is in proportion to them until
+            ``with_shares`` says otherwise.
         group_adjustment: C, see `ShiftedLosses`; 0 is none.
         baseline: b [G], see `ShiftedLosses`.
 
@@ -172,8 +177,7 @@ def make_rule(
         values[field.name] = options.get(field.name, field.default)
         require_in_range(field, values[field.name], f"criterion.{field.name}")
     if any(field.name == "shares" for field in dataclasses.fields(kind)):
-        shares = group_sizes if shares is None else shares
-        values["shares"] = shares / shares.sum()
+        values["shares"] = group_sizes / group_sizes.sum()
     rule = kind(**values)
     if group_adjustment == 0 and baseline is None:
         return rule
@@ -211,6 +215,9 @@ class ShiftedLosses(Rule):
 
     def step(self, q: np.ndarray, losses: np.ndarray) -> np.ndarray:
         return self.rule.step(q, losses + self.shift)
+
+    def with_shares(self, amounts: np.ndarray) -> Rule:
+        return dataclasses.replace(self, rule=self.rule.with_shares(amounts))
 
 
 def floored(weights: np.ndarray) -> np.ndarray:
