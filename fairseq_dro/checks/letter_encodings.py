@@ -35,12 +35,6 @@ N_KINDS = _FORM + 1
 """0 is any other letter."""
 
 
-def counts_of_kinds(unit: str) -> np.ndarray:
-    """[K] uint8, how often a unit has a letter of each kind; 0 for other letters."""
-    kinds = kinds_of_code_points()[list(map(ord, unit))]
-    return np.bincount(kinds[kinds > 0], minlength=N_KINDS).astype(np.uint8)
-
-
 @lru_cache(maxsize=1)
 def kinds_of_code_points() -> np.ndarray:
     """[0x110000] uint8: the kind of each code point."""

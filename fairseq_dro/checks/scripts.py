@@ -37,16 +37,8 @@ def mixed_word(text: str) -> str:
     return next((word for word in words if has_several(alphabet_bits(word))), "")
 
 
-def bits_of_unit(unit: str) -> int:
-    """``alphabet_bits`` of a unit, or of the word in it that mixes them; `BREAK` where it holds
-    anything else, so that nothing is said of what it joins with.
-    """
-    word = mixed_word(unit) or unit
-    return alphabet_bits(word) if _WORD.fullmatch(word) else BREAK
-
-
 class AlphabetBits:
-    """``bits_of_unit`` of many code points, each looked up once."""
+    """The alphabet of many code points as a bit, or `BREAK`, each looked up once."""
 
     def __init__(self) -> None:
         self._bits = np.full(0x110000, 255, dtype=np.uint8)  # 255: not looked up yet
@@ -57,10 +49,35 @@ class AlphabetBits:
         new = bits == 255
         if new.any():
             for code in np.unique(codes[new]).tolist():
-                is_surrogate = 0xD800 <= code < 0xE000
-                self._bits[code] = BREAK if is_surrogate else bits_of_unit(chr(code))
+                is_letter = _WORD.fullmatch(chr(code)) is not None
+                self._bits[code] = alphabet_bits(chr(code)) if is_letter else BREAK
             bits = self._bits[codes]
         return bits
+
+
+def bits_of_units(
+    codes: np.ndarray, starts: np.ndarray, alphabets: AlphabetBits
+) -> np.ndarray:
+    """[U] uint8: the alphabets of units of several characters.
+
+    Of a unit that holds more than a part of one word these are the alphabets of a word in it that
+    mixes them, else `BREAK`: nothing is said of what it joins with.
+
+    Args:
+        codes: code points of all units, one after the other.
+        starts: [U] where each begins.
+    """
+    bits = alphabets.of_code_points(codes)
+    begins = bits == BREAK
+    begins[1:] |= begins[:-1].copy()
+    begins[starts] = True
+    words = np.flatnonzero(begins)
+    of_words = np.bitwise_or.reduceat(bits, words)
+    of_units = np.bitwise_or.reduceat(bits, starts)
+    of_units[of_units >= BREAK] = BREAK
+    mixed = np.flatnonzero(has_several(of_words))
+    of_units[np.searchsorted(starts, words[mixed], side="right") - 1] = of_words[mixed]
+    return of_units
 
 
 def has_several(bits):

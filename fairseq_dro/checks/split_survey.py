@@ -12,12 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_dro.checks.label_tally import LabelTally
-from fairseq_dro.checks.letter_encodings import (
-    N_KINDS,
-    counts_of_kinds,
-    kinds_of_code_points,
-)
-from fairseq_dro.checks.scripts import BREAK, AlphabetBits, bits_of_unit, has_several
+from fairseq_dro.checks.letter_encodings import N_KINDS, kinds_of_code_points
+from fairseq_dro.checks.scripts import BREAK, AlphabetBits, bits_of_units, has_several
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.units import N_CODE_POINTS, UnitChunk, UnitNumbers
 from fairseq_dro.text.tags import LANGUAGE_TOKEN, is_tag
@@ -74,7 +70,7 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
     n = len(manifest)
     numbers, alphabets = UnitNumbers(), AlphabetBits()
     labels = LabelTally(manifest, symbols, numbers)
-    longer = _LongerUnits(numbers)
+    longer = _LongerUnits(numbers, alphabets)
     found = SplitSurvey(
         manifest, numbers, labels,
         n_characters=np.zeros(n, np.int64), first_unit=np.full(n, -1, np.int64),
@@ -101,8 +97,8 @@ def survey(manifest: Manifest, symbols: Collection[str] | None) -> SplitSurvey:
 class _LongerUnits:
     """What the checks ask about units of several characters, by their number."""
 
-    def __init__(self, numbers: UnitNumbers) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: UnitNumbers, alphabets: AlphabetBits) -> None:
+        self.numbers, self.alphabets = numbers, alphabets
         self.lengths = np.empty(0, np.int64)
         self.bits = np.empty(0, np.uint8)
         self.kinds = np.empty((0, N_KINDS), np.uint8)  # how often each has a letter of each kind
@@ -113,16 +109,24 @@ class _LongerUnits:
         names = self.numbers.longer_names[len(self.lengths) :]
         if not names:
             return
-        lengths, bits, begins = [], [], []
-        for name in names:
-            is_token = LANGUAGE_TOKEN.fullmatch(name) is not None
-            is_whole = is_token or is_tag(name)
-            lengths.append(0 if is_token else 1 if is_whole else len(name.replace(PIECE_START, "")))
-            bits.append(BREAK if is_whole else bits_of_unit(name.replace(PIECE_START, "")))
-            begins.append(name.startswith(PIECE_START))
-        self.lengths = np.append(self.lengths, np.array(lengths, np.int64))
-        self.bits = np.append(self.bits, np.array(bits, np.uint8))
-        self.kinds = np.concatenate([self.kinds, np.array(list(map(counts_of_kinds, names)))])
+        letters = [name.replace(PIECE_START, "") or PIECE_START for name in names]
+        starts = np.cumsum([0, *map(len, letters)])[:-1]
+        codes = np.frombuffer("".join(letters).encode("utf-32-le"), np.int32)
+        lengths = np.array([len(name.replace(PIECE_START, "")) for name in names], np.int64)
+        bits = bits_of_units(codes, starts, self.alphabets)
+        kinds = np.zeros((len(names), N_KINDS), np.uint8)
+        of_codes = kinds_of_code_points()[codes]
+        places = np.flatnonzero(of_codes)
+        units = np.searchsorted(starts, places, side="right") - 1
+        np.add.at(kinds, (units, of_codes[places]), 1)
+        for row, name in enumerate(names):
+            if name[0] in "<[{" and is_tag(name):  # a language token is one, too
+                lengths[row] = 0 if LANGUAGE_TOKEN.fullmatch(name) else 1
+                bits[row] = BREAK
+        begins = [name.startswith(PIECE_START) for name in names]
+        self.lengths = np.append(self.lengths, lengths)
+        self.bits = np.append(self.bits, bits)
+        self.kinds = np.concatenate([self.kinds, kinds])
         self.begins_word = np.append(self.begins_word, np.array(begins, bool))
 
     @staticmethod
