@@ -146,10 +146,16 @@ def test_a_segment_is_the_part_of_the_file_that_was_asked_for(tmp_path):
         assert outside.error == "offset and duration (seconds) are outside the file"
 
 
-def test_a_missing_file_that_is_there_in_another_spelling_is_told(tmp_path):
-    write_audio(tmp_path / "gru\u0308n.wav")
-    (result,) = probe_all([AudioJob(tmp_path / "gr\u00fcn.wav")])
-    assert result.error == "audio file missing" and "the same in NFD: rename it" in result.detail
+@pytest.mark.parametrize(
+    "there, written, how",
+    [("gru\u0308n.wav", "gr\u00fcn.wav", "in NFD"), ("a/b.wav", "a\\b.wav", "with / for \\"),
+     ("a.wav", "a.WAV", "with .wav"), ("a.FLAC", "a.flac", "with .FLAC"), ("a.wav", "b.wav", "")],
+)  # fmt: skip
+def test_a_missing_file_that_is_there_in_another_spelling_is_told(tmp_path, there, written, how):
+    write_audio(tmp_path / there)
+    (result,) = probe_all([AudioJob(tmp_path / written)])
+    assert result.error == "audio file missing"
+    assert result.detail.endswith(f" the same {how}: rename it or its row)" if how else written)
 
 
 def test_audio_that_is_of_no_use_is_left_out_with_its_reason_and_the_rest_continues(

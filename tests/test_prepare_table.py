@@ -145,6 +145,14 @@ def test_a_column_that_looks_like_one_that_is_read_is_told(
     assert (f"{column!r}" in said) == is_told
 
 
+def test_of_two_columns_of_text_it_is_told_which_is_read(corpus, caplog):
+    rows = [[*HEADER, "normalised_text"], *([*row, f"x {row[3]}"] for row in ROWS)]
+    with caplog.at_level("INFO"):
+        assert prepare(written(corpus / "t.tsv", rows)) == 0
+    assert "the text is read from the column normalised_text, not from text" in caplog.text
+    assert (out_of(corpus) / "train.wrd").read_text().splitlines() == ["x ja", "x si"]
+
+
 def test_a_column_that_is_kept_is_meant_as_it_is(corpus, caplog):
     rows = [["path", "language", "text", "client_id"], *([*r[:1], *r[2:]] for r in ROWS)]
     assert prepare(written(corpus / "t.tsv", rows), "--keep", "client_id") == 0

@@ -121,11 +121,17 @@ def guarded(function: Callable[[AudioJob], AudioResult], job: AudioJob) -> Audio
 
 
 def _other_spelling(path: Path) -> str:
-    """What to add where a file is missing that is there in another Unicode normal form."""
-    for form in ("NFC", "NFD"):
-        other = unicodedata.normalize(form, str(path))
-        if other != str(path) and os.path.isfile(other):
-            return f" (there is a file whose name is the same in {form}: rename it or its row)"
+    """What to add where a file is missing that is there in another spelling."""
+    written, suffix = str(path), path.suffix
+    spellings = {
+        f"the same in {form}": unicodedata.normalize(form, written) for form in ("NFC", "NFD")
+    }
+    spellings["the same with / for \\"] = written.replace("\\", "/")
+    for other in (suffix.lower(), suffix.upper()):
+        spellings[f"the same with {other}"] = written.removesuffix(suffix) + other
+    for how, other in spellings.items():
+        if other != written and os.path.isfile(other):
+            return f" (there is a file whose name is {how}: rename it or its row)"
     return ""
 
 

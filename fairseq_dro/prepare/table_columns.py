@@ -48,6 +48,10 @@ def names_of_columns(
         found = next((one for one in wanted if one in columns), None)
         if found is not None:
             named[name] = found
+            others = [one for one in wanted if one in columns and one != found]
+            if others:
+                logger.info("%s: the %s is read from the column %s, not from %s (--%s-column)",
+                            table, name, found, others[0], name)  # fmt: skip
             continue
         alike = [one for one in columns if _plain(one) in (*usual, *ALIASES[name])]
         such_as = alike[0] if alike else "COLUMN"
