@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fairseq_dro.cli import main
 from fairseq_dro.doctor import copies, prepared_text
 from fairseq_dro.doctor.configuration import compose_configuration
 from tests.doctor_folder import (
+    ALPHABETS,
     audio_of,
     copy_of,
     doctor,
@@ -65,6 +66,13 @@ def decomposed(folder: Path) -> None:
     letters = " ".join(unicodedata.normalize("NFD", "ö"))
     edit(folder / "train.ltr", 3, lambda text: f"{letters} {text}")
     append(folder / "dict.ltr.txt", "o 1\n\u0308 1\n")
+
+
+def capitals(folder: Path, split: str, lines: Iterable[int]) -> None:
+    units = sorted(set("".join(ALPHABETS.values())))
+    append(folder / "dict.ltr.txt", "".join(f"{unit.upper()} 1\n" for unit in units))
+    for line in lines:
+        edit(folder / f"{split}.ltr", line, str.upper)
 
 
 def accent_of_valid(folder: Path) -> None:
@@ -155,6 +163,9 @@ PLANTED = {
         "note", "1 unit in valid and test and never in train", "nothing to do",
         lambda f: (append(f / "dict.ltr.txt", "q 0\n"),
                    edit(f / "test.ltr", 2, lambda t: "q " + t))),
+    "two_cases": Planted(
+        "warning", "train.ltr:1 (wav/deu_train_0)", "--text-profile lower",
+        lambda f: capitals(f, "train", (1, 2, 3))),
     "not_composed": Planted(
         "error", "train.ltr:3 (wav/deu_train_2)", "unicodedata.normalize('NFC'", decomposed),
     "look_alikes": Planted(
@@ -403,6 +414,20 @@ def test_a_fix_is_printed_as_it_is_typed(clean, capsys, tiny_checkpoint, recipe)
     assert {"normalize_differs", "batch_exceeds_memory"} <= set(ways)
     assert ways["post_process"] == [["criterion.post_process=letter"]]
     assert ["criterion.group_loss=per_second"] in ways["batch_not_filled"]
+
+
+@pytest.mark.parametrize(
+    "lines, severity, share", [(range(1, 4), "warning", 88), ([2], "note", 29)]
+)
+def test_a_language_of_another_case_than_in_training_is_a_warning(
+    clean, tmp_path, found, lines, severity, share
+):
+    folder = copy_of(clean, tmp_path / "data")
+    capitals(folder, "test", lines)
+    findings = found(folder, None)[1]
+    assert findings["never_learnt"]["severity"] == severity
+    assert f"({share} % of deu in test)" in findings["never_learnt"]["what"]
+    assert ("two_cases" in findings) == (severity == "warning")
 
 
 def test_an_update_that_asks_for_more_than_training_has(clean, tmp_path, found):

@@ -1,4 +1,4 @@
-"""Look-alikes, encodings and normal forms: the same is found in letters and in words."""
+"""Look-alikes, encodings, normal forms and case: the same is found in letters and in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_dro.checks import spelling
+from fairseq_dro.checks import letter_case, spelling
 from fairseq_dro.checks.finding import Finding
 from fairseq_dro.checks.split_survey import SplitSurvey, survey
 from fairseq_dro.data.manifest import read_manifest
@@ -74,3 +74,21 @@ def test_a_mark_that_begins_a_word_is_no_other_normal_form(surveyed, kind):
 
 def test_a_text_of_words_is_shown_with_its_blanks(surveyed):
     assert surveyed("words", ["раз два"]).text(0) == "раз два"
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "texts, is_told",
+    [(["ein haus am see"] * 9 + ["EIN HAUS AM SEE"] * 3, True),
+     (["Ein Haus am See."] * 3 + ["EIN HAUS AM SEE."] * 9, True),
+     (["ein haus am see"] * 9 + ["EIN HAUS AM SEE"] * 2, False),
+     (["EIN HAUS AM SEE"] * 9, False), (["die usa", "USA", "DIE USA"] * 9, False),
+     (["日本放送協会の記者", "日本放送協会のNHKの記者"] * 9, False)],
+)  # fmt: skip
+def test_a_language_that_is_in_capitals_in_a_part_is_told(surveyed, kind, texts, is_told):
+    assert bool(letter_case.two_cases([surveyed(kind, texts, "deu")])) == is_told
+
+
+def test_a_language_token_does_not_hide_capitals(surveyed):
+    texts = ["[deu] ein haus am see"] * 9 + ["[deu] EIN HAUS AM SEE"] * 3
+    assert letter_case.two_cases([surveyed("words", texts, "deu")])

@@ -16,6 +16,10 @@ from fairseq_dro.text.shown import shown_unit
 from fairseq_dro.text.tags import SPECIAL_SYMBOLS
 from fairseq_dro.wording import counted, listed
 
+TOLD_FROM, MUCH_NEW = 0.05, 0.6
+"""Shares of a language's units that training lacks: from the first they are told, from the second
+the text is another one. Chinese words beside ten minutes of others have 0.5."""
+
 
 def read_symbols(path: Path) -> tuple[set[str] | None, list[Finding]]:
     """The units of a dictionary, None where it cannot be read, and what is wrong with it."""
@@ -88,7 +92,10 @@ def _named(unit: str) -> str:
 def never_learnt(
     training: LabelTally, others: Collection[LabelTally], symbols: Collection[str]
 ) -> list[Finding]:
-    """Units of the dictionary that other splits have and training lacks."""
+    """Units of the dictionary that other splits have and training lacks.
+
+    A warning where they are so much of a language that its text is another one than in training.
+    """
     elsewhere: dict[str, int] = {}
     for labels in others:
         for unit, count in labels.unit_counts.items():
@@ -98,16 +105,41 @@ def never_learnt(
         return []
     units = sorted(elsewhere, key=lambda unit: (-elsewhere[unit], unit))
     splits = " and ".join(labels.manifest.split for labels in others)
+    shares = [one for labels in others for one in _shares_of_new(labels, training.unit_counts)]
+    is_much = any(share >= MUCH_NEW for share, _ in shares)
+    told = [f"{100 * share:.0f} % of {of}" for share, of in sorted(shares, reverse=True)]
     return [
         Finding(
             "never_learnt",
-            Severity.NOTE,
+            Severity.WARNING if is_much else Severity.NOTE,
             f"{counted(len(units), 'unit')} in {splits} and never in {training.manifest.split}, "
-            f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}",
+            f"so not to be learnt: {listed([shown_unit(unit) for unit in units], 12)}"
+            + (f" ({listed(told)})" if told else ""),
+            "look at the texts of these languages: their case, alphabet or normal form is not that "
+            "of training" if is_much else
             "nothing to do: each occurrence counts as an error in every run",
             sum(elsewhere.values()),
         )
-    ]
+    ]  # fmt: skip
+
+
+def _shares_of_new(labels: LabelTally, trained: Collection[str]) -> list[tuple[float, str]]:
+    """``(0.98, "deu in test")`` for languages with many units that are not trained."""
+    manifest, numbers = labels.manifest, labels.numbers
+    is_trained = numbers.mask(trained)
+    names = manifest.languages.names or [""]
+    new, all_units = np.zeros(len(names)), np.zeros(len(names))
+    for chunk in numbers.chunks(manifest.labels):
+        rows = np.repeat(np.arange(chunk.first, chunk.last), chunk.units_per_line())
+        codes = manifest.languages.codes[rows] if len(manifest.languages) else np.zeros_like(rows)
+        is_new = ~numbers.is_in(is_trained, chunk.units)
+        new += np.bincount(codes, is_new, len(names))
+        all_units += np.bincount(codes, minlength=len(names))
+    shares = (new / np.maximum(all_units, 1)).tolist()
+    return [
+        (share, f"{name} in {manifest.split}".strip())
+        for share, name in zip(shares, names) if share >= TOLD_FROM
+    ]  # fmt: skip
 
 
 def tokens_lacking(

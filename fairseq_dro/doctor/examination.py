@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_dro.checks import audio, dictionary, groups, lengths, references, spelling, splits
+from fairseq_dro.checks import (
+    audio,
+    dictionary,
+    groups,
+    lengths,
+    letter_case,
+    references,
+    spelling,
+    splits,
+)
 from fairseq_dro.checks.finding import Finding, Severity
 from fairseq_dro.checks.split_survey import SplitSurvey, survey
 from fairseq_dro.data.manifest import Manifest, other_label_files, read_manifest
@@ -91,6 +100,7 @@ def examine(
         result.findings += dictionary.tokens_lacking(
             manifests.values(), symbols, run.label_type
         )
+    result.findings += letter_case.two_cases(list(surveys.values()))
     result.findings += prepared_text.what_prepare_did(folder)
     result.findings += splits.shared_audio(list(manifests.values()))
     others = [one for split, one in surveys.items() if split != run.train_subset]
