@@ -76,6 +76,8 @@ MISTAKES = {
     "train demo max_update=9": "did you mean optimization.max_update?",
     "train demo task.step_size=1": "did you mean criterion.step_size?",
     "train demo --task.data=data": "--task.data is not an option: write task.data=VALUE, without d",
+    "train demo hydra.run.dir=~/runs/one": "write hydra.run.dir=$HOME/runs/one.",
+    "infer runs/demo/erm/a.pt task.data=~/data": "write task.data=$HOME/data.",
     "train demo": "task.data is missing: type task.data=FOLDER",
     "train demo task.data=data": "model.w2v_path is missing: type model.w2v_path=FILE",
     "train demo task.data=dota": "task.data=dota does not exist: did you mean data?",
@@ -103,7 +105,8 @@ MISTAKES = {
 def test_a_mistake_is_one_sentence_at_once(tmp_path, tiny_data):
     for folder in ("data", "corpora/cv", "corpora/none", "runs/demo/erm/checkpoints"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("a.pt", "data/train.tsv", "corpora/cv/train.tsv", "runs/demo/erm/progress.json"):
+    for file in ("a.pt", "data/train.tsv", "corpora/cv/train.tsv", "runs/demo/erm/progress.json",
+                 "runs/demo/erm/a.pt"):
         (tmp_path / file).touch()
     of_doctor = [
         "doctor", str(tiny_data), "--audio-per-language", "0", "--config-name", "demo",

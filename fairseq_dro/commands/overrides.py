@@ -23,7 +23,7 @@ DECODING = ("decoding",)
 
 
 def require_known(recipe: Path | None, words: Sequence[str]) -> None:
-    """Refuse what is no override, and an option that nothing has.
+    """Refuse what is no override, an option that nothing has, and a home folder written as ~.
 
     Args:
         recipe: file of the recipe, which says the parts of its sections; None for decoding, whose
@@ -40,7 +40,11 @@ def require_known(recipe: Path | None, words: Sequence[str]) -> None:
     typed = [_parsed(word) for word in words]
     parts |= {key.removesuffix("._name"): value for _, key, value in typed if "._name" in key}
     parts |= {key: value for _, key, value in typed if key in source_options.PARTS}
-    for _, key, _ in typed:
+    for _, key, value in typed:
+        if value.startswith("~/"):  # hydra would make a folder of this name
+            raise UserError(
+                f"{key}={value}: the shell leaves ~ as it is here: write {key}=$HOME{value[1:]}."
+            )
         section, _, option = key.partition(".")
         if section.split("/")[0] == "hydra":
             continue

@@ -24,8 +24,9 @@ def apply() -> None:
     @functools.wraps(original)
     def build(cfg: Any, optimizer: Any) -> Any:
         if own_runs.current():
-            require_rates(str(cfg._name), list(cfg.lr))
-            if cfg._name == "tri_stage":
+            name = str(getattr(cfg, "_name", ""))
+            require_rates(name, list(getattr(cfg, "lr", None) or []))  # some schedules have none
+            if name == "tri_stage":
                 require_decay(cfg.max_update, cfg.phase_ratio, cfg.decay_steps)
         return original(cfg, optimizer)
 
