@@ -20,9 +20,10 @@ import fairseq_dro
 from fairseq_dro.cli import main
 from fairseq_dro.compat.relative_paths import PATH_OPTIONS
 from fairseq_dro.conv_layers import parse_layers
-from fairseq_dro.convert import loads_in_transformers, output_place
+from fairseq_dro.convert import loads_in_transformers, output_place, wav2vec2_huggingface
 from fairseq_dro.convert.huggingface_folder import read_weights, write_weights
 from fairseq_dro.convert.trained_facts import TrainedFacts
+from fairseq_dro.convert.wav2vec2_huggingface import TOKENS_LIMIT
 from fairseq_dro.doctor.contradictions import of_checkpoint
 from fairseq_dro.errors import UserError
 from fairseq_dro.runs.training_run import TrainingRun
@@ -178,6 +179,15 @@ def test_a_language_that_was_tested_alone_is_none_that_the_model_was_trained_on(
     assert "Speech recognition in 3 languages" in card and "- en\n" not in card
     assert "all alike would be 0.333" in card and "Tested but not trained on: eng." in card
     assert "| eng English | 0.00 |" in card
+
+
+def test_a_card_says_that_texts_begin_with_a_token_of_their_language(home) -> None:
+    checkpoint = load(home / "run" / "checkpoints" / "checkpoint_last.pt")
+    checkpoint["cfg"] = OmegaConf.to_container(OmegaConf.create(checkpoint["cfg"]))
+    for writes_tokens in (False, True):
+        checkpoint["cfg"]["task"]["language_token"] = writes_tokens
+        limits = wav2vec2_huggingface.write(checkpoint, "run").limits
+        assert (TOKENS_LIMIT in limits) == writes_tokens
 
 
 def test_a_card_names_the_data_that_were_decoded(home, tmp_path) -> None:

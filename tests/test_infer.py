@@ -16,6 +16,7 @@ import sentencepiece
 import soundfile
 import torch
 
+import fairseq_dro
 from fairseq_dro.report.score.counting import TextFiles, count
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.summary import summarise
@@ -211,6 +212,23 @@ def assert_units_score_as_words(results: Path, notation: str) -> None:
         scores = count(TextFiles(*pair, {}, "trn", post_process), Convention())
         found.append(summarise(scores, seed=0, n_replicates=100)["all"])
     assert found[0] == found[1] and found[0]["reference_characters"] > 0
+
+
+def test_a_loaded_model_writes_texts_without_language_tokens(
+    piece_run: Path, piece_data: Path, tmp_path: Path
+) -> None:
+    checkpoint = piece_run / "checkpoints" / "checkpoint_last.pt"
+    results = infer(
+        f"common_eval.path={checkpoint}", "dataset.batch_size=1",
+        f"decoding.results_path={tmp_path}",
+    )
+    records = _records(results)
+    assert any(record["predicted_language"] for record in records)
+    model = fairseq_dro.load(checkpoint, device="cpu")
+    root, *rows = lines_of(piece_data / "test.tsv")
+    for row, record in zip(rows[:6], records):
+        text = model.transcribe(Path(root, row.split("\t")[0])).text
+        assert text == record["hypothesis"].strip()
 
 
 def test_hours_of_other_data_are_not_those_of_training(

@@ -46,6 +46,9 @@ CTC_LIMITS = (
     "fairseq adds 1e-5 to the variance of a recording before it is scaled, transformers 1e-7: very "
     "quiet recordings can come out differently there.",
 )
+TOKENS_LIMIT = (
+    "A text begins with the token of its language, such as [deu], as in training: take it off."
+)
 
 
 def recognises(source: Source) -> bool:
@@ -122,4 +125,6 @@ def write(checkpoint: Mapping[str, Any], path: str) -> HuggingFaceModel:
     config |= of_fine_tuning(cfg["model"], len(head[f"{HEAD}bias"]))
     config["pad_token_id"] = files["vocab.json"][BLANK]
     head[f"{HEAD}bias"] = with_blank_weight(head[f"{HEAD}bias"], cfg["model"], path)
-    return HuggingFaceModel(files, found | head, CTC_USE, CTC_LIMITS)
+    writes_tokens = (cfg.get("task") or {}).get("language_token")
+    limits = (TOKENS_LIMIT, *CTC_LIMITS) if writes_tokens else CTC_LIMITS
+    return HuggingFaceModel(files, found | head, CTC_USE, limits)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,9 @@ from fairseq_dro.decoding.long_audio import cut, read_audio
 from fairseq_dro.decoding.unlabelled import write_dictionary
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import family_of, least_samples
+from fairseq_dro.models.whisper.log_mel import MAX_SECONDS
 from fairseq_dro.runs.decodable import checkpoint_of
+from fairseq_dro.scoring.text import split_language_token
 
 MOST_SECONDS = 25.0
 """Of a piece: Whisper takes 30 s, and wav2vec 2.0 was trained on shorter audio."""
@@ -42,7 +45,13 @@ Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 class Decoder(Protocol):
-    """What a model family has to do for `SpeechModel`."""
+    """What a model family has to do for `SpeechModel`.
+
+    Attributes:
+        most_seconds: of audio that it takes at once.
+    """
+
+    most_seconds: float
 
     def texts(
         self, source: torch.Tensor, padding_mask: torch.Tensor, language: str | None
@@ -60,12 +69,15 @@ class Decoder(Protocol):
 
 
 class CtcDecoder:
-    """Greedy search, and units joined to text as in training."""
+    """Greedy search, and units joined to text as in training, without a language token."""
+
+    most_seconds = math.inf
 
     def __init__(self, model: Any, task: Any, join: str) -> None:
         self.model, self.join = model, join
         self.dictionary = task.target_dictionary
         self.greedy = GreedyDecoder(self.dictionary)
+        self.writes_tokens = bool(task.cfg.get("language_token", False))
 
     def texts(
         self, source: torch.Tensor, padding_mask: torch.Tensor, language: str | None
@@ -73,11 +85,14 @@ class CtcDecoder:
         net_input = {"source": source, "padding_mask": padding_mask}
         found = self.greedy.generate([self.model], {"net_input": net_input})
         units = (self.dictionary.string(one[0]["tokens"].int()) for one in found)
-        return [post_process(line, self.join) for line in units]
+        texts = (post_process(line, self.join) for line in units)
+        return [split_language_token(text, any_code=self.writes_tokens)[1] for text in texts]
 
 
 class WhisperDecoder:
     """Greedy search behind a prompt of the language, detected where it is not given."""
+
+    most_seconds = float(MAX_SECONDS)
 
     def __init__(self, model: Any, task: Any) -> None:
         self.model, self.task = model, task
@@ -169,13 +184,19 @@ class SpeechModel:
         Args:
             path: a file that soundfile reads, at any rate, with any number of channels.
             language: ISO 639-3, for models that ask for it (Whisper); None: it is detected.
-            most_seconds: length of the longest piece.
+            most_seconds: length of the longest piece, 1 or more.
             progress: wraps the list of batches, to show how far it is.
 
         Raises:
             UserError: the file is not there, or is no audio; the model asks for a language and
-                does not know this one.
+                does not know this one; ``most_seconds`` is out of range.
         """
+        if not 1 <= most_seconds <= self.decoder.most_seconds:
+            most = self.decoder.most_seconds
+            raise UserError(
+                f"pieces of {most_seconds:g} s (most_seconds) are out of range: this model takes 1 "
+                + (f"to {most:g} s." if math.isfinite(most) else "s or more.")
+            )
         audio = read_audio(path, self.sample_rate)
         pieces = list(cut(audio, self.sample_rate, most_seconds))
         size = max(int(BATCH_SECONDS / most_seconds), 1)
