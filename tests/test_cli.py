@@ -47,6 +47,20 @@ def test_a_random_checkpoint_is_a_function_of_its_seed_and_is_not_written_twice(
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_a_random_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    assert main(["random-checkpoint", str(tmp_path / "file" / "a.pt"), "--shape", "tiny"]) == 2
+
+    def full_disk(_state, path: str) -> None:
+        Path(path).write_text("cut")
+        raise RuntimeError("[enforce fail at inline_container.cc:603] . PytorchStreamWriter failed")
+
+    monkeypatch.setattr("torch.save", full_disk)
+    assert main(["random-checkpoint", str(tmp_path / "b.pt"), "--shape", "tiny"]) == 2
+    assert capsys.readouterr().err.count("cannot be written: ") == 2
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
 def demo(folder: Path, *options: str) -> str:
     """``scripts/demo.sh`` in the environment of these tests, with one thread."""
     command = ["bash", str(REPOSITORY / "scripts" / "demo.sh"), "--out", str(folder), *options]

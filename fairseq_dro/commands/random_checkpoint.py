@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the file unless it is there; the weights are a function of shape and seed.
 
     Raises:
-        UserError: another file is there.
+        UserError: another file is there, or the file cannot be written.
     """
     from fairseq_dro.demo.random_checkpoint import is_random_checkpoint, write_random_checkpoint
 
@@ -36,10 +36,16 @@ def run(args: argparse.Namespace) -> int:
             )
         sys.stdout.write(f"{args.out} is there already.\n")
         return 0
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     # an old call inside fairseq, about which the user can do nothing
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
-    with whole_file(args.out) as partial:
-        n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(args.out) as partial:
+            try:
+                n_parameters = write_random_checkpoint(partial, shape=args.shape, seed=args.seed)
+            except RuntimeError as error:  # as torch says that a disk is full
+                raise OSError(str(error).partition("\n")[0]) from error
+    except OSError as error:
+        raise UserError(f"{args.out} cannot be written: {error.strerror or error}.") from None
     sys.stdout.write(f"{args.out}: {n_parameters:,} random parameters, shape {args.shape}.\n")
     return 0
