@@ -153,9 +153,19 @@ def test_spec_augment_masks_no_more_than_it_may() -> None:
     assert masked.any(1).sum(1).equal(frames)  # whole frames
     assert (frames <= 0.2 * lengths).all() and frames.max() > 10
     assert not (masked.any(1) & (torch.arange(100) >= lengths[:, None])).any()
-    masked = SpecAugment(0, 0, 2, 15)(mel, None) == 0
+    masked = SpecAugment(0, 0, 2, 15)(mel, lengths) == 0
     bins = masked.all(2).sum(1)
     assert masked.any(2).sum(1).equal(bins) and bins.max() > 15 and bins.max() <= 30
+
+
+@pytest.mark.parametrize("pad_to_seconds", [0, 30])
+def test_masks_are_drawn_in_the_speech_and_not_in_the_padding(pad_to_seconds) -> None:
+    inputs, drawn = batch(), []
+    model = model_of(pad_to_seconds=pad_to_seconds).train()
+    model.encoder.spec_augment = lambda mel, lengths: drawn.append(lengths) or mel
+    model(**inputs)
+    n_samples = (~inputs["padding_mask"]).sum(1)
+    assert drawn[0].tolist() == (-(-n_samples // 160)).tolist() and drawn[0].max() < 1_000
 
 
 def test_a_frozen_part_gets_no_gradient_until_its_update() -> None:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.dims import WhisperDims
 from fairseq_dro.models.whisper.layers import Block, Dropout
-from fairseq_dro.models.whisper.log_mel import MAX_SECONDS, SAMPLE_RATE, log_mel
+from fairseq_dro.models.whisper.log_mel import MAX_SECONDS, SAMPLE_RATE, log_mel, n_frames
 from fairseq_dro.models.whisper.spec_augment import SpecAugment
 
 
@@ -90,7 +90,7 @@ class WhisperEncoder(FairseqEncoder):
             n_samples = n_samples - padding_mask.sum(1)
         mel, inside = log_mel(source, n_samples, self.n_mels, self.pad_to_seconds)
         if self.training and self.spec_augment is not None:
-            mel = self.spec_augment(mel, None if inside is None else inside.sum(1))
+            mel = self.spec_augment(mel, n_frames(n_samples))
         x = F.gelu(self.conv1(mel.to(self.conv1.weight.dtype)))
         outside = mask = None
         if inside is not None:

@@ -24,18 +24,17 @@ class SpecAugment:
     frequency_mask_bins: int
     time_mask_share: float = 0.2
 
-    def __call__(self, mel: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    def __call__(self, mel: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Set the masked part of [B, M, F] frames to 0, about the mean of a log-mel.
 
         Draws from numpy's global generator, which the task seeds at each step.
 
         Args:
-            lengths: [B] frames of each utterance; None where all have F.
+            lengths: [B] frames of each utterance, without what it is padded with.
         """
         n_utterances, n_bins, total = mel.shape
-        frames = [total] * n_utterances if lengths is None else lengths.tolist()
         keep = np.ones((n_utterances, n_bins, total), dtype=bool)
-        for utterance, n_frames in enumerate(frames):
+        for utterance, n_frames in enumerate(lengths.tolist()):
             widest = min(self.time_mask_frames, int(self.time_mask_share * n_frames))
             for start, width in _spans(self.time_masks, widest, n_frames):
                 keep[utterance, :, start : start + width] = False
