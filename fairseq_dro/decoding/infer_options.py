@@ -15,7 +15,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY
-from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -55,7 +55,6 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
         UserError: an option is missing, or points to what is not there or cannot be used.
     """
     _make_paths_absolute(cfg)
-    _require_decoder(cfg)
     if cfg.decoding.results_path is not None:
         require_same_split(Path(cfg.decoding.results_path), cfg.dataset.gen_subset)
     _choose_device(cfg)
@@ -64,6 +63,7 @@ def complete(cfg: DictConfig, typed: Collection[str]) -> dict[str, Any] | None:
     state = _read_checkpoint(cfg)
     saved = configuration_of(state, checkpoint_paths(cfg)[0])
     _adopt_task(cfg, saved, typed)
+    _require_decoder(cfg)
     if "common_eval.post_process" not in typed:
         cfg.common_eval.post_process = post_process_of(saved)
     data = cfg.task.data
@@ -132,6 +132,11 @@ def _is_missing(cfg: DictConfig, name: str) -> bool:
 
 def _require_decoder(cfg: DictConfig) -> None:
     kind = str(cfg.decoding.type)
+    if kind != "viterbi" and hasattr(TASK_REGISTRY[cfg.task._name], "recognise"):
+        raise UserError(
+            f"decoding.type={kind} is for CTC models, and this one searches for its text itself: "
+            "leave it out; decoding.beam=5 searches with a beam."
+        )
     if kind != "viterbi" and importlib.util.find_spec("flashlight") is None:
         raise UserError(
             f"decoding.type={kind} needs the flashlight decoder, which is not installed: type "

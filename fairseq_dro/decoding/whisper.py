@@ -103,10 +103,15 @@ class WhisperRecogniser:
 
 
 def _languages_of_tokens(vocabulary: WhisperVocabulary) -> dict[int, str]:
-    """ISO 639-3 code by language token; one that training used is preferred."""
-    codes = {code: language for language, code in vocabulary.language_codes.items()}
+    """ISO 639-3 code by language token: of the languages of training that whose own token it is,
+    else one that was given it; of a token that training did not use, the first in the table.
+    """
+    of_training = vocabulary.language_codes
+    codes = {code: language for language, code in of_training.items()}
     for language in known_languages().values():
-        if language.whisper:
+        if language.whisper and of_training.get(language.code) == language.whisper:
+            codes[language.whisper] = language.code
+        elif language.whisper:
             codes.setdefault(language.whisper, language.code)
     return {
         token: codes.get(code, code) for code, token in vocabulary.tokenizer.languages.items()
