@@ -25,6 +25,7 @@ def task_config(kind: type, data: Path, **options: Any) -> Any:
         kind(
             **{
                 "data": str(data), "normalize": True, "seed": 1, "train_subset": "train",
+                "fp16": False, "bf16": False,
                 "update_freq": [1], "tensorboard_logdir": None, "tpu": False,
                 "ddp_backend": "legacy_ddp", "find_unused_parameters": False,
                 "valid_subset": "valid", "max_tokens_valid": None, "skip_too_long_valid": False,

@@ -311,8 +311,22 @@ def test_an_empty_text_is_refused_by_line(data, whisper, tmp_path):
     folder = changed(data, tmp_path / "data", "train", text="")
     task = make_whisper_task(folder)
     make_whisper(task, whisper)
-    with pytest.raises(UserError, match="train.wrd:1 .* the text is empty"):
+    with pytest.raises(UserError, match="train.wrd:1 .* empty references"):
         task.load_dataset("train")
+
+
+@pytest.mark.parametrize("text", ["", "ab" * 300])
+def test_in_decoding_a_reference_of_any_length_is_scored(data, whisper, tmp_path, text, caplog):
+    """Even where training left out what was too long."""
+    folder = changed(data, tmp_path / "data", "valid", text=text)
+    task = make_whisper_task(folder, allow_unseen=True, skip_infeasible=True)
+    model = make_whisper(task, whisper).eval()
+    task.load_dataset("valid")
+    dataset = task.dataset("valid")
+    assert len(dataset) == len(dataset.manifest)
+    assert ("empty references" in caplog.text) == (not text)
+    sample = batch_of(task, "valid", np.array([0]))
+    assert len(task.recognise(model, sample)) == 1
 
 
 def test_the_task_without_a_whisper_is_refused(task):

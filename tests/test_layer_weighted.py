@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.family import ModelFamily, family_of
 from fairseq_dro.models.layer_weighted.head import LayerSum
-from fairseq_dro.models.layer_weighted.options import chosen_layers
+from fairseq_dro.models.layer_weighted.options import LayerWeightedCtcConfig, chosen_layers
 from tests.frozen_encoders import HEADS, KINDS, alone, batch_of, make_model, write_encoder
+from tests.in_process import batch_of as batch_of_items
+from tests.in_process import make_task
 
 LENGTHS = (16_000, 11_111, 4_321)
 
@@ -63,6 +66,20 @@ def test_the_frames_that_are_promised_are_those_that_come(encoder, head):
         assert frames == model.frames_of(np.array([n]))[0], n
     of_batch = model(**batch_of(*LENGTHS))["padding_mask"]
     assert (~of_batch).sum(1).tolist() == model.frames_of(np.array(LENGTHS)).tolist()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_only_whisper_hears_16_bits_in_half_precision(encoder, precision, tiny_data):
+    """fairseq halves floats before the encoder sees them: 8 bits are left of bf16's audio."""
+    task = make_task(tiny_data, normalize=encoder["normalize"], **{precision: True})
+    task.build_model(
+        OmegaConf.structured(
+            LayerWeightedCtcConfig(_name="layer_weighted_ctc", data="", **encoder)
+        )
+    )
+    task.load_dataset("train")
+    source = batch_of_items(task, "train", np.arange(3))["net_input"]["source"]
+    assert source.dtype == (torch.int16 if "whisper_path" in encoder else torch.float32)
 
 
 def test_the_last_layer_is_the_output_of_the_encoder(encoder):

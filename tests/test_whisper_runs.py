@@ -10,17 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import fairseq_dro
 from fairseq_dro.convert.whisper import read_whisper
+from fairseq_dro.decoding.whisper import WhisperRecogniser
 from fairseq_dro.errors import UserError
 from fairseq_dro.models.whisper.ctc import WhisperCtc
 from fairseq_dro.models.whisper.options import WhisperCtcConfig
+from fairseq_dro.models.whisper.tokenizer import WhisperTokenizer
+from fairseq_dro.models.whisper.vocabulary import WhisperVocabulary
 from fairseq_dro.runs.history import read_records
 from tests.checkpoints import load
+from tests.in_process import batch_of, make_task
 from tests.killed_commands import CommandServer
 from tests.stock_commands import REPOSITORY
-from tests.whisper_files import random_weights, write_openai
+from tests.whisper_files import random_weights, tokenizer_json, write_openai
 from tests.whisper_runs import (
     MINI,
     make_whisper,
@@ -145,6 +150,8 @@ def test_infer_searches_with_a_beam_where_one_is_asked_for(trained, data, tmp_pa
         assert (kept["beam"], kept["stop_at_loops"]) == (width, True)
     with pytest.raises(UserError, match="decoding.beam=0 is out of range"):
         decoded("none", "decoding.beam=0")
+    with pytest.raises(UserError, match="decoding.type=kenlm is for CTC models"):
+        decoded("none", "decoding.type=kenlm")
 
 
 def test_a_detected_language_is_scored(trained, data, tmp_path, infer) -> None:
@@ -154,6 +161,15 @@ def test_a_detected_language_is_scored(trained, data, tmp_path, infer) -> None:
     )  # fmt: skip
     assert {record["target_language"] for record in records} == {"deu", "gla", "fra"}
     assert all(len(record["predicted_language"]) in (2, 3) for record in records)
+
+
+def test_a_token_that_two_languages_share_is_detected_as_its_own_language() -> None:
+    tokenizer = WhisperTokenizer(tokenizer_json())
+    given = {"cym": "cy", "gla": "cy", "chr": "en"}
+    vocabulary = WhisperVocabulary(tokenizer, MINI.n_vocab, (), (), given)
+    names = WhisperRecogniser(vocabulary, 16_000)._language_of
+    found = {code: names[tokenizer.languages[code]] for code in ("cy", "en", "de")}
+    assert found == {"cy": "cym", "en": "chr", "de": "deu"}
 
 
 def test_a_loaded_model_writes_what_infer_writes(trained, data, tmp_path, infer) -> None:
@@ -183,6 +199,9 @@ def test_a_language_that_is_given_is_not_detected(kind, trained, tmp_path, monke
         assert len(model.texts(audio, code)) == 1
     with pytest.raises(UserError, match="no token for the language klingon"):
         model.texts(audio, "klingon")
+    for most_seconds in (0.0, 40.0, float("nan")):
+        with pytest.raises(UserError, match=f"{most_seconds:g} s .*takes 1 to 30 s"):
+            model.transcribe("none.wav", most_seconds=most_seconds)
     with pytest.raises(AssertionError):
         model.texts(audio)
 
@@ -240,6 +259,18 @@ def test_the_encoder_learns_and_decodes_by_ctc(data, tmp_path, command_server, i
     assert [record["reference"] for record in records] == [
         line.rstrip(".").lower() for line in (data / "test.wrd").read_text().splitlines()
     ]
+
+
+def test_by_ctc_the_encoder_hears_16_bits_in_half_precision(data, tmp_path) -> None:
+    task = make_task(data, normalize=False, bf16=True)
+    whisper = write_openai(tmp_path / "mini.pt", *random_weights(MINI))
+    cfg = WhisperCtcConfig(_name="whisper_ctc", whisper_path=str(whisper), normalize=False)
+    model = task.build_model(OmegaConf.structured(cfg)).bfloat16().eval()
+    task.load_dataset("train")
+    inputs = batch_of(task, "train", np.arange(3))["net_input"]
+    assert inputs["source"].dtype == torch.int16
+    of_floats = model(inputs["source"] / 32768, inputs["padding_mask"])["encoder_out"]
+    assert torch.equal(model(**inputs)["encoder_out"], of_floats)
 
 
 def test_under_adam_the_output_layer_learns_faster_by_the_scale_that_is_asked_for() -> None:

@@ -90,8 +90,7 @@ def whisper_corpus(folder: Path, **letters: str) -> Path:
 
 def make_whisper_task(data: Path, **options: Any) -> LanguageGroupedWhisperFinetuningTask:
     options = {
-        "normalize": False, "fp16": False, "bf16": False, "max_update": 0, "max_epoch": 0,
-        **options,
+        "normalize": False, "max_update": 0, "max_epoch": 0, **options,
     }  # fmt: skip
     return LanguageGroupedWhisperFinetuningTask(
         task_config(LanguageGroupedWhisperFinetuningConfig, data, **options)

@@ -6,7 +6,8 @@ little of what they keep: file names that are a list or whose items have ``as_py
 314), labels that are indexed. So they can read from the manifest's own bytes
 (``scripts/benchmark_manifest.py``).
 
-Shapes: N items; R rows of the manifest, of which items are those long enough.
+Shapes: N items; R rows of the manifest, of which items are those long enough; B utterances of a
+batch, S samples of the longest.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from fairseq.data import AddTargetDataset, Dictionary
 from fairseq.data.audio.raw_audio_dataset import FileAudioDataset, RawAudioDataset
 from fairseq.data.text_compressor import TextCompressionLevel, TextCompressor
 
 from fairseq_dro.data.manifest import Manifest
+
+_INT16 = 32768
 
 
 class ManifestAudioDataset(FileAudioDataset):
@@ -27,12 +31,20 @@ class ManifestAudioDataset(FileAudioDataset):
 
     Args:
         rows: [N] the manifest's rows that are items.
+        as_int16: give batches in 16 bits, which fairseq does not turn to half precision
+            (``trainer.py:1279``); whoever reads them divides by 32768.
         num_buckets, options: those of ``FileAudioDataset``. Its ``text_compression_level`` is not
             among them: the names are as small as in the file.
     """
 
     def __init__(
-        self, manifest: Manifest, rows: np.ndarray, num_buckets: int = 0, **options: Any
+        self,
+        manifest: Manifest,
+        rows: np.ndarray,
+        num_buckets: int = 0,
+        *,
+        as_int16: bool = False,
+        **options: Any,
     ) -> None:
         RawAudioDataset.__init__(self, **options)  # FileAudioDataset would read the .tsv
         self.text_compressor = TextCompressor(level=TextCompressionLevel.none)
@@ -40,6 +52,15 @@ class ManifestAudioDataset(FileAudioDataset):
         self.fnames = _FileNames(manifest, rows)
         self.sizes = manifest.n_samples[rows]
         self.set_bucket_info(num_buckets)
+        self.as_int16 = as_int16
+
+    def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """As fairseq's: ``source`` [B, S] and ``padding_mask`` [B, S] in ``net_input``."""
+        batch = super().collater(samples)
+        if batch and self.as_int16:
+            source = (batch["net_input"]["source"] * _INT16).round()
+            batch["net_input"]["source"] = source.clamp(-_INT16, _INT16 - 1).to(torch.int16)
+        return batch
 
 
 class TargetLines:

@@ -18,8 +18,6 @@ from fairseq.data import BaseWrapperDataset, FairseqDataset, data_utils
 
 from fairseq_dro.data.token_lines import TokenLines
 
-_INT16 = 32768
-
 
 class Recognised(IntEnum):
     """In which validations an utterance is decoded."""
@@ -59,7 +57,6 @@ class PromptedTextDataset(BaseWrapperDataset):
         prompt_of: [N] which of them an item has.
         recognised: [N] int, a ``Recognised``: in which validations an item is decoded.
         pad, end: token ids.
-        as_int16: give audio in 16 bits, which fairseq does not turn to half precision.
     """
 
     def __init__(
@@ -74,7 +71,6 @@ class PromptedTextDataset(BaseWrapperDataset):
         recognised: np.ndarray,
         pad: int,
         end: int,
-        as_int16: bool = False,
     ) -> None:
         super().__init__(audio)
         self.texts = texts
@@ -85,7 +81,6 @@ class PromptedTextDataset(BaseWrapperDataset):
         self.recognised = recognised
         self.pad = pad
         self.end = end
-        self.as_int16 = as_int16
 
     def get_label(self, index: int) -> str:
         """The text as it stands in the file."""
@@ -126,7 +121,4 @@ class PromptedTextDataset(BaseWrapperDataset):
         batch["ntokens"] = int(lengths.sum()) + len(ids)
         batch["recognised"] = torch.from_numpy(self.recognised[ids])
         batch["net_input"]["prev_output_tokens"] = inputs
-        if self.as_int16:
-            source = (batch["net_input"]["source"] * _INT16).round()
-            batch["net_input"]["source"] = source.clamp(-_INT16, _INT16 - 1).to(torch.int16)
         return batch

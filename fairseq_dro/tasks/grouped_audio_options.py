@@ -115,6 +115,8 @@ class LanguageGroupedAudioFinetuningConfig(AudioFinetuningConfig):
         },
     )
     seed: int = II("common.seed")
+    fp16: bool = II("common.fp16")
+    bf16: bool = II("common.bf16")
     train_subset: str = II("dataset.train_subset")
     valid_subset: str = II("dataset.valid_subset")
     max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")

@@ -253,7 +253,10 @@ class LanguageGroupedAudioFinetuningTask(GroupedTask, AudioFinetuningTask):
             **self._get_mask_precompute_kwargs(saved),
         )
         if self.cfg.features is None:
-            return ManifestAudioDataset(manifest, rows, **options)
+            # a log-mel of audio in half precision is a worse one, above all of bf16's 8 bits
+            takes_int16 = getattr(self.family, "takes_int16", False)
+            as_int16 = takes_int16 and bool(self.cfg.fp16 or self.cfg.bf16)
+            return ManifestAudioDataset(manifest, rows, as_int16=as_int16, **options)
         spec = getattr(self.family, "feature_spec", None)
         if spec is None:
             raise UserError(

@@ -16,6 +16,8 @@ import torch
 from fairseq.tasks import register_task
 
 from fairseq_dro import languages
+from fairseq_dro.checks import references
+from fairseq_dro.checks.finding import require_none
 from fairseq_dro.convert.pretrained_whisper import PretrainedWhisper
 from fairseq_dro.data.manifest import Manifest
 from fairseq_dro.data.prompted_dataset import (
@@ -135,24 +137,31 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
         return None
 
     def _check_labels(self, manifest: Manifest) -> None:
-        """No text is empty."""
-        if "" in manifest.labels:
-            row = manifest.labels.index("")
-            raise UserError(
-                f"{manifest.where(row, manifest.label_type)}: the text is empty: write it or "
-                "remove the utterance from all files of the split."
-            )
+        """No text is empty.
+
+        Raises:
+            UserError: one is; in decoding it is a warning.
+        """
+        n_letters = np.fromiter(map(len, manifest.labels), dtype=np.int64)
+        findings = references.empty(
+            manifest, n_letters, stops_training=not self.cfg.allow_unseen
+        )
+        for sentence in require_none(findings, manifest.folder):
+            logger.warning(sentence)
         self._tokens[manifest.split] = TokenLines(
             manifest.labels, self.vocabulary.tokenizer.encode_all
         )
 
     def _usable_rows(self, manifest: Manifest) -> np.ndarray:
-        """Lines that Whisper can take: at most 30 s, and 448 tokens with the prompt."""
+        """Lines that Whisper can take: at most 30 s, and 448 tokens with the prompt.
+
+        In decoding a reference may have any length: to leave it out would be to leave out errors.
+        """
         rows = super()._usable_rows(manifest)
         n_tokens = self._tokens[manifest.split].lengths
         rows = left_out.within_whisper(
             manifest, rows, n_tokens, sample_rate=self.cfg.sample_rate,
-            skip=self.cfg.skip_infeasible,
+            skip=self.cfg.skip_infeasible, any_text=bool(self.cfg.allow_unseen),
         )
         if manifest.split == self.cfg.train_subset and not self.cfg.allow_unseen:
             seconds = manifest.n_samples / self.cfg.sample_rate
@@ -178,7 +187,6 @@ class LanguageGroupedWhisperFinetuningTask(LanguageGroupedAudioFinetuningTask):
             prompts=vocabulary.prompts(list(names) or ["eng"]), prompt_of=codes,
             recognised=self._recognised(manifest, rows),
             pad=vocabulary.dictionary.pad(), end=vocabulary.dictionary.eos(),
-            as_int16=bool(self.cfg.fp16 or self.cfg.bf16),
         )
 
     def name_tokens_of_unseen(self, names: Iterable[str]) -> None:

@@ -50,5 +50,3 @@ class LanguageGroupedWhisperFinetuningConfig(LanguageGroupedAudioFinetuningConfi
     )
     max_update: int = II("optimization.max_update")
     max_epoch: int = II("optimization.max_epoch")
-    fp16: bool = II("common.fp16")
-    bf16: bool = II("common.bf16")

@@ -77,19 +77,27 @@ def find_infeasible(
 
 
 def within_whisper(
-    manifest: Manifest, rows: np.ndarray, n_tokens: np.ndarray, *, sample_rate: int, skip: bool
+    manifest: Manifest,
+    rows: np.ndarray,
+    n_tokens: np.ndarray,
+    *,
+    sample_rate: int,
+    skip: bool,
+    any_text: bool = False,
 ) -> np.ndarray:
     """The rows whose audio and text Whisper can take.
 
     Args:
         n_tokens: of the text of each line of the manifest, without prompt and end.
         skip: whether the others are to be left out; they are named in the log.
+        any_text: whether a text may have any length, since the model does not read it.
 
     Raises:
         UserError: there are others, and they are not to be skipped.
     """
     seconds = manifest.n_samples / sample_rate
-    bad = np.intersect1d(rows, whisper_limits.beyond_whisper(manifest, seconds, n_tokens))
+    read = np.zeros_like(n_tokens) if any_text else n_tokens
+    bad = np.intersect1d(rows, whisper_limits.beyond_whisper(manifest, seconds, read))
     if len(bad) == 0:
         return rows
     findings = whisper_limits.beyond_whisper_finding(

@@ -88,6 +88,11 @@ class LayerWeightedCtc(CtcOutput, BaseFairseqModel):
         """What features must be of, to be taken in the place of audio."""
         return FeatureSpec(self.checksum, self.settings, self.layers, self.encoder.width)
 
+    @property
+    def takes_int16(self) -> bool:
+        """Whether audio may come in 16 bits, too."""
+        return self.encoder.takes_int16
+
     # --- what models.family.ModelFamily asks ---
 
     def frames_of(self, n_samples: np.ndarray) -> np.ndarray:

@@ -37,12 +37,14 @@ class FrozenEncoder(Protocol):
         n_layers: L.
         width: C.
         most_samples: of audio that it takes at once; None: any number.
+        takes_int16: whether audio may come in 16 bits, too.
         found_options: options of the section ``model`` that its file said.
     """
 
     n_layers: int
     width: int
     most_samples: int | None
+    takes_int16: bool
     found_options: dict[str, Any]
 
     def frames_of(self, n_samples: np.ndarray) -> np.ndarray:
@@ -61,6 +63,8 @@ class FrozenEncoder(Protocol):
 
 class WhisperLayers(nn.Module):
     """Whisper's encoder, without its decoder."""
+
+    takes_int16 = True
 
     def __init__(self, dims: WhisperDims, pad_to_seconds: int) -> None:
         super().__init__()
@@ -104,6 +108,8 @@ class WhisperLayers(nn.Module):
 
 class Wav2Vec2Layers(nn.Module):
     """wav2vec 2.0, XLS-R or MMS as fairseq builds them."""
+
+    takes_int16 = False
 
     def __init__(self, cfg: LayerWeightedCtcConfig) -> None:
         """From ``w2v_path``, or by the options that a checkpoint holds, without its weights."""

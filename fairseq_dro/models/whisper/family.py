@@ -14,6 +14,8 @@ class WhisperFamily:
     """A mixin in front of a fairseq model with ``encoder`` and ``freeze_encoder_updates``."""
 
     num_updates = 0
+    takes_int16 = True
+    """Whether audio may come in 16 bits, too."""
 
     def set_num_updates(self, num_updates: int) -> None:
         super().set_num_updates(num_updates)
