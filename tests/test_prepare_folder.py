@@ -542,3 +542,32 @@ def test_an_option_out_of_range_is_refused_by_name(tmp_path, table, capsys, opti
     assert prepare(tmp_path / "out", table, *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("by_option", [False, True])
+def test_audio_beside_a_folder_that_a_link_leads_to_is_found_again(tmp_path, by_option):
+    for name in "abc":
+        write_audio(tmp_path / "disk" / "audio" / f"{name}.wav")
+    (tmp_path / "disk" / "lists").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "lists").symlink_to(tmp_path / "disk" / "lists")
+    above = "" if by_option else "../audio/"
+    rows = [f"{above}{name}.wav\ttrain\tdeu\twort {name}\ts\n" for name in "abc"]
+    table = write_lines(tmp_path / "disk" / "lists" / "t.tsv", [HEADER, *rows])
+    linked = tmp_path / "home" / "lists"
+    options = ("--audio-root", linked / ".." / "audio") if by_option else ()
+    assert prepare(tmp_path / "out", linked / table.name, *options) == 0
+    train = read_manifest(tmp_path / "out", "train")
+    assert all(train.audio_path(row).is_file() for row in range(3))
+
+
+def test_a_folder_that_is_named_through_a_link_and_back_finds_its_own_audio(tmp_path):
+    write_audio(tmp_path / "disk" / "data" / "audio" / "a.wav")
+    (tmp_path / "disk" / "lists").mkdir()
+    (tmp_path / "lists").symlink_to(tmp_path / "disk" / "lists")
+    data = tmp_path / "lists" / ".." / "data"
+    write_data_folder(
+        data, [Utterance(data / "audio" / "a.wav", 16_000, "deu", "j a |", "a", "train")], data
+    )
+    assert lines(data / "train.tsv") == [".", "audio/a.wav\t16000"]
+    assert read_manifest(data, "train").audio_path(0).is_file()

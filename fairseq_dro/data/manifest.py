@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_dro.data import lines
+from fairseq_dro.data.absolute_path import absolute_path
 from fairseq_dro.data.lines import Categories, PathStems, TextLines
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import suffix_of
@@ -142,9 +143,9 @@ def audio_root(folder: Path, written: str) -> str:
     A relative one is relative to the folder of the ``.tsv``, so that a data folder with its audio
     inside can be moved. Where nothing is there, it is fairseq's, relative to the current folder.
     """
-    beside = os.path.abspath(folder / written)
+    beside = absolute_path(folder / written)
     if not os.path.isdir(beside) and os.path.isdir(written):
-        return os.path.abspath(written)
+        return absolute_path(written)
     return beside
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fairseq_dro.data.absolute_path import absolute_path
 from fairseq_dro.errors import UserError
 from fairseq_dro.text_lines import lines_of
 from fairseq_dro.whole_file import whole_file
@@ -76,7 +77,7 @@ def write_data_folder(
     Raises:
         UserError: an utterance is empty, lies outside ``root``, or the training split is missing.
     """
-    folder, root = Path(folder), Path(os.path.abspath(root))
+    folder, root = Path(folder), Path(absolute_path(root))
     splits: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         splits.setdefault(utterance.split, []).append(utterance)
@@ -125,7 +126,7 @@ def write_dictionary(
 def _write_split(
     folder: Path, split: str, utterances: Sequence[Utterance], root: Path, label_type: str
 ) -> None:
-    inside = os.path.relpath(root, os.path.abspath(folder))
+    inside = os.path.relpath(root, absolute_path(folder))
     rows = [str(root) if inside.startswith(os.pardir) else inside]
     for utterance in utterances:
         if utterance.n_samples <= 0 or not utterance.label.strip():
@@ -134,7 +135,7 @@ def _write_split(
                 f"{split}: utterance {utterance.utterance_id} has no {missing}: leave it out."
             )
         try:
-            relative = Path(os.path.abspath(utterance.path)).relative_to(root)
+            relative = Path(absolute_path(utterance.path)).relative_to(root)
         except ValueError:
             raise UserError(
                 f"{split}: utterance {utterance.utterance_id} is at {utterance.path}, which is "

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fairseq_dro import languages
+from fairseq_dro.data.absolute_path import absolute_path
 from fairseq_dro.data.manifest_writer import Utterance, write_data_folder
 from fairseq_dro.prepare import dataset_record, selection
 from fairseq_dro.prepare.adjusted import describe_adjusted
@@ -81,9 +82,9 @@ def write(
 
 def common_root(paths: list[Path], candidates: list[Path]) -> Path:
     """The first candidate that all audio lies below, else the deepest folder that has it all."""
-    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+    folders = {os.path.dirname(absolute_path(path)) for path in paths}
     common = os.path.commonpath(sorted(folders))
-    for candidate in map(os.path.abspath, candidates):
+    for candidate in map(absolute_path, candidates):
         if os.path.commonpath([common, candidate]) == candidate:
             common = candidate
             break
