@@ -124,6 +124,9 @@ def test_the_checkpoint_of_a_run_and_where_its_results_go(tmp_path):
     assert results_folder_of(folder / "checkpoint_last.pt", "dev") == tmp_path / "run/decode_dev"
     assert results_folder_of(other, "test").name == "decode_test_checkpoint_2_100"
     (tmp_path / "published").mkdir()
+    with pytest.raises(UserError, match="published holds no model"):
+        checkpoint_of(tmp_path / "published")
+    (tmp_path / "published" / "config.json").touch()
     assert checkpoint_of(tmp_path / "published") == tmp_path / "published"
     assert results_folder_of(tmp_path / "published", "test") is None
 

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
             misspelt.
     """
     named = Path(args.run)
-    checkpoint = checkpoint_of(named)
     overrides.require_known(None, args.words)
+    checkpoint = checkpoint_of(named)
     typed = overrides.values(args.words)
     words = [f"common_eval.path={hydra_value(str(checkpoint))}"]
     split = args.split or typed.get("dataset.gen_subset", "test")
