@@ -27,7 +27,8 @@ the options that matter:
   model.w2v_path=FILE       xlsr2_300m.pt or such, or a Hugging Face folder (no default)
   criterion.objective=NAME  ctc_dro (default; of whisper: erm), group_dro, cvar_dro,
                             chi_square_dro, or erm: plain CTC or cross-entropy
-  hydra.run.dir=FOLDER      run folder (default: runs/RECIPE/OBJECTIVE)
+  hydra.run.dir=FOLDER      run folder (default: runs/RECIPE/OBJECTIVE); a second data set, step
+                            size or seed needs one of its own
 
 the next four:
   optimization.max_update=N     updates; one is update_freq x workers batches
