@@ -23,10 +23,10 @@ LEAST_CHARACTERS = 10
 
 def two_cases(surveys: Sequence[SplitSurvey]) -> list[Finding]:
     """One warning for all splits: languages in capitals here, and not so there."""
-    found = [(one, *_capitals_of(one)) for one in surveys]
-    splits: dict[str, list[tuple[int, int]]] = {}  # by language: in capitals, and all
-    for one, is_capital, is_long in found:
-        totals = counts_by_language(one.manifest, np.flatnonzero(is_long))
+    found = [(one, *_cases_of(one)) for one in surveys]
+    splits: dict[str, list[tuple[int, int]]] = {}  # by language: in capitals, and with a case
+    for one, is_capital, is_small in found:
+        totals = counts_by_language(one.manifest, np.flatnonzero(is_capital | is_small))
         capitals = counts_by_language(one.manifest, np.flatnonzero(is_capital))
         for name, n, total in zip(_names(one), capitals.tolist(), totals.tolist()):
             if total:
@@ -62,24 +62,29 @@ def two_cases(surveys: Sequence[SplitSurvey]) -> list[Finding]:
 
 def _are_mixed(counts: Sequence[tuple[int, int]]) -> bool:
     """Whether utterances are in capitals in a part of a split, or in one split and not another."""
-    shares = [n / total for n, total in counts]
-    n_capitals, n_all = map(sum, zip(*counts))
-    is_rare = min(n_capitals, n_all - n_capitals) < LEAST
-    return max(shares) > SOME and min(shares) < 1 - SOME and not is_rare
+
+    def has_some(of: Sequence[tuple[int, int]]) -> bool:
+        return any(n >= LEAST and n / total > SOME for n, total in of)
+
+    return has_some(counts) and has_some([(total - n, total) for n, total in counts])
 
 
-def _capitals_of(survey: SplitSurvey) -> tuple[np.ndarray, np.ndarray]:
-    """[N] whether an utterance is in capitals, and [N] whether it is long enough to be asked."""
+def _cases_of(survey: SplitSurvey) -> tuple[np.ndarray, np.ndarray]:
+    """[N] whether an utterance is in capitals, and [N] whether it has a small letter of any.
+
+    Letters without capitals, as the raised n of Min Nan, say nothing.
+    """
     labels = survey.manifest.labels
-    is_long = survey.n_characters >= LEAST_CHARACTERS
     # A language token is in small letters
     texts = (line.partition("] ")[2] if line.startswith("[") else line for line in labels)
-    is_capital = np.fromiter(map(str.isupper, texts), bool, len(labels)) & is_long
+    has_small = np.fromiter((text != text.upper() for text in texts), bool, len(labels))
+    is_long = survey.n_characters >= LEAST_CHARACTERS
+    is_capital = is_long & ~has_small
     for row in np.flatnonzero(is_capital).tolist():
         # NHK in a Japanese sentence makes no capitals of it
         n_capitals = sum(map(str.isupper, labels[row]))
         is_capital[row] = 2 * n_capitals > survey.n_characters[row]
-    return is_capital, is_long
+    return is_capital, is_long & has_small
 
 
 def _names(survey: SplitSurvey) -> Sequence[str]:
