@@ -83,7 +83,8 @@ def test_a_text_of_words_is_shown_with_its_blanks(surveyed):
      (["Ein Haus am See."] * 3 + ["EIN HAUS AM SEE."] * 9, True),
      (["ein haus am see"] * 9 + ["EIN HAUS AM SEE"] * 2, False),
      (["EIN HAUS AM SEE"] * 9, False),
-     (["SIA\u207f-IM TSHU-KU", "PEH OE JI BO HU"] * 9, False), (["die usa", "USA", "DIE USA"] * 9, False),
+     (["SIA\u207f-IM TSHU-KU", "PEH OE JI BO HU"] * 9, False),
+     (["die usa", "USA", "DIE USA"] * 9, False),
      (["日本放送協会の記者", "日本放送協会のNHKの記者"] * 9, False)],
 )  # fmt: skip
 def test_a_language_that_is_in_capitals_in_a_part_is_told(surveyed, kind, texts, is_told):
