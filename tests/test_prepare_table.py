@@ -188,12 +188,23 @@ def test_names_in_quotation_marks_between_tabs_are_told(corpus, capsys):
     assert prepare(written(corpus / "t.csv", rows, ",")) == 0
 
 
-@pytest.mark.parametrize("text, is_told", [('"er ""sagte"" ja"', True), ('"ja"', False),
-                                           ('""', False), ('sag ""ja""', False)])  # fmt: skip
-def test_texts_that_a_csv_writer_quoted_between_tabs_are_told(corpus, caplog, text, is_told):
-    rows = [[*row[:3], f"{text} {row[3]}" if not is_told else text, row[4]] for row in ROWS]
+@pytest.mark.parametrize(
+    "texts, n_told",
+    [(['"er ""sagte"" ja"'], 1), (['"ja"', '""', 'sag ""ja""', '"ja" und "nein"'], 0),
+     (['"ja, gut"', '"so, so"', '"na, ja"', "nein"], 3), (['"ja, gut"', '"so, so"', "na, ja"], 0),
+     (['"ja, gut"', '"so, so"'], 0)],
+)  # fmt: skip
+def test_texts_that_a_sheet_quoted_between_tabs_are_told(corpus, caplog, texts, n_told):
+    texts = texts + ["ja"] * (len(ROWS) - len(texts))
+    rows = [[*row[:3], text, row[4]] for row, text in zip(ROWS, texts)]
     assert prepare(written(corpus / "t.tsv", [HEADER, *rows]), "--text-profile", "whisper") == 0
-    assert ("t.tsv:2: 5 texts in quotation marks" in caplog.text) == is_told
+    assert (f"t.tsv:2: {n_told} text" in caplog.text) == bool(n_told)
+
+
+def test_rows_of_commas_at_the_end_of_a_sheet_are_no_rows(corpus):
+    rows = [HEADER, *ROWS, [""] * len(HEADER), [" "] * len(HEADER)]
+    assert prepare(written(corpus / "t.csv", rows, ",")) == 0
+    assert rejected(out_of(corpus)) == []
 
 
 def test_columns_are_taken_by_the_names_that_are_given(corpus):

@@ -126,7 +126,7 @@ class TableFile:
         first = 1
         try:
             for fields in reader:
-                if fields and first > 1:
+                if any(map(str.strip, fields)) and first > 1:  # sheets end in rows of commas
                     yield from self._row(fields, reader.line_num, mistakes)
                 first = reader.line_num + 1
         except csv.Error as error:

@@ -45,6 +45,7 @@ from fairseq_dro.wording import counted
 
 logger = logging.getLogger(__name__)
 
+LEAST_COMMAS = 3  # texts that are all quoted, which then is no chance
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 Part = tuple[float, float | None]  # offset and duration in seconds
 WHOLE = (0.0, None)
@@ -99,6 +100,8 @@ class Table(Reader):
                 mistakes.add(1, f" has no column {column!r}, which --keep asks for; found {found}.")
         self._look_for_mistakes(rows, mistakes)
         mistakes.raise_any()
+        if self._file.is_tabbed:
+            self._tell_quotes(rows)
         names = _names_of({cell(row.get(self._names["path"]), False) for _, row in rows})
         parts: dict[str, set[Part]] = defaultdict(set)  # of files of which there are any
         for _, row in rows:
@@ -133,11 +136,7 @@ class Table(Reader):
         """All that would stop the run, in one pass."""
         seconds: dict[str, list[tuple[int, float, str]]] = defaultdict(list)
         unknown: dict[str, str] = {}
-        quoted = []  # lines whose text a CSV writer has quoted
         for number, row in rows:
-            text = row.get(self._names["text"]) if self._file.is_tabbed else ""
-            if '""' in text[1:-1] and _QUOTED.fullmatch(text):
-                quoted.append(number)
             split = cell(row.get("split"), False)
             if split and split.lower() not in SPLITS and split.lower() != EVAL:
                 expected = ", ".join((*SPLITS, EVAL))
@@ -159,12 +158,6 @@ class Table(Reader):
                     mistakes.add(number, what, f"{column} in seconds")
                 else:
                     seconds[column].append((number, found, written))
-        if quoted:
-            logger.warning(
-                '%s:%d: %s in quotation marks that a CSV writer set ("...""...""..."): with tabs '
-                "nothing is quoted, so these marks are text; write the table with commas, as .csv, "
-                "where they are not", self._table, quoted[0], counted(len(quoted), "text"),
-            )  # fmt: skip
         lengths = seconds["duration"]
         is_whole = all(length == int(length) for _, length, _ in lengths)
         if lengths and is_whole:
@@ -176,6 +169,23 @@ class Table(Reader):
                     f": duration {written!r} looks like milliseconds, as half of the column is "
                     f"longer than {median:g}: expected seconds, such as {length / 1000:g}.",
                 )
+
+    def _tell_quotes(self, rows: list[Row]) -> None:
+        """Warn of texts that a CSV writer or a spreadsheet has quoted although tabs part them.
+
+        Such a writer doubles quotation marks inside, and a spreadsheet quotes what has a comma.
+        """
+        texts = [(number, row[self._names["text"]].strip()) for number, row in rows]
+        quoted = [n for n, text in texts if '""' in text[1:-1] and _QUOTED.fullmatch(text)]
+        commas = [(n, text) for n, text in texts if "," in text]
+        if len(commas) >= LEAST_COMMAS and all(_QUOTED.fullmatch(text) for _, text in commas):
+            quoted = sorted({*quoted, *(number for number, _ in commas)})
+        if quoted:
+            logger.warning(
+                "%s:%d: %s in quotation marks that a spreadsheet or a CSV writer set: with tabs "
+                "nothing is quoted, so these marks are text; write the table with commas, as .csv, "
+                "where they are not", self._table, quoted[0], counted(len(quoted), "text"),
+            )  # fmt: skip
 
     def _what_is_wrong_with(self, language: str) -> str:
         """Of a language's name, with suggestions; empty where it is known."""
