@@ -16,19 +16,20 @@ from hypothesis import strategies as st
 from fairseq_dro.group_by import BY_LANGUAGE
 from fairseq_dro.report import configuration
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
+from fairseq_dro.report.arms import Arm
 from fairseq_dro.report.blocks import ComparedText, Examples, Section, per_cent
 from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.figures.intervals import ROWS_PER_PICTURE, Estimate, draw_rates
 from fairseq_dro.report.figures.over_updates import draw_over_updates, draw_weights
 from fairseq_dro.report.figures.style import canvas, svg_of
 from fairseq_dro.report.markdown import escaped, render_markdown
-from fairseq_dro.report.paired_records import DecodedRun, pair
+from fairseq_dro.report.paired_records import pair
 from fairseq_dro.report.report import compared, make_report, read_report_data
 from fairseq_dro.report.score_tables import _band
-from fairseq_dro.report.sections.layers import layers_section
+from fairseq_dro.report.sections.layers import layers_blocks
 from fairseq_dro.report.sections.proxy import spearman
-from fairseq_dro.report.sections.utterances import utterances_section
-from fairseq_dro.report.sections.warnings import warnings_section
+from fairseq_dro.report.sections.utterances import utterances_blocks
+from fairseq_dro.report.sections.warnings import warnings_of
 from fairseq_dro.runs import provenance
 from fairseq_dro.runs.start_command import start_command
 from fairseq_dro.runs.training_log import read_training_log
@@ -124,8 +125,8 @@ def test_a_run_that_changed_its_objective_is_called_so_on_page_and_in_its_title(
     ]
     plant_history(tmp_path / "run", records)
     data = read_report_data(tmp_path / "run")
-    sentences = warnings_section(data).blocks[0].sentences
-    assert [one.sentence for one in sentences if one.kind == "objective changed"][0].startswith(
+    found = warnings_of(data)
+    assert [one.sentence for one in found if one.kind == "objective changed"][0].startswith(
         "Trained with erm to update 200, then ctc_dro to update 300"
     )
     assert make_report(data).subtitle.startswith("erm, then ctc_dro · ")
@@ -231,8 +232,8 @@ def test_of_forty_equal_languages_none_is_called_better_or_worse(tmp_path):
         read_training_run(plant_decoding(tmp_path / name, cer, n_utterances=20, seed=seed))
         for name, seed in (("a", 5), ("b", 9))
     ]
-    decoded = [[DecodedRun(run.name, run.utterances)] for run in runs]
-    p = difference_by_language(pair(decoded).characters, 0, 1).p
+    arms = [Arm(run.name, [run]) for run in runs]
+    p = difference_by_language(pair(arms).characters, 0, 1).p
     assert (p < 0.05).any()  # without a correction some would be called so
     (one,) = compared(runs[0], runs[1], BY_LANGUAGE).differences
     assert set(one.verdicts.values()) == {Verdict.SAME}
@@ -288,13 +289,13 @@ def test_markdown_is_escaped():
 
 def test_the_weights_of_layers_are_told_and_drawn_where_a_run_has_some(tmp_path):
     run = plant_training(tmp_path / "run", ["deu", "fra"])
-    assert layers_section(read_report_data(run)) is None
+    assert layers_blocks(read_report_data(run)) == []
     lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     for number, record in enumerate(records, start=1):
         record["layer_weights"] = {"0": 0.2, "5": 0.7, "6": 0.1} if number == len(records) else {}
     (run / "history.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
-    told, drawn = layers_section(read_report_data(run)).blocks
+    told, drawn = layers_blocks(read_report_data(run))
     assert "hidden layer 5 of the frozen encoder counts most, 0.70" in told.text
     assert "2.2 of 3 layers" in told.text  # exp of the entropy, 0.802 nats
     assert drawn.svgs[0].startswith("<svg") and "layer 5" in drawn.svgs[0]
@@ -327,7 +328,7 @@ def test_examples_of_a_language_reach_from_its_worst_to_its_best(tmp_path):
     for n in (1, 2, 5, 7, 30):
         errors = [index % 18 for index in range(n)]
         run = plant_run(tmp_path / str(n), {"deu": utterances("deu", n, errors)})
-        folded = utterances_section(read_report_data(run)).blocks[-1]
+        folded = utterances_blocks(read_report_data(run))[-1]
         shown = [float(one.label.split()[-2]) for one in folded.blocks[0].texts]
         assert len(shown) == min(4, n) and shown == sorted(shown, reverse=True)
         assert (shown[0], shown[-1]) == (pytest.approx(100 * max(errors) / 21, abs=0.1), 0.0)
@@ -347,6 +348,6 @@ def test_a_baseline_that_cannot_be_compared_without_languages_is_said_to_be_none
     for run in runs:
         path = run / "decode_test/utterances.jsonl"
         path.write_text(path.read_text().replace('"language": "deu"', '"language": null'))
-    (alarm, *_) = [one for one in warnings_section(read_report_data(runs[0], runs[1:]))
-                   .blocks[0].sentences if one.kind == "not compared"]  # fmt: skip
+    found = warnings_of(read_report_data(runs[0], runs[1:]))
+    (alarm,) = [one for one in found if one.kind == "not compared"]
     assert "have no language, so there is no test against b" in alarm.sentence

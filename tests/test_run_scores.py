@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fairseq_dro.report.paired_records import DecodedRun, pair
+from fairseq_dro.report.arms import Arm
+from fairseq_dro.report.paired_records import pair
 from fairseq_dro.report.run_scores import RunScores
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring.as_written import as_written_note
 from fairseq_dro.scoring.bootstrap import make_blocks
 from fairseq_dro.scoring.edits import EditCounts
@@ -54,7 +57,8 @@ def test_compare_counts_what_the_page_counts():
     """Also where a text, its token taken off, still begins with what could be one."""
     texts, counts = ("[ell] gut", "[ell] gur", "deu", "deu"), (EditCounts(), EditCounts())
     own = [*records(), Record("odd", "deu", None, *texts, *counts)]
-    paired = pair([[DecodedRun("a", own)], [DecodedRun("b", own)]]).characters
+    arms = [Arm(name, [TrainingRun(Path(name), name, utterances=own)]) for name in "ab"]
+    paired = pair(arms).characters
     page = RunScores(own)
     for index, code in enumerate(paired.languages):
         own_blocks = paired.language == index

@@ -8,29 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Union
 
 from fairseq_dro.report.aligned_text import Piece
 
 MISSING = "–"  # what a cell shows where there is no number
 
 
+class Block:
+    """What stands below a heading."""
+
+    @property
+    def kind(self) -> str:
+        """``paragraph``, ``table`` ...: what writers tell blocks by."""
+        return type(self).__name__.lower()
+
+
 @dataclass(frozen=True)
-class Paragraph:
+class Paragraph(Block):
     """One paragraph; ``small`` for what explains rather than tells."""
 
     text: str
     small: bool = False
-    kind: str = "paragraph"
 
 
 @dataclass(frozen=True)
-class Notices:
+class Notices(Block):
     """Sentences that must not be overlooked, or the one that says there are none."""
 
     sentences: Sequence[tuple[str, str, str]]  # (short name, sentence, command to type or "")
     none: str = ""
-    kind: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Block):
     """``rows`` may be sorted by the reader, ``foot`` stays below."""
 
     columns: Sequence[Column]
@@ -61,11 +67,10 @@ class Table:
     foot: Sequence[Sequence[Cell]] = ()
     sortable: bool = False
     caption: str = ""
-    kind: str = "table"
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Block):
     """One or more SVG pictures side by side; ``alt`` says in words what they show.
 
     ``width`` is the widest a single picture is laid out, in CSS pixels; more pictures than fit
@@ -77,15 +82,13 @@ class Figure:
     alt: str
     width: int = 420
     files: Sequence[str] = ()  # names of the same pictures as files beside the page
-    kind: str = "figure"
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Block):
     """Something to copy."""
 
     text: str
-    kind: str = "code"
 
 
 @dataclass(frozen=True)
@@ -99,30 +102,24 @@ class ComparedText:
 
 
 @dataclass(frozen=True)
-class Examples:
+class Examples(Block):
     title: str
     texts: Sequence[ComparedText]
-    kind: str = "examples"
 
 
 @dataclass(frozen=True)
-class Folded:
+class Folded(Block):
     """Blocks that are there for whoever looks for them."""
 
     title: str
     blocks: Sequence[Block]
-    kind: str = "folded"
 
 
 @dataclass(frozen=True)
-class Beside:
+class Beside(Block):
     """Blocks side by side where there is room, else one below the other."""
 
     blocks: Sequence[Block]
-    kind: str = "beside"
-
-
-Block = Union[Paragraph, Notices, Table, Figure, Code, Examples, Folded, Beside]  # noqa: UP007
 
 
 @dataclass

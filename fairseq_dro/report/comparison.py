@@ -18,12 +18,10 @@ import numpy as np
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import GroupBy
 from fairseq_dro.report.arms import Arm, group_by_of
-from fairseq_dro.report.paired_records import DecodedRun, PairedTest, pair
+from fairseq_dro.report.paired_records import PairedTest, pair
 from fairseq_dro.report.training_facts import TrainingFacts
-from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring import disparity, levelling, paired
 from fairseq_dro.scoring.bootstrap import CONFIDENCE, N_MOMENTS
-from fairseq_dro.scoring.records import Record
 from fairseq_dro.wording import listed
 
 FORMAT = 1
@@ -243,10 +241,10 @@ def compare_arms(
             the split has not, or leaves none.
     """
     by = by or group_by_of(arms)
-    everything = test = _pair(arms, by)
+    everything = test = pair(arms, by)
     if apart:
         _require_some(apart, test.characters.languages, by)
-        test = _pair(arms, by, apart)
+        test = pair(arms, by, apart)
     groups = test.characters.languages
     cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
@@ -278,14 +276,6 @@ def compare_arms(
         arms, by, codes, apart, cer, wer, by_run, worst_wer, worst_of_runs, test,
         differences, facts,
     )  # fmt: skip
-
-
-def _pair(arms: Sequence[Arm], by: GroupBy, apart: Sequence[str] = ()) -> PairedTest:
-    """All utterances, or those of the groups that do not stand apart."""
-    def kept(run: TrainingRun) -> Sequence[Record]:
-        return [one for one in run.utterances if by.group_of(one) not in apart]
-
-    return pair([[DecodedRun(str(run.folder), kept(run)) for run in arm.runs] for arm in arms], by)
 
 
 def _require_some(apart: Sequence[str], groups: Sequence[str], by: GroupBy) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 
 from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy, suffix_of
+from fairseq_dro.report.arms import Arm
+from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.scoring.bootstrap import drawn_of
 from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
@@ -22,14 +24,6 @@ from fairseq_dro.scoring.utterances import errors_of
 from fairseq_dro.wording import listed
 
 # Shapes: U utterances, N blocks, S runs of an arm.
-
-
-@dataclass(frozen=True)
-class DecodedRun:
-    """Records of one run and the name by which errors call it."""
-
-    name: str
-    records: Sequence[Record]
 
 
 @dataclass(frozen=True)
@@ -55,33 +49,39 @@ class PairedTest:
     agreeing: list[float]
 
 
-def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> PairedTest:
+def pair(
+    arms: Sequence[Arm], by: GroupBy = BY_LANGUAGE, apart: Sequence[str] = ()
+) -> PairedTest:
     """Line all runs of all arms up, and count errors in blocks.
 
     A block is a speaker in groups of ``bootstrap.FEWEST_SPEAKERS`` or more, as in scores; else an
     utterance, as is one whose speaker is not known.
 
     Args:
-        arms: runs of each arm; the first run of the first arm is the one the others must match.
+        arms: the first run of the first arm is the one the others must match.
         by: what a group is.
+        apart: groups whose utterances are left out.
 
     Raises:
         UserError: two runs differ in utterances, references or groups (the first difference is
             named), an utterance has no group, or a group no reference text.
     """
-    first = arms[0][0]
-    reference = {record.id: record for record in first.records}
+    def kept(run: TrainingRun) -> dict[str, Record]:
+        return {one.id: one for one in run.utterances if by.group_of(one) not in apart}
+
+    first = arms[0].runs[0]
+    reference = kept(first)
     ids = sorted(reference)
     groups = [_group(first, reference[id], by) for id in ids]
     counts, empty, agreeing = [], [], []
-    for runs in arms:
-        decoded = [{record.id: record for record in run.records} for run in runs]
-        for run, records in zip(runs, decoded):
+    for arm in arms:
+        decoded = [kept(run) for run in arm.runs]
+        for run, records in zip(arm.runs, decoded):
             _require_same(first, reference, run, records, by)
         hypotheses = [[normalize(records[id].hypothesis) for id in ids] for records in decoded]
         same = (normalize(reference[id].hypothesis) == one for id, one in zip(ids, hypotheses[0]))
         agreeing.append(sum(same) / len(ids))
-        empty.append(sum(not one for own in hypotheses for one in own) / (len(ids) * len(runs)))
+        empty.append(sum(not one for own in hypotheses for one in own) / (len(ids) * len(decoded)))
         own = [[errors_of(records[id]) for id in ids] for records in decoded]
         counts.append(np.array(own, dtype=float))  # [S, U, 4]
     names = sorted(set(groups))
@@ -110,7 +110,7 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
     without = [name for name, n in zip(names, characters.sums(characters.lengths)) if not n]
     if without:
         raise UserError(
-            f"{first.name}: all references of {listed(without)} are empty, so that no error rate "
+            f"{first.folder}: all references of {listed(without)} are empty, so that no error rate "
             f"can be compared; decode a split with texts for every {by.noun}."
         )
     return PairedTest(
@@ -124,27 +124,28 @@ def pair(arms: Sequence[Sequence[DecodedRun]], by: GroupBy = BY_LANGUAGE) -> Pai
     )
 
 
-def _group(run: DecodedRun, record: Record, by: GroupBy) -> str:
+def _group(run: TrainingRun, record: Record, by: GroupBy) -> str:
     group = by.group_of(record)
     if group is None:
         column = by.columns[0]
         raise UserError(
-            f"{run.name}: the utterance {record.id} has no {column}, and runs are compared "
+            f"{run.folder}: the utterance {record.id} has no {column}, and runs are compared "
             f"by {by}: give the test split a .{suffix_of(column)} file and decode it again."
         )
     return group
 
 
 def _require_same(
-    first: DecodedRun, reference: Mapping[str, Record], run: DecodedRun,
+    first: TrainingRun, reference: Mapping[str, Record], run: TrainingRun,
     mine: Mapping[str, Record], by: GroupBy,
 ) -> None:  # fmt: skip
-    both, again = f"{first.name} and {run.name}", "decode both on one test split"
+    both, again = f"{first.folder} and {run.folder}", "decode both on one test split"
     lacking, foreign = (sorted(one.keys() - other.keys())
                         for one, other in ((reference, mine), (mine, reference)))  # fmt: skip
     if lacking or foreign:
         one, where, absent = (
-            (lacking[0], first.name, run.name) if lacking else (foreign[0], run.name, first.name)
+            (lacking[0], first.folder, run.folder) if lacking
+            else (foreign[0], run.folder, first.folder)
         )
         raise UserError(
             f"{both} were not decoded on the same utterances: {one} is in {where} and not in "

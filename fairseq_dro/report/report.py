@@ -11,28 +11,28 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.arms import Arm
-from fairseq_dro.report.blocks import Section
+from fairseq_dro.report.blocks import Block, Section
 from fairseq_dro.report.comparison import Comparison, compare_arms
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
 from fairseq_dro.report.score_tables import confusions
-from fairseq_dro.report.sections.checkpoints import checkpoints_section
-from fairseq_dro.report.sections.cost import cost_section
-from fairseq_dro.report.sections.headline import headline_section
-from fairseq_dro.report.sections.languages import languages_section
-from fairseq_dro.report.sections.layers import layers_section
-from fairseq_dro.report.sections.learning import learning_section
-from fairseq_dro.report.sections.proxy import proxy_section
-from fairseq_dro.report.sections.reproduction import reproduction_section
-from fairseq_dro.report.sections.utterances import utterances_section
+from fairseq_dro.report.sections.checkpoints import checkpoints_blocks
+from fairseq_dro.report.sections.cost import cost_blocks
+from fairseq_dro.report.sections.headline import headline_blocks
+from fairseq_dro.report.sections.languages import languages_blocks
+from fairseq_dro.report.sections.layers import layers_blocks
+from fairseq_dro.report.sections.learning import learning_blocks
+from fairseq_dro.report.sections.proxy import proxy_blocks
+from fairseq_dro.report.sections.reproduction import reproduction_blocks
+from fairseq_dro.report.sections.utterances import utterances_blocks
 from fairseq_dro.report.sections.verdict import (
     difference_sections,
     first_alarms,
-    verdict_section,
-    words_section,
+    verdict_blocks,
+    words_blocks,
 )
-from fairseq_dro.report.sections.warnings import warnings_section
-from fairseq_dro.report.sections.weights import weights_section
+from fairseq_dro.report.sections.warnings import warnings_blocks, warnings_of
+from fairseq_dro.report.sections.weights import weights_blocks
 from fairseq_dro.report.training_facts import (
     TrainingFacts,
     facts_of_run,
@@ -108,37 +108,36 @@ def compared(
 
 def make_report(data: ReportData) -> Report:
     """All sections that the run has something to say for."""
-    warnings = warnings_section(data)
+    noun = data.noun
     sections = [
-        verdict_section(data),
-        warnings,
-        headline_section(data),
-        languages_section(data),
+        Section("verdict", "Verdict", verdict_blocks(data)),
+        Section("alarms", "Before you read on", warnings_blocks(data)),
+        Section("headline", "Headline", headline_blocks(data)),
+        Section("languages", f"Every {noun}", languages_blocks(data)),
         *difference_sections(data),
-        learning_section(data),
-        weights_section(data),
-        layers_section(data),
-        proxy_section(data),
-        utterances_section(data),
-        identification_section(data),
-        checkpoints_section(data.run, data.results),
-        cost_section(data),
-        reproduction_section(data),
-        words_section(data),
+        Section("learning", "Learning curves", learning_blocks(data)),
+        Section("weights", f"Weights of the {noun}s", weights_blocks(data)),
+        Section("layers", "Weights of the layers", layers_blocks(data)),
+        Section("proxy", "Loss against CER", proxy_blocks(data)),
+        Section("utterances", "Best and worst utterances", utterances_blocks(data)),
+        Section("identification", "Language identification", identification_blocks(data)),
+        Section("checkpoints", "Choosing a checkpoint", checkpoints_blocks(data)),
+        Section("cost", "Cost", cost_blocks(data)),
+        Section("reproduction", "Making it again", reproduction_blocks(data)),
+        Section("words", "Words", words_blocks(data)),
     ]
     return Report(
         title=_title(data),
         subtitle=_subtitle(data),
-        sections=[section for section in sections if section is not None],
-        alarms=[*first_alarms(data), *warnings.blocks[0].sentences],
+        sections=[section for section in sections if section.blocks],
+        alarms=[*first_alarms(data), *warnings_of(data)],
     )
 
 
-def identification_section(data: ReportData) -> Section | None:
-    """Which languages are taken for which; None where no reference carries a language token."""
+def identification_blocks(data: ReportData) -> list[Block]:
+    """Which languages are taken for which; empty where no reference carries a language token."""
     counts = {} if data.scores is None else data.scores.numbers["lid_confusion"]
-    title = "Language identification"
-    return Section("identification", title, confusions(counts)) if counts else None
+    return confusions(counts) if counts else []
 
 
 def _read(folder: Path, results: str, like: str = "") -> TrainingRun:

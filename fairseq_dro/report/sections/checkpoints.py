@@ -13,7 +13,6 @@ from fairseq_dro.report.blocks import (
     Code,
     Column,
     Paragraph,
-    Section,
     Table,
     number_cell,
     per_cent,
@@ -23,6 +22,7 @@ from fairseq_dro.report.checkpoints.decoded_choices import decoded_choices, deco
 from fairseq_dro.report.compare.difference_blocks import interval_text
 from fairseq_dro.report.comparison import Comparison
 from fairseq_dro.report.measures import MEASURES
+from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.decoding_command import infer_command
 from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.wording import counted
@@ -31,25 +31,19 @@ _RATES = ("mean_cer", "worst_cer", "cvar_cer")
 _NUMBERS = ("mean", "worst", "cvar_10", "micro")
 
 
-def checkpoints_section(run: TrainingRun, results: str | None = None) -> Section | None:
-    """Choices by each validation number, then what was decoded; None without a choice.
+def checkpoints_blocks(data: ReportData) -> list[Block]:
+    """Choices by each validation number, then what was decoded; empty without a choice.
 
     Folders that hold another split beside the test split are not compared, and this is said.
-
-    Args:
-        results: what the names of decoded folders begin with.
     """
-    section, decoded = Section("checkpoints", "Choosing a checkpoint"), None
+    run, decoded, said = data.run, None, []
     try:
-        decoded = decoded_choices(run, results)
+        decoded = decoded_choices(run, data.results)
     except UserError as error:
-        if run.validations:
-            text = f"Decoded folders are not compared: {error}"
-            section.blocks.append(Paragraph(text, small=True))
+        said = [Paragraph(f"Decoded folders are not compared: {error}", small=True)]
     if len(run.validations) < 2 and (decoded is None or len(decoded.arms) < 2):
-        return None
-    section.blocks += choice_blocks(run, decoded)
-    return section
+        return []
+    return [*said, *choice_blocks(run, decoded)]
 
 
 def choice_blocks(run: TrainingRun, decoded: Comparison | None) -> list[Block]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fairseq_dro.data.manifest_writer import SAMPLE_RATE
-from fairseq_dro.report.blocks import MISSING, Cell, Column, Section, Table
+from fairseq_dro.report.blocks import MISSING, Block, Cell, Column, Table
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.runs.durations import in_one_unit
 from fairseq_dro.runs.training_run import TrainingRun
 from fairseq_dro.wording import counted
 
 
-def cost_section(data: ReportData) -> Section:
+def cost_blocks(data: ReportData) -> list[Block]:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
@@ -28,7 +28,7 @@ def cost_section(data: ReportData) -> Section:
         for name, values in lines
         if any(value != MISSING for value in values)
     ]
-    return Section("cost", "Cost", [Table(names, rows)])
+    return [Table(names, rows)]
 
 
 def _updates(run: TrainingRun) -> str:

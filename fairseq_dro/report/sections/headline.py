@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fairseq_dro.report.blocks import Beside, Block, Code, Figure, Paragraph, Section, per_cent
+from fairseq_dro.report.blocks import Beside, Block, Code, Figure, Paragraph, per_cent
 from fairseq_dro.report.figures.intervals import Estimate, draw_rates
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.score_tables import measures_note, measures_table
@@ -12,22 +12,18 @@ from fairseq_dro.report.sections.warnings import or_another_folder
 from fairseq_dro.runs.decoding_command import decoding_command
 
 
-def headline_section(data: ReportData) -> Section:
+def headline_blocks(data: ReportData) -> list[Block]:
     """A column per run; before decoding, how to decode."""
-    section = Section("headline", "Headline")
     if data.scores is None:
-        section.blocks += _how_to_decode(data)
-        return section
+        return _how_to_decode(data)
     if not data.scores.cer:
-        section.blocks.append(Paragraph("No error rate: all references of the split are empty."))
-        return section
+        return [Paragraph("No error rate: all references of the split are empty.")]
     table = measures_table([(run.name, scores.numbers) for run, scores in data.decoded], data.noun)
     picture, notes = _picture(data), []
     if len(data.scores.cer) > 1:
         notes.append(Paragraph(measures_note(data.noun), small=True))
     is_small = isinstance(picture, Paragraph) or len(picture.svgs) == 1
-    section.blocks += [Beside([table, picture]), *notes] if is_small else [table, *notes, picture]
-    return section
+    return [Beside([table, picture]), *notes] if is_small else [table, *notes, picture]
 
 
 def _picture(data: ReportData) -> Figure | Paragraph:

@@ -8,7 +8,6 @@ from fairseq_dro.report.blocks import (
     Cell,
     Column,
     Paragraph,
-    Section,
     number_cell,
     per_cent,
     rate_cell,
@@ -24,13 +23,11 @@ _ABOUT_BASELINES = (
 )
 
 
-def languages_section(data: ReportData) -> Section:
+def languages_blocks(data: ReportData) -> list[Block]:
     """Every language with its numbers; before decoding, those of the last validation."""
-    section = Section("languages", f"Every {data.noun}")
     scores = data.scores
     if scores is None:
-        section.blocks += _from_validation(data)
-        return section
+        return _from_validation(data)
     codes = [code for code in data.codes if code in scores.groups]
     rows = [(data.labels[code], scores.groups[code]) for code in codes]
     head, before, after = str(data.run.group_by), _training(data, codes), []
@@ -47,11 +44,10 @@ def languages_section(data: ReportData) -> Section:
     note = f"{counting_note({})} {interval_note(scores.groups, data.noun)} (None of fewer than " \
            f"{FEWEST_BLOCKS}.)"  # fmt: skip
     note += _ABOUT_BASELINES.format(noun=data.noun) if data.baselines else ""
-    section.blocks += [table, Paragraph(note, small=True)]
+    notes = [note]
     if "as_written" in scores.numbers:
-        note = as_written_note(scores.numbers["as_written"], data.noun)
-        section.blocks.append(Paragraph(note, small=True))
-    return section
+        notes.append(as_written_note(scores.numbers["as_written"], data.noun))
+    return [table, *(Paragraph(note, small=True) for note in notes)]
 
 
 def _training(data: ReportData, codes: list[str]) -> list[tuple[Column, list[Cell]]]:

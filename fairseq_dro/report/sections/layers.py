@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import math
 
-from fairseq_dro.report.blocks import Figure, Paragraph, Section
+from fairseq_dro.report.blocks import Block, Figure, Paragraph
 from fairseq_dro.report.figures.layer_weights import draw_layer_weights
 from fairseq_dro.report.report_data import ReportData
 
 
-def layers_section(data: ReportData) -> Section | None:
-    """Those of the last validation; None for a model that has none."""
+def layers_blocks(data: ReportData) -> list[Block]:
+    """Those of the last validation; empty for a model that has none."""
     known = [record for record in data.run.validations if record.get("layer_weights")]
     if not known:
-        return None
+        return []
     last = known[-1]["layer_weights"]
     heaviest = max(last, key=lambda layer: last[layer])
     entropy = -sum(weight * math.log(weight) for weight in last.values() if weight > 0)
-    section = Section("layers", "Weights of the layers")
-    section.blocks.append(
-        Paragraph(
-            f"At update {known[-1]['update']:,} hidden layer {heaviest} of the frozen encoder "
-            f"counts most, {last[heaviest]:.2f}; the weights sum to 1, as if "
-            f"{math.exp(entropy):.1f} of {len(last)} layers counted the same."
-        )
+    text = (
+        f"At update {known[-1]['update']:,} hidden layer {heaviest} of the frozen encoder counts "
+        f"most, {last[heaviest]:.2f}; the weights sum to 1, as if {math.exp(entropy):.1f} of "
+        f"{len(last)} layers counted the same."
     )
     caption = (
         "Weight of each hidden layer in the sum that the head sees; dotted: where all began. "
         "Layer 0 is what the first block sees, the last is the encoder's output."
     )
-    section.blocks.append(Figure([draw_layer_weights(last)], caption, alt=caption))
-    return section
+    return [Paragraph(text), Figure([draw_layer_weights(last)], caption, alt=caption)]

@@ -10,7 +10,6 @@ from fairseq_dro.report.blocks import (
     Figure,
     Folded,
     Paragraph,
-    Section,
     Table,
     number_cell,
     per_cent,
@@ -25,25 +24,21 @@ _SHOWN = 24  # pictures; the others are folded away
 _WIDTH = 187  # CSS pixels of one
 
 
-def learning_section(data: ReportData) -> Section:
+def learning_blocks(data: ReportData) -> list[Block]:
     """Validation CER over updates, worst language first; of fairseq's log where that is all."""
-    section = Section("learning", "Learning curves")
     if not data.run.validations:
-        section.blocks += _from_the_log(data.run, data.noun)
-        return section
+        return _from_the_log(data.run, data.noun)
     curves = [curve_of(run) for run in data.runs if run.validations]
     codes = [code for code in data.codes if any(code in curve.rates for curve in curves)]
     lowest = min((v for curve in curves for c in codes for v in curve.rates.get(c, ()) if v == v),
                  default=1.0)  # fmt: skip
     if lowest > SILENCE:
-        section.blocks.append(
-            Paragraph(
-                f"No curve to show: at every validation each {data.noun}'s CER was above "
-                f"{per_cent(SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt "
-                "yet that an error rate can tell."
-            )
+        text = (
+            f"No curve to show: at every validation each {data.noun}'s CER was above "
+            f"{per_cent(SILENCE, 0)} % (split {data.run.subset}), so nothing has been learnt yet "
+            "that an error rate can tell."
         )
-        return section
+        return [Paragraph(text)]
     caption = (
         f"Validation CER (split {data.run.subset}) in per cent over updates, worst {data.noun} "
         f"first, all on one scale. Dark: {data.run.name}; faint: its mean over {data.noun}s"
@@ -51,13 +46,12 @@ def learning_section(data: ReportData) -> Section:
     others = [curve.name for curve in curves[1:]]
     caption += f"; coloured, broken: {', '.join(others)}." if others else "."
     pictures = draw_learning_curves(codes, data.short_labels, curves)
-    section.blocks.append(Figure(pictures[:_SHOWN], caption, caption, _WIDTH))
+    blocks: list[Block] = [Figure(pictures[:_SHOWN], caption, caption, _WIDTH)]
     if len(pictures) > _SHOWN:
         more = Figure(pictures[_SHOWN:], "", f"the other {data.noun}s", _WIDTH)
         title = f"The other {counted(len(pictures) - _SHOWN, data.noun)}"
-        section.blocks.append(Folded(title, [more]))
-    section.blocks += _other_splits(data.run)
-    return section
+        blocks.append(Folded(title, [more]))
+    return [*blocks, *_other_splits(data.run)]
 
 
 def _other_splits(run: TrainingRun) -> list[Block]:

@@ -11,7 +11,6 @@ from fairseq_dro.report.blocks import (
     Column,
     Figure,
     Paragraph,
-    Section,
     Table,
 )
 from fairseq_dro.report.figures.over_updates import draw_over_updates
@@ -35,17 +34,15 @@ def spearman(x: Mapping[str, float], y: Mapping[str, float]) -> float:
     return float(stats.spearmanr(*sides).statistic)
 
 
-def proxy_section(data: ReportData) -> Section:
+def proxy_blocks(data: ReportData) -> list[Block]:
     """Rank correlations of the loss with the CER at each validation, and with the data."""
-    section = Section("proxy", "Loss against CER")
     history, noun = data.run.validations, data.noun
     if not history or len(history[-1]["languages"]) < LEAST_LANGUAGES:
         text = (
             f"A rank correlation over fewer than {LEAST_LANGUAGES} {noun}s says nothing."
             if history else f"The run has no loss per {noun}."
         )  # fmt: skip
-        section.blocks.append(Paragraph(text))
-        return section
+        return [Paragraph(text)]
     updates = [int(record["update"]) for record in history]
     lines = {}
     for key, label in (("train_loss_nats", "training"), ("loss_nats", "validation")):
@@ -56,7 +53,6 @@ def proxy_section(data: ReportData) -> Section:
             lines[label] = values
     cer, train = validation_rates(history[-1]), validation_rates(history[-1], "train_loss_nats")
     rho = spearman(train, cer)
-    section.blocks.append(Paragraph(_verdict(rho, len(set(train) & set(cer)), noun)))
     pictures = []
     if lines:
         lowest = min(0.0, *(value for line in lines.values() for value in line if value == value))
@@ -78,10 +74,9 @@ def proxy_section(data: ReportData) -> Section:
         "group loss of training (by which q moves, where it moves) and with the mean loss of a "
         f"validation utterance. Second: one point per {noun} at the last validation."
     )
-    if pictures:
-        section.blocks.append(Figure(pictures, caption, caption))
-    section.blocks += _confounds(data, train)
-    return section
+    says = Paragraph(_verdict(rho, len(set(train) & set(cer)), noun))
+    figure = [Figure(pictures, caption, caption)] if pictures else []
+    return [says, *figure, *_confounds(data, train)]
 
 
 def _confounds(data: ReportData, loss: Mapping[str, float]) -> list[Block]:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from fairseq_dro.report import configuration
-from fairseq_dro.report.blocks import Block, Cell, Code, Column, Paragraph, Section, Table
+from fairseq_dro.report.blocks import Block, Cell, Code, Column, Paragraph, Table
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.runs.provenance import RUN_FILE
 from fairseq_dro.runs.start_command import start_command
@@ -20,26 +20,20 @@ _RECORDED = (
 )  # fmt: skip
 
 
-def reproduction_section(data: ReportData) -> Section:
+def reproduction_blocks(data: ReportData) -> list[Block]:
     """What was recorded at the start of the run, and what differs from its baselines."""
     run = data.run
-    section = Section("reproduction", "Making it again")
     command = start_command(run)
-    if command:
-        section.blocks.append(Code(command))
+    blocks: list[Block] = [Code(command)] if command else []
     if run.log.waits and run.updates:
-        section.blocks.append(
-            Paragraph(
-                "The last start has made no update (refused, or not that far yet), and .hydra "
-                "holds its configuration: the options below are its own, not those of the "
-                f"{counted(run.updates, 'update')} before."
-            )
+        text = (
+            "The last start has made no update (refused, or not that far yet), and .hydra holds "
+            "its configuration: the options below are its own, not those of the "
+            f"{counted(run.updates, 'update')} before."
         )
-    section.blocks += _options(run)
-    for baseline in data.baselines:
-        section.blocks += _against(run, baseline)
-    section.blocks += _recorded(run)
-    return section
+        blocks.append(Paragraph(text))
+    differing = (block for baseline in data.baselines for block in _against(run, baseline))
+    return [*blocks, *_options(run), *differing, *_recorded(run)]
 
 
 def _options(run: TrainingRun) -> list[Block]:

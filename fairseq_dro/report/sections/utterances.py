@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fairseq_dro.report.aligned_text import align, reads_right_to_left
-from fairseq_dro.report.blocks import ComparedText, Examples, Folded, Paragraph, Section, per_cent
+from fairseq_dro.report.blocks import Block, ComparedText, Examples, Folded, Paragraph, per_cent
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.scoring.records import Record
 
@@ -17,37 +17,33 @@ _OF_EACH = 4
 _LONGEST = 400  # characters of one text; the rest is cut off, and said so
 
 
-def utterances_section(data: ReportData) -> Section:
+def utterances_blocks(data: ReportData) -> list[Block]:
     """Worst, best, and more of the worst languages."""
-    section = Section("utterances", "Best and worst utterances")
     if data.scores is None:
-        section.blocks.append(Paragraph("The test split has not been decoded yet."))
-        return section
+        return [Paragraph("The test split has not been decoded yet.")]
     rated = [u for u in data.scores.records if u.characters.reference_length]
     spoken = [u for u in rated if u.hypothesis]
     if not spoken:
-        section.blocks.append(Paragraph("Every hypothesis is empty: there is nothing to compare."))
-        return section
-    section.blocks.append(
-        Paragraph(
-            "Reference above, hypothesis below. Struck through: in the reference only; underlined: "
-            f"in the hypothesis only. At most {_PER_LANGUAGE} of a {data.noun}.",
-            small=True,
-        )
+        return [Paragraph("Every hypothesis is empty: there is nothing to compare.")]
+    note = (
+        "Reference above, hypothesis below. Struck through: in the reference only; underlined: in "
+        f"the hypothesis only. At most {_PER_LANGUAGE} of a {data.noun}."
     )
     worst = sorted(spoken, key=lambda u: (-_rate(u), -u.characters.errors, u.id))
     best = sorted(spoken, key=lambda u: (_rate(u), -u.characters.reference_length, u.id))
     title = "Worst by CER" + (" of those that are not empty" if len(spoken) < len(rated) else "")
-    section.blocks.append(_examples(title, _spread(worst, data), data))
-    section.blocks.append(_examples("Best by CER, the longest first", _spread(best, data), data))
+    blocks = [
+        Paragraph(note, small=True), _examples(title, _spread(worst, data), data),
+        _examples("Best by CER, the longest first", _spread(best, data), data),
+    ]  # fmt: skip
     for code in data.codes[:_LANGUAGES]:
         of_language = [u for u in worst if data.scores.group_of(u) == code]
         if of_language:
             last, steps = len(of_language) - 1, min(_OF_EACH, len(of_language)) - 1
             chosen = [of_language[round(n * last / max(steps, 1))] for n in range(steps + 1)]
             title = f"{data.labels[code]}: from its worst to its best"
-            section.blocks.append(Folded(title, [_examples("", chosen, data)]))
-    return section
+            blocks.append(Folded(title, [_examples("", chosen, data)]))
+    return blocks
 
 
 def _rate(utterance: Record) -> float:

@@ -40,25 +40,22 @@ def first_alarms(data: ReportData) -> list[Alarm]:
     return [] if alarm is None else [alarm]
 
 
-def verdict_section(data: ReportData) -> Section:
+def verdict_blocks(data: ReportData) -> list[Block]:
     """The first thing on the page."""
     alarms = first_alarms(data)
-    section = Section("verdict", "Verdict", [Notices(alarms)] if alarms else [])
+    blocks: list[Block] = [Notices(alarms)] if alarms else []
     compared = [one for one in data.comparisons if one is not None]
-    for one in compared:
-        section.blocks.append(Paragraph(verdict_sentence(one, one.differences[0])))
+    blocks += [Paragraph(verdict_sentence(one, one.differences[0])) for one in compared]
     if not compared:
-        section.blocks.append(Paragraph(_of_one_run(data)))
+        blocks.append(Paragraph(_of_one_run(data)))
     elif all(len(arm.runs) == 1 for one in compared for arm in one.arms):
         text = (
             "This is about these models; what other seeds would give is not known: `fairseq-dro "
             "compare NAME=RUN,RUN NAME=RUN,RUN` takes several."
         )
-        section.blocks.append(Paragraph(text, small=True))
+        blocks.append(Paragraph(text, small=True))
     told = [_source(run) for run, _ in data.decoded]
-    if told:
-        section.blocks.append(Paragraph(f"Test numbers: {'; '.join(told)}."))
-    return section
+    return [*blocks, Paragraph(f"Test numbers: {'; '.join(told)}.")] if told else blocks
 
 
 def difference_sections(data: ReportData) -> list[Section]:
@@ -72,12 +69,11 @@ def difference_sections(data: ReportData) -> list[Section]:
     ]
 
 
-def words_section(data: ReportData) -> Section:
+def words_blocks(data: ReportData) -> list[Block]:
     """A short glossary."""
     rows = [[Cell(word), Cell(text.format(noun=data.noun))] for word, text in _WORDS]
     table = Table([Column("", numeric=False), Column("", numeric=False)], rows)
-    blocks: list[Block] = [Folded("What the words mean", [table])]
-    return Section("words", "Words", blocks)
+    return [Folded("What the words mean", [table])]
 
 
 def _of_one_run(data: ReportData) -> str:

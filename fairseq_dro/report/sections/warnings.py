@@ -6,18 +6,21 @@ from pathlib import Path
 
 from fairseq_dro.report import alarms
 from fairseq_dro.report.alarms import Alarm
-from fairseq_dro.report.blocks import Notices, Section
+from fairseq_dro.report.blocks import Block, Notices
 from fairseq_dro.report.comparison import Verdict
 from fairseq_dro.report.report_data import ReportData, validation_rates
 from fairseq_dro.runs.decoding_command import decoding_command
 from fairseq_dro.runs.record_file import decoded_folders
 
 
-def warnings_section(data: ReportData) -> Section:
-    """What must be known before the numbers are read; says so if nothing was found."""
-    all_alarms = [*_not_decoded(data), *_another_folder(data), *_of_scores(data),
-                  *_of_training(data)]  # fmt: skip
-    found = [alarm for alarm in all_alarms if alarm is not None]
+def warnings_of(data: ReportData) -> list[Alarm]:
+    """What must be known before the numbers are read."""
+    found = [*_not_decoded(data), *_another_folder(data), *_of_scores(data), *_of_training(data)]
+    return [alarm for alarm in found if alarm is not None]
+
+
+def warnings_blocks(data: ReportData) -> list[Block]:
+    """All warnings; says so if nothing was found."""
     looked_at = [
         told
         for was_looked_at, told in (
@@ -31,7 +34,7 @@ def warnings_section(data: ReportData) -> Section:
         if was_looked_at
     ]  # fmt: skip
     none = f"Nothing found: {', '.join(looked_at)}." if looked_at else "Nothing could be checked."
-    return Section("alarms", "Before you read on", [Notices(found, none)])
+    return [Notices(warnings_of(data), none)]
 
 
 def or_another_folder(folder: Path) -> str:
