@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,10 @@ def test_a_level_field_against_one_outlier_is_called_doubtful(tmp_path):
         assert ("Doubtful here" in said) is doubtful
         told = summary(comparison, comparison.differences[0])
         assert ("doubtful, see below" in told) is doubtful
+    ends = map(np.float64, (0.1, 0.05, 0.4, 0.01, 0.05, np.nan, 0.2))  # shown, and corrected by 0.2
+    (one,) = comparison.differences
+    one = replace(one, measures={**one.measures, "worst": Difference(*ends)})
+    assert "CER rose by 10.0 points (doubtful)" in verdict_sentence(comparison, one)
 
 
 def test_a_verdict_is_corrected_for_the_number_of_languages(tmp_path):

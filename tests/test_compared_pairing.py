@@ -89,7 +89,10 @@ def test_a_language_without_references_is_refused_by_name(tmp_path, capsys):
         "kat": [(f"kat_{index}", "", "abc") for index in range(5)],
     }
     runs = [plant_run(tmp_path / name, texts) for name in ("a", "b")]
-    assert "all references of kat are empty" in error_of(list(map(str, runs)), capsys)
+    said = error_of(list(map(str, runs)), capsys)
+    assert "all references of kat are empty" in said and "type --apart kat, or" in said
+    assert main(["compare", *map(str, runs), "--apart", "kat"]) == 0
+    assert rows_of(capsys.readouterr().out)["kat Georgian, apart"][:2] == ["–", "–"]
 
 
 def test_utterances_without_a_language_are_refused(two_runs, capsys):

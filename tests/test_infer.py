@@ -17,7 +17,7 @@ import soundfile
 import torch
 
 import fairseq_dro
-from fairseq_dro.report.score.counting import TextFiles, count
+from fairseq_dro.report.score.counting import count, records_of_texts
 from fairseq_dro.scoring.convention import Convention
 from fairseq_dro.scoring.summary import summarise
 from tests.decoded_splits import copy_split, error_of, infer, lines_of
@@ -209,7 +209,7 @@ def assert_units_score_as_words(results: Path, notation: str) -> None:
     found = []
     for kind, post_process in (("units", notation), ("word", None)):
         pair = results / f"ref.{kind}", results / f"hypo.{kind}"
-        scores = count(TextFiles(*pair, {}, "trn", post_process), Convention())
+        scores = count(records_of_texts(*pair, {}, "trn", post_process), Convention())
         found.append(summarise(scores, seed=0, n_replicates=100)["all"])
     assert found[0] == found[1] and found[0]["reference_characters"] > 0
 

@@ -16,7 +16,7 @@ import sentencepiece
 from fairseq_dro import cli
 from fairseq_dro.errors import UserError
 from fairseq_dro.prepare.units import Characters, Graphemes, train_sentencepiece
-from fairseq_dro.report.score.counting import TextFiles, count
+from fairseq_dro.report.score.counting import count, records_of_texts
 from fairseq_dro.report.score.notation import NAMES, joined, notation_of
 from fairseq_dro.report.score.text_files import read_pairs, split_trn
 from fairseq_dro.scoring.convention import Convention
@@ -36,7 +36,7 @@ def rates(
     reference: Path, hypothesis: Path, format: str = "plain", post_process: str | None = None
 ) -> tuple[int, float, float]:
     """Utterances, CER and WER, without intervals."""
-    scores = count(TextFiles(reference, hypothesis, {}, format, post_process), Convention())
+    scores = count(records_of_texts(reference, hypothesis, {}, format, post_process), Convention())
     total = scores.all
     return total.n_utterances, total.characters.error_rate, total.words.error_rate
 
@@ -222,7 +222,7 @@ def test_a_language_token_before_units_is_no_text(tmp_path):
     lines = [[f"[{code}] {text}" for code, text in zip(("deu", "ell"), spelled(one, "|", True))]
              for one in (REFERENCES[1:3], HYPOTHESES[1:3])]  # fmt: skip
     pair = of(tmp_path, *lines)
-    scores = count(TextFiles(*pair, {}, "plain", "letter"), Convention())
+    scores = count(records_of_texts(*pair, {}, "plain", "letter"), Convention())
     assert set(scores.languages) == {"deu", "ell"}
     assert scores.all.characters.reference_length == len("good day") + len("καλή μέρα σας")
 

@@ -19,8 +19,11 @@ from fairseq_dro.report.score.notation import NAMES
 from fairseq_dro.text_lines import lines_of
 
 if TYPE_CHECKING:  # imported where it is used, so that other sub-commands start without it
+    from collections.abc import Iterator
+
     from fairseq_dro.group_by import GroupBy
-    from fairseq_dro.report.score.counting import Source
+    from fairseq_dro.scoring.records import Record
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="*", type=Path, metavar="RECORDS")
@@ -90,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--replicates {args.replicates} is too few: type 1000 or more.")
     convention = Convention(args.profile, args.unit, args.alignment)
     few_shot = _language_set(args.few_shot) if args.few_shot else None
-    source, title = _source(args)
-    scores = count(source, convention, _group_by(args, source))
+    scores = count(_records(args), convention, _group_by(args))
     if not scores.languages and args.group_by:
         raise UserError(
             f"--group-by {args.group_by}: no utterance has a {scores.by.columns[0]}; decode a data "
@@ -100,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
     record = summarise(
         scores, few_shot=few_shot, seed=args.seed, n_replicates=args.replicates
     )
-    table = scores_text(record, args.title or title)
+    scored = ", ".join(map(str, args.records)) or args.hyp
+    table = scores_text(record, args.title or f"Scores of {scored}")
     if args.ref is not None:
         record["texts"] = {
             "reference": str(args.ref), "hypothesis": str(args.hyp), "format": args.format,
@@ -113,42 +116,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _source(args: argparse.Namespace) -> tuple[Source, str]:
-    """Where utterances come from, and a headline."""
-    from fairseq_dro.report.score.counting import RecordFiles, TextFiles
+def _records(args: argparse.Namespace) -> Iterator[tuple[Record, str]]:
+    """Each utterance with its place."""
+    from fairseq_dro.report.score.counting import records_of_files, records_of_texts
     from fairseq_dro.runs.record_file import find_records
 
     sides = {"language": args.lang, "speaker": args.speaker, "corpus": args.corpus}
+    sides = {name: path for name, path in sides.items() if path is not None}
     if bool(args.records) == bool(args.ref or args.hyp):
         raise UserError(
             "score: give either record files, results or run folders, or --ref FILE --hyp FILE."
         )
     if args.records:
-        given = [name for name, path in sides.items() if path is not None]
-        if given:
+        if sides:
             raise UserError(
-                f"score: a file of {given[0]}s goes with --ref and --hyp; records know their own."
+                f"score: a file of {next(iter(sides))}s goes with --ref and --hyp; records know "
+                "their own."
             )
-        paths = [find_records(path, args.results) for path in args.records]
-        return RecordFiles(paths), f"Scores of {', '.join(map(str, args.records))}"
+        return records_of_files([find_records(path, args.results) for path in args.records])
     if args.ref is None or args.hyp is None:
         missing = "--ref" if args.ref is None else "--hyp"
         raise UserError(f"score: {missing} is missing: references and hypotheses go together.")
-    kept = {name: path for name, path in sides.items() if path is not None}
-    source = TextFiles(args.ref, args.hyp, kept, args.format, args.post_process)
-    return source, f"Scores of {args.hyp}"
+    return records_of_texts(args.ref, args.hyp, sides, args.format, args.post_process)
 
 
-def _group_by(args: argparse.Namespace, source: Source) -> GroupBy:
+def _group_by(args: argparse.Namespace) -> GroupBy:
     """As typed, else as the scores beside the first file of records say."""
     from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
     from fairseq_dro.runs.decoding_source import decoding_source
+    from fairseq_dro.runs.record_file import find_records
 
     if args.group_by is not None:
         return GroupBy.parse(args.group_by, "--group-by ")
     if not args.records:
         return BY_LANGUAGE
-    return decoding_source(source.paths[0].parent).group_by
+    return decoding_source(find_records(args.records[0], args.results).parent).group_by
 
 
 def _language_set(path: Path) -> list[str]:

@@ -46,16 +46,14 @@ def q_collapsed(
     ends = [update for update, _ in path[1:]] + [max(last_update, path[-1][0])]
     largest = [max(q.items(), key=lambda item: item[1]) for _, q in path]
     steps = zip((update for update, _ in path), ends, largest)
-    longest = (0, "", 0, 0, 0.0)  # length, language, first update, end, smallest share
-    for holder, held in itertools.groupby(steps, lambda s: s[2][0] if s[2][1] > share else None):
-        held = list(held)
-        start, end = held[0][0], held[-1][1]
-        if holder is not None:
-            longest = max(
-                longest, (end - start, holder, start, end, min(s[2][1] for s in held)),
-                key=lambda one: one[0],
-            )  # fmt: skip
-    length, language, start, end, least = longest
+    spans = [
+        list(held)
+        for holder, held in itertools.groupby(steps, lambda s: s[2][0] if s[2][1] > share else None)
+        if holder is not None
+    ]
+    longest = max(spans, key=lambda held: held[-1][1] - held[0][0], default=[(0, 0, ("", 0.0))])
+    start, end, language = longest[0][0], longest[-1][1], longest[0][2][0]
+    length, least = end - start, min(q for _, _, (_, q) in longest)
     if length <= COLLAPSE_LENGTH * max(last_update, 1):
         return None
     now = end >= last_update
@@ -187,36 +185,29 @@ def worst_within_null_band(
     )
 
 
-def without_group(run: str, n_without: int, n_utterances: int, by: GroupBy) -> Alarm | None:
-    """Decoded utterances of which the column is not known that the run's groups are made of.
+def without_group(name: str, n_without: int, n_utterances: int, by: GroupBy) -> Alarm | None:
+    """Decoded utterances of a run of which the column is not known that its groups are made of.
 
     Languages are not asked for: a split may be decoded that has none.
-
-    Args:
-        run: its name.
     """
     if not n_without or by == BY_LANGUAGE:
         return None
     column = by.columns[0]
     return Alarm(
         "no group",
-        f"{n_without:,} of {n_utterances:,} decoded utterances of {run} have no {column}, and "
+        f"{n_without:,} of {n_utterances:,} decoded utterances of {name} have no {column}, and "
         f"groups are by {by}: they stand together as one group, called all. Decode a split that "
         f"has a .{suffix_of(column)} file.",
     )
 
 
-def not_compared(baseline: str, by: GroupBy) -> Alarm:
-    """A baseline against which no test is made, as utterances have no group.
-
-    Args:
-        baseline: its name.
-    """
+def not_compared(baseline_name: str, by: GroupBy) -> Alarm:
+    """A baseline against which no test is made, as utterances have no group."""
     column = by.columns[0]
     return Alarm(
         "not compared",
-        f"Some decoded utterances have no {column}, so there is no test against {baseline}: decode "
-        f"a split that has a .{suffix_of(column)} file.",
+        f"Some decoded utterances have no {column}, so there is no test against {baseline_name}: "
+        f"decode a split that has a .{suffix_of(column)} file.",
     )
 
 
@@ -235,15 +226,14 @@ def too_few_utterances(
     n_utterances: Mapping[str, int], by: GroupBy = BY_LANGUAGE
 ) -> Alarm | None:
     """Languages whose test split is too small to say anything about them."""
-    few = sorted((n, code) for code, n in n_utterances.items() if n < FEW_UTTERANCES)
+    few = {code: n for code, n in n_utterances.items() if n < FEW_UTTERANCES}
     if not few:
         return None
-    names = [f"{by.full_name(code)} ({n})" for n, code in few]
     return Alarm(
         "too few test utterances",
         f"{len(few)} of {len(n_utterances)} {by.noun}s {'has' if len(few) == 1 else 'have'} fewer "
         f"than {FEW_UTTERANCES} test utterances, too few to say anything about the {by.noun}: "
-        f"{listed(names)}. Their intervals are too narrow, if anything.",
+        f"{_numbered(few, by)}. Their intervals are too narrow, if anything.",
     )
 
 
@@ -255,15 +245,14 @@ def too_few_speakers(
     Args:
         few_speakers: of these languages, the number of speakers at most.
     """
-    few = sorted((n, code) for code, n in few_speakers.items())
-    if not few:
+    if not few_speakers:
         return None
-    names = [f"{by.full_name(code)} ({n})" for n, code in few]
+    have = "has" if len(few_speakers) == 1 else "have"
     return Alarm(
         "few test speakers",
-        f"{len(few)} of {n_groups} {by.noun}s {'has' if len(few) == 1 else 'have'} too few test "
-        f"speakers to know how much voices differ: {listed(names)}. Their intervals are over "
-        "utterances, and about these voices only.",
+        f"{len(few_speakers)} of {n_groups} {by.noun}s {have} too few test speakers to know how "
+        f"much voices differ: {_numbered(few_speakers, by)}. Their intervals are over utterances, "
+        "and about these voices only.",
     )
 
 
@@ -283,11 +272,10 @@ def says_nothing(
     )
 
 
-def looping(run: str, shares: Mapping[str, float], by: GroupBy = BY_LANGUAGE) -> Alarm | None:
-    """Languages whose hypotheses repeat themselves without end.
+def looping(name: str, shares: Mapping[str, float], by: GroupBy = BY_LANGUAGE) -> Alarm | None:
+    """Languages in which a run's hypotheses repeat themselves without end.
 
     Args:
-        run: its name.
         shares: by language, of its texts (``scoring.as_written.loops``).
     """
     found = sorted((c for c in shares if shares[c] > LOOPING_SHARE), key=lambda c: -shares[c])
@@ -295,7 +283,7 @@ def looping(run: str, shares: Mapping[str, float], by: GroupBy = BY_LANGUAGE) ->
         return None
     return Alarm(
         "loops",
-        f"{run}: hypotheses repeat themselves without end in {_named(found, by)} (up to "
+        f"{name}: hypotheses repeat themselves without end in {_named(found, by)} (up to "
         f"{100 * shares[found[0]]:.0f} % of the texts). Their CER says where decoding was stopped "
         "more than what was heard: train longer, and read some of them before any number.",
     )
@@ -345,6 +333,11 @@ def data_gone(reason: str) -> Alarm | None:
         f"{reason[0].upper()}{reason[1:].rstrip('.')}: hours, lengths and the constant guess are "
         "missing below, or are those that were kept when the split was decoded.",
     )
+
+
+def _numbered(counts: Mapping[str, int], by: GroupBy) -> str:
+    few_first = sorted(counts, key=lambda code: (counts[code], code))
+    return listed([f"{by.full_name(code)} ({counts[code]})" for code in few_first])
 
 
 def _named(codes: Sequence[str], by: GroupBy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,13 +64,11 @@ def group_by_of(arms: Sequence[Arm]) -> GroupBy:
 
 
 def _require_distinct(arms: Sequence[Arm]) -> None:
-    folders = [run.folder.resolve() for arm in arms for run in arm.runs]
-    for folder in folders:
-        if folders.count(folder) > 1:
+    for folder, n in Counter(run.folder.resolve() for arm in arms for run in arm.runs).items():
+        if n > 1:
             raise UserError(f"compare: {folder} is named twice; name each run once.")
-    names = [arm.name for arm in arms]
-    for name in names:
-        if names.count(name) > 1:
+    for name, n in Counter(arm.name for arm in arms).items():
+        if n > 1:
             raise UserError(
                 f"compare: two of the runs or arms have the same name, {name}; name them "
                 "yourself, as NAME=RUN."

@@ -228,7 +228,6 @@ def compare_arms(
     by: GroupBy | None = None,
     apart: Sequence[str] = (),
     n_replicates: int = N_MOMENTS,
-    seed: int = 0,
 ) -> Comparison:
     """Pair the arms' utterances and test every arm against the first.
 
@@ -237,15 +236,27 @@ def compare_arms(
         apart: groups of too little test speech: nothing is made of them but their rates.
 
     Raises:
-        UserError: they do not pair, see ``paired_records.pair``; or ``apart`` names a group that
-            the split has not, or leaves none.
+        UserError: they do not pair, see ``paired_records.pair``; ``apart`` names a group that the
+            split has not, or leaves none; or a group that is not apart has no reference text.
     """
     by = by or group_by_of(arms)
     everything = test = pair(arms, by)
     if apart:
-        _require_some(apart, test.characters.languages, by)
+        groups = test.characters.languages
+        if not set(apart) < set(groups):
+            raise UserError(
+                f"--apart {','.join(apart)}: expected some of the {by.noun}s of the test split, "
+                f"and not all: {listed(groups, 12)}."
+            )
         test = pair(arms, by, apart)
-    groups = test.characters.languages
+    groups, texts = test.characters.languages, test.characters.sums(test.characters.lengths)
+    without = ",".join(name for name, n_units in zip(groups, texts) if not n_units)
+    if without:
+        raise UserError(
+            f"{arms[0].runs[0].folder}: all references of {without} are empty, so that no error "
+            f"rate can be compared: type --apart {','.join([*apart, without])}, or decode a split "
+            f"with texts for every {by.noun}."
+        )
     cer, wer, by_run, worst_wer, worst_of_runs = {}, {}, {}, {}, {}
     for index, arm in enumerate(arms):
         for found, blocks in ((cer, everything.characters), (wer, everything.words)):
@@ -258,7 +269,7 @@ def compare_arms(
             **{name: measure(rates) for name, measure in MEASURES.items()},
             "micro": test.characters.errors[index].sum(axis=1) / test.characters.lengths.sum(),
         }
-    replicates = paired.resample(test.characters, n_replicates, seed) if arms[1:] else None
+    replicates = paired.resample(test.characters, n_replicates) if arms[1:] else None
     differences = []
     for index in range(1, len(arms)):
         by_group = paired.difference_by_language(test.characters, 0, index)
@@ -276,14 +287,6 @@ def compare_arms(
         arms, by, codes, apart, cer, wer, by_run, worst_wer, worst_of_runs, test,
         differences, facts,
     )  # fmt: skip
-
-
-def _require_some(apart: Sequence[str], groups: Sequence[str], by: GroupBy) -> None:
-    if not set(apart) < set(groups):
-        raise UserError(
-            f"--apart {','.join(apart)}: expected some of the {by.noun}s of the test split, and "
-            f"not all: {listed(groups, 12)}."
-        )
 
 
 def _record(one: paired.Difference) -> dict[str, float | None]:

@@ -66,7 +66,19 @@ def _table(table: Table) -> list[str]:
     for row in rows[1 + len(table.rows) :]:
         row[0] = f"**{row[0]}**"
     caption = [f"{escaped(table.caption)}:", ""] if table.caption else []
-    return [*caption, *_padded(rows, [column.numeric for column in table.columns])]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column.numeric else cell.ljust(width)
+            for cell, width, column in zip(row, widths, table.columns)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    rules = [
+        "-" * (width + 1) + (":" if column.numeric else "-")
+        for width, column in zip(widths, table.columns)
+    ]
+    return [*caption, lines[0], "|" + "|".join(rules) + "|", *lines[1:]]
 
 
 def _cell(cell: Cell, numeric: bool) -> str:
@@ -92,24 +104,3 @@ def _marked(pieces: Sequence[Piece], mark: str) -> str:
         text = escaped(text) if piece.equal else f"{mark}{escaped(text.strip() or '␣')}{mark}"
         parts.append(f"{before}{text}{after}")
     return "".join(parts)
-
-
-def _padded(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
-    """Lines of a Markdown table, the heading first.
-
-    Args:
-        numeric: by column, whether its cells stand to the right.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric)
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    rules = [
-        "-" * (width + 1) + ":" if right else "-" * (width + 2)
-        for width, right in zip(widths, numeric)
-    ]
-    return [lines[0], "|" + "|".join(rules) + "|", *lines[1:]]

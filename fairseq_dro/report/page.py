@@ -15,8 +15,6 @@ from markupsafe import Markup, escape
 
 from fairseq_dro.report.blocks import Section
 
-TEMPLATE = "page_template.html"
-
 
 def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The page's source."""
@@ -29,7 +27,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     )
     environment.filters["svg"] = Markup
     environment.filters["prose"] = _prose
-    template = environment.get_template(TEMPLATE)
+    template = environment.get_template("page_template.html")
     return template.render(title=title, subtitle=subtitle, sections=sections)
 
 

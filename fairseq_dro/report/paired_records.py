@@ -21,7 +21,6 @@ from fairseq_dro.scoring.paired import PairedBlocks
 from fairseq_dro.scoring.records import Record
 from fairseq_dro.scoring.text import normalize
 from fairseq_dro.scoring.utterances import errors_of
-from fairseq_dro.wording import listed
 
 # Shapes: U utterances, N blocks, S runs of an arm.
 
@@ -64,7 +63,7 @@ def pair(
 
     Raises:
         UserError: two runs differ in utterances, references or groups (the first difference is
-            named), an utterance has no group, or a group no reference text.
+            named), or an utterance has no group.
     """
     def kept(run: TrainingRun) -> dict[str, Record]:
         return {one.id: one for one in run.utterances if by.group_of(one) not in apart}
@@ -86,16 +85,14 @@ def pair(
         counts.append(np.array(own, dtype=float))  # [S, U, 4]
     names = sorted(set(groups))
     block = np.zeros(len(ids), dtype=int)
-    language, by_speaker, few_speakers = [], set(), set()
+    language, drawn = [], {}
     members: dict[str, list[int]] = {}
     for place, name in enumerate(groups):
         members.setdefault(name, []).append(place)
     for index, name in enumerate(names):
-        drawn = drawn_of([reference[ids[place]].speaker for place in members[name]])
-        block[members[name]] = drawn.place + len(language)
-        language += [index] * (int(drawn.place.max()) + 1)
-        by_speaker |= {name} if drawn.by_speaker else set()
-        few_speakers |= {name} if drawn.few_speakers else set()
+        drawn[name] = drawn_of([reference[ids[place]].speaker for place in members[name]])
+        block[members[name]] = drawn[name].place + len(language)
+        language += [index] * (int(drawn[name].place.max()) + 1)
 
     def blocks_of(column: int) -> PairedBlocks:
         """Of errors in a column and lengths in the next."""
@@ -106,19 +103,12 @@ def pair(
         lengths = add(counts[0][0][:, column + 1])
         return PairedBlocks(names, np.array(language), lengths, errors)
 
-    characters = blocks_of(0)
-    without = [name for name, n in zip(names, characters.sums(characters.lengths)) if not n]
-    if without:
-        raise UserError(
-            f"{first.folder}: all references of {listed(without)} are empty, so that no error rate "
-            f"can be compared; decode a split with texts for every {by.noun}."
-        )
     return PairedTest(
-        characters=characters,
+        characters=blocks_of(0),
         words=blocks_of(2),
         n_utterances=dict(sorted(Counter(groups).items())),
-        by_speaker=frozenset(by_speaker),
-        few_speakers=frozenset(few_speakers),
+        by_speaker=frozenset(name for name in names if drawn[name].by_speaker),
+        few_speakers=frozenset(name for name in names if drawn[name].few_speakers),
         empty=empty,
         agreeing=agreeing,
     )

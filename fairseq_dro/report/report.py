@@ -11,7 +11,7 @@ from fairseq_dro.errors import UserError
 from fairseq_dro.group_by import BY_LANGUAGE, GroupBy
 from fairseq_dro.report.alarms import Alarm
 from fairseq_dro.report.arms import Arm
-from fairseq_dro.report.blocks import Block, Section
+from fairseq_dro.report.blocks import Section
 from fairseq_dro.report.comparison import Comparison, compare_arms
 from fairseq_dro.report.report_data import ReportData
 from fairseq_dro.report.run_scores import RunScores
@@ -108,7 +108,7 @@ def compared(
 
 def make_report(data: ReportData) -> Report:
     """All sections that the run has something to say for."""
-    noun = data.noun
+    noun, heard = data.noun, data.scores.numbers["lid_confusion"] if data.scores else {}
     sections = [
         Section("verdict", "Verdict", verdict_blocks(data)),
         Section("alarms", "Before you read on", warnings_blocks(data)),
@@ -120,7 +120,7 @@ def make_report(data: ReportData) -> Report:
         Section("layers", "Weights of the layers", layers_blocks(data)),
         Section("proxy", "Loss against CER", proxy_blocks(data)),
         Section("utterances", "Best and worst utterances", utterances_blocks(data)),
-        Section("identification", "Language identification", identification_blocks(data)),
+        Section("identification", "Language identification", confusions(heard)),
         Section("checkpoints", "Choosing a checkpoint", checkpoints_blocks(data)),
         Section("cost", "Cost", cost_blocks(data)),
         Section("reproduction", "Making it again", reproduction_blocks(data)),
@@ -132,12 +132,6 @@ def make_report(data: ReportData) -> Report:
         sections=[section for section in sections if section.blocks],
         alarms=[*first_alarms(data), *warnings_of(data)],
     )
-
-
-def identification_blocks(data: ReportData) -> list[Block]:
-    """Which languages are taken for which; empty where no reference carries a language token."""
-    counts = {} if data.scores is None else data.scores.numbers["lid_confusion"]
-    return confusions(counts) if counts else []
 
 
 def _read(folder: Path, results: str, like: str = "") -> TrainingRun:

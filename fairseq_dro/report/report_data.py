@@ -67,7 +67,7 @@ class ReportData:
     @cached_property
     def codes(self) -> list[str]:
         """Groups by falling CER: of the test split, else of the last validation."""
-        rates = self.test_cer() or self.validation_cer()
+        rates = (self.scores.cer if self.scores else {}) or self.validation_cer()
         known = [*self.run.final_q, *(self.scores.groups if self.scores else ())]
         rates = {**dict.fromkeys(known, -1.0), **rates}
         return sorted(rates, key=lambda code: (-rates[code], code))
@@ -81,10 +81,6 @@ class ReportData:
     def short_labels(self) -> dict[str, str]:
         """As ``labels``, for pictures."""
         return {code: shortened(label) for code, label in self.labels.items()}
-
-    def test_cer(self) -> dict[str, float]:
-        """CER of the decoded test split by group; empty before it was decoded."""
-        return {} if self.scores is None else self.scores.cer
 
     def validation_cer(self) -> dict[str, float]:
         """CER of the last validation by group; empty for a run without history."""

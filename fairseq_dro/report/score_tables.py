@@ -299,11 +299,13 @@ def _ml_superb(numbers: Mapping[str, Numbers | None]) -> Table:
 
 
 def confusions(counts: Mapping[str, Mapping[str, int]]) -> list[Paragraph | Table]:
-    """How many language tokens are right, and the most frequent wrong ones.
+    """How many language tokens are right, and the most frequent wrong ones; empty without any.
 
     Args:
         counts: utterances by spoken, then by recognised language.
     """
+    if not counts:
+        return []
     totals = {spoken: sum(heard.values()) for spoken, heard in counts.items()}
     right = sum(heard.get(spoken, 0) for spoken, heard in counts.items())
     n = sum(totals.values())

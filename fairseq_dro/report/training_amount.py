@@ -44,7 +44,7 @@ def unequal_training(arms: Mapping[str, Sequence[TrainingRun]]) -> Alarm | None:
     """
     amounts = {name: [training_amount(run) for run in runs] for name, runs in arms.items()}
     of_all = [amount for own in amounts.values() for amount in own]
-    if not any(_differ([amount[field] for amount in of_all]) for field in (0, 1)):
+    if not any(map(_differ, zip(*of_all))):
         return None
     told = [f"{name} after {_in_words(own)}" for name, own in amounts.items()]
     return Alarm(

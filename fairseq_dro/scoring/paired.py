@@ -79,8 +79,9 @@ class PairedBlocks:
         return np.add.reduceat(np.asarray(values, float)[..., order], starts, axis=-1)
 
     def rates(self, arm: int) -> np.ndarray:
-        """[S, G] error rates, as fractions."""
-        return self.sums(self.errors[arm]) / self.sums(self.lengths)
+        """[S, G] error rates, as fractions; NaN where a language has no reference unit."""
+        lengths = self.sums(self.lengths)
+        return self.sums(self.errors[arm]) / np.where(lengths > 0, lengths, np.nan)
 
 
 @dataclass(frozen=True)

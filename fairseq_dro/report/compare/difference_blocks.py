@@ -110,7 +110,8 @@ def verdict_sentence(comparison: Comparison, one: ArmDifference) -> str:
     text = f"{one.name} {says} (against {comparison.baseline}): {moved}"
     if fell or rose:
         points = signed(abs(worst.estimate)).lstrip("+")
-        text += f"; the worst {noun}'s CER {'fell' if fell else 'rose'} by {points} points"
+        doubt = " (doubtful)" if "worst" in one.doubtful else ""
+        text += f"; the worst {noun}'s CER {'fell' if fell else 'rose'} by {points} points{doubt}"
     elif n > 1 and (better or worse):
         text += f"; that the worst {noun}'s CER moved is not shown"
     blind = set(comparison.no_better_than_a_guess(comparison.baseline))

@@ -65,9 +65,8 @@ def draw_rates(
         Series(name, estimates, colour, marker, filled=colour == INK)
         for (name, estimates), colour, marker in looks
     ]
-    offsets = [0.0]
-    if len(series) > 1:
-        offsets = [-0.17 + 0.4 * index / (len(series) - 1) for index in range(len(series))]
+    between = len(series) - 1
+    offsets = [-0.17 + 0.4 * n / between for n in range(len(series))] if between else [0.0]
     return _draw(labels, series, offsets, "CER, %", "rates", band=null_band)
 
 

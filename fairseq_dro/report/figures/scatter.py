@@ -1,4 +1,4 @@
-"""One point per language: a number against another."""
+"""One point per language: its CER against its loss."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ _ALL_NAMED = 20
 _MOST_NAMED = 6
 
 
-def draw_scatter(
-    x: Mapping[str, float],
-    y: Mapping[str, float],
-    *,
-    x_label: str,
-    y_label: str,
-    name: str,
-) -> str:
+def draw_loss_against_cer(loss: Mapping[str, float], cer: Mapping[str, float]) -> str:
     """Languages that have both numbers; up to 20 are all named, of more the extremes."""
+    x, y = loss, {code: 100 * value for code, value in cer.items()}
+    x_label, y_label = "group loss in training, nats", "validation CER, %"
     codes = sorted(code for code in x if code in y and x[code] == x[code] and y[code] == y[code])
     with canvas(_WIDTH, _HEIGHT) as figure:
         axis = figure.subplots()
@@ -35,7 +30,8 @@ def draw_scatter(
                 code, (x[code], y[code]), xytext=(3, 3), textcoords="offset points", fontsize=7,
                 color=INK,
             )  # fmt: skip
-        return svg_of(figure, name, f"{y_label} against {x_label}, {len(codes)} groups")
+        alt = f"{y_label} against {x_label}, {len(codes)} groups"
+        return svg_of(figure, "loss against cer", alt)
 
 
 def _apart(axis, codes: Sequence[str], x, y) -> list[str]:

@@ -63,7 +63,6 @@ def notation_of(text: str) -> str | None:
     return CHARACTERS if n_units >= _LEAST_CHARACTERS else None
 
 
-
 def refuse_units(path: Path, counts: Counter[str | None]) -> None:
     """Units that would be counted as words, each letter or piece as one.
 

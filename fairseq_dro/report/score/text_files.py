@@ -86,7 +86,8 @@ def read_pairs(
 
 def lines_of_format(path: Path, format: str) -> Iterator[Line]:
     """The utterances of one file; comments and, where there are ids, blank lines are none."""
-    for number, text in read_lines(path):
+    for number, line in lines_of(path):
+        text = line.strip()
         if format == "plain":
             yield Line(number, None, text)
         elif not text or (format == "trn" and text.startswith(_COMMENT)):
@@ -132,7 +133,8 @@ def read_column(path: Path, format: str) -> dict[str, str]:
     """
     found, blank = {}, 0
     expected = "one name" if format == "plain" else "`id name`"
-    for number, text in read_lines(path):
+    for number, line in lines_of(path):
+        text = line.strip()
         words = [_id_of_line(number), *text.split()] if format == "plain" else text.split()
         if not text:
             blank = blank or number
@@ -146,15 +148,6 @@ def read_column(path: Path, format: str) -> dict[str, str]:
 
 def _id_of_line(number: int) -> str:
     return f"line-{number:06d}"
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text without white space at its ends, of every line.
-
-    Raises:
-        UserError: see ``text_lines.lines_of``.
-    """
-    return ((number, line.strip()) for number, line in lines_of(path))
 
 
 def _in_order(reference: Path, hypothesis: Path, format: str) -> Iterator[tuple[Line, Line]]:

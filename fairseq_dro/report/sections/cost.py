@@ -14,19 +14,17 @@ def cost_blocks(data: ReportData) -> list[Block]:
     """A column per run."""
     names = [Column("", numeric=False), *(Column(run.name) for run in data.runs)]
     lines = [
-        ("updates", [_updates(run) for run in data.runs]),
-        ("epochs", [str(run.validations[-1].get("epoch", MISSING)) if run.validations else MISSING
-                    for run in data.runs]),
-        ("starts of training", [f"{run.log.n_starts or len(run.starts) or MISSING}"
-                                for run in data.runs]),
-        ("wall time, from its log", [_duration(run.log.wall_seconds) for run in data.runs]),
-        ("audio trained on", [_duration(_audio(run)) for run in data.runs]),
-        ("training split", [_split(data, run) for run in data.runs]),
-    ]  # fmt: skip
+        ("updates", _updates),
+        ("epochs", lambda run: str([{}, *run.validations][-1].get("epoch", MISSING))),
+        ("starts of training", lambda run: f"{run.log.n_starts or len(run.starts) or MISSING}"),
+        ("wall time, from its log", lambda run: _duration(run.log.wall_seconds)),
+        ("audio trained on", lambda run: _duration(_audio(run))),
+        ("training split", _split),
+    ]
     rows = [
-        [Cell(name), *(Cell(value, words=True) for value in values)]
-        for name, values in lines
-        if any(value != MISSING for value in values)
+        [Cell(name), *(Cell(told_of(run), words=True) for run in data.runs)]
+        for name, told_of in lines
+        if any(told_of(run) != MISSING for run in data.runs)
     ]
     return [Table(names, rows)]
 
@@ -46,7 +44,7 @@ def _duration(seconds: float) -> str:
     return in_one_unit(seconds) if seconds else MISSING
 
 
-def _split(data: ReportData, run: TrainingRun) -> str:
+def _split(run: TrainingRun) -> str:
     manifest = run.training_manifest
     if manifest is None:
         return MISSING

@@ -14,11 +14,10 @@ from fairseq_dro.report.blocks import (
     Table,
 )
 from fairseq_dro.report.figures.over_updates import draw_over_updates
-from fairseq_dro.report.figures.scatter import draw_scatter
+from fairseq_dro.report.figures.scatter import draw_loss_against_cer
 from fairseq_dro.report.report_data import ReportData, validation_rates
 
 LEAST_LANGUAGES = 4
-_LOSS = "group loss in training, nats"
 
 
 def spearman(x: Mapping[str, float], y: Mapping[str, float]) -> float:
@@ -63,12 +62,7 @@ def proxy_blocks(data: ReportData) -> list[Block]:
             )
         )  # fmt: skip
     if rho == rho:
-        shares = {code: 100 * value for code, value in cer.items()}
-        pictures.append(
-            draw_scatter(
-                train, shares, x_label=_LOSS, y_label="validation CER, %", name="loss against cer"
-            )
-        )
+        pictures.append(draw_loss_against_cer(train, cer))
     caption = (
         f"First: Spearman's rank correlation over {noun}s, at each validation, of CER with the "
         "group loss of training (by which q moves, where it moves) and with the mean loss of a "

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import yaml
 
 from fairseq_dro.report import configuration
@@ -66,9 +63,8 @@ def _recorded(run: TrainingRun) -> list[Block]:
     if not run.starts:
         return [Paragraph(f"The run recorded nothing about itself ({RUN_FILE}).", small=True)]
     blocks: list[Block] = []
-    changed = [
-        name for name, key in _RECORDED if _differs([one[key] for one in run.starts if key in one])
-    ]
+    found = {name: [one[key] for one in run.starts if key in one] for name, key in _RECORDED}
+    changed = [name for name, told in found.items() if any(one != told[0] for one in told)]
     if changed:
         text = (
             f"Training was started {len(run.starts)} times, not always with the same "
@@ -77,8 +73,3 @@ def _recorded(run: TrainingRun) -> list[Block]:
         blocks.append(Paragraph(text))
     last = yaml.safe_dump(run.starts[-1], sort_keys=False, allow_unicode=True, width=1000)
     return [*blocks, Paragraph("What it recorded when it was started:"), Code(last.rstrip())]
-
-
-def _differs(records: Sequence[Any]) -> bool:
-    """Whether two starts recorded different things."""
-    return any(record != records[0] for record in records[1:])
