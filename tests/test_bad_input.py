@@ -166,6 +166,8 @@ def test_a_validation_utterance_longer_than_the_memory_bound_is_found_when_it_is
         ({"max_sample_size": 16_000}, "task.max_sample_size=16000 is refused"),
         ({"precompute_mask_indices": True}, "task.precompute_mask_indices=True is refused"),
         ({"seed": -1}, "common.seed=-1 is out of range"),
+        ({"update_freq": [4, 0]}, r"optimization.update_freq=\[4, 0\] is out of range: .*=\[4\]"),
+        ({"update_freq": []}, r"optimization.update_freq=\[\] is out of range"),
     ],
 )
 def test_options_under_which_a_run_would_go_wrong_are_refused(data, options, said):

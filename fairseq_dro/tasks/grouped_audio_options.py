@@ -207,5 +207,10 @@ def _require_trainable(cfg: LanguageGroupedAudioFinetuningConfig) -> None:
             + (" (and it cuts audio under a whole transcript)" if cfg.max_sample_size else "")
             + ": leave it out; dataset.max_tokens bounds the memory."
         )
+    if not cfg.update_freq or min(cfg.update_freq) < 1:
+        raise UserError(
+            f"optimization.update_freq={cfg.update_freq} is out of range: type the micro-batches "
+            "of an update, 1 or more, as optimization.update_freq=[4], or one number an epoch."
+        )
     if cfg.seed < 0:
         raise out_of_range("common.seed", cfg.seed, "at least 0")

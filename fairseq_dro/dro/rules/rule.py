@@ -57,7 +57,7 @@ class Rule:
 
     def with_shares(self, amounts: np.ndarray) -> Rule:
         """The same rule with p in proportion to [G] ``amounts``; itself where it needs none."""
-        if not hasattr(self, "shares"):
+        if not _takes_shares(type(self)):
             return self
         return dataclasses.replace(self, shares=amounts / amounts.sum())
 
@@ -124,6 +124,10 @@ def parameters(rule: type[Rule]) -> Iterator[dataclasses.Field]:
     return (field for field in dataclasses.fields(rule) if field.name != "shares")
 
 
+def _takes_shares(rule: type[Rule]) -> bool:
+    return any(field.name == "shares" for field in dataclasses.fields(rule))
+
+
 def require_in_range(field: dataclasses.Field, value: Any, option: str) -> None:
     """Refuse a parameter that means nothing; a field without a range takes every value.
 
@@ -176,7 +180,7 @@ def make_rule(
     for field in parameters(kind):
         values[field.name] = options.get(field.name, field.default)
         require_in_range(field, values[field.name], f"criterion.{field.name}")
-    if any(field.name == "shares" for field in dataclasses.fields(kind)):
+    if _takes_shares(kind):
         values["shares"] = group_sizes / group_sizes.sum()
     rule = kind(**values)
     if group_adjustment == 0 and baseline is None:
