@@ -148,6 +148,13 @@ def test_a_language_of_which_nothing_can_be_trained_on(data):
         task.get_batch_iterator(task.dataset("train"), max_tokens=40 * shortest)
 
 
+def test_a_training_split_of_which_nothing_is_long_enough_is_named(data):
+    task = make_task(data, min_sample_size=10**9)
+    task.load_dataset("train")
+    with pytest.raises(UserError, match="no utterance of deu, ell, fra can be .*min_sample_size"):
+        task.get_batch_iterator(task.dataset("train"))
+
+
 def test_a_validation_utterance_longer_than_the_memory_bound_is_found_when_it_is_loaded(data):
     """Not at the first validation, when hours of training are not saved yet."""
     rows = (data / "valid.tsv").read_text().splitlines()[1:]

@@ -54,7 +54,7 @@ class TrainingPlan:
             UserError: there are fewer utterances than workers, or fewer batches than groups in an
                 epoch of ``epoch_updates``.
         """
-        n_groups, n_batches = dataset.groups.max() + 1, workers * micro_batches[-1]
+        n_groups, n_batches = len(np.unique(dataset.groups)), workers * micro_batches[-1]
         n_batches *= planner.epoch_updates
         if 0 < n_batches < n_groups and planner.sampling is not GroupSampling.UNIFORM:
             raise UserError(
@@ -94,9 +94,10 @@ class TrainingPlan:
             manifest = self.dataset.manifest
             raise UserError(
                 f"{manifest.folder}/{manifest.split}.tsv: no utterance of {', '.join(without)} can "
-                "be trained on, for all are longer than dataset.max_tokens="
-                f"{self.planner.max_padded_samples} samples or were left out by "
-                "task.skip_infeasible: remove it, or raise dataset.max_tokens."
+                "be trained on, for each is longer than dataset.max_tokens="
+                f"{self.planner.max_padded_samples} samples, shorter than task.min_sample_size, or "
+                "left out by task.skip_infeasible: remove the lines from all files of the split, "
+                "or change these options."
             )
 
     def sampling_share(self, of: str, n_groups: int) -> np.ndarray:
