@@ -186,7 +186,9 @@ def test_a_recipe_leaves_the_log_format_alone_and_writes_for_tensorboard(recipe)
 
 
 @pytest.mark.parametrize("name", FORMER)
-def test_a_recipe_of_an_earlier_version_is_told_with_the_command_of_today(name, capsys):
+def test_a_recipe_of_an_earlier_version_is_told_with_the_command_of_today(
+    name, tiny_data, capsys
+):
     recipe, objective = FORMER[name]
     assert recipe in RECIPES and objective in RULES and name not in RECIPES
     command = f"fairseq-dro train {recipe} criterion.objective={objective} "
@@ -194,7 +196,7 @@ def test_a_recipe_of_an_earlier_version_is_told_with_the_command_of_today(name, 
         find_recipe(name)
     with pytest.raises(UserError, match=command):
         find_recipe(f"{name}.yaml")
-    assert main(["doctor", str(CONFIG), "--config-dir", str(CONFIG), "--config-name", name]) == 2
+    assert main(["doctor", str(tiny_data), "--config-dir", str(CONFIG), "--config-name", name]) == 2
     assert command in capsys.readouterr().err
 
 
