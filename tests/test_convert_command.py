@@ -465,6 +465,7 @@ def test_a_folder_that_transformers_does_not_load_as_written_is_refused(given, t
 
 def test_mistakes_of_convert_are_said_at_once(tmp_path) -> None:
     (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "model.safetensors").touch()
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     mistakes = {
