@@ -109,8 +109,8 @@ SETTINGS = {
     # both, with the smaller radius; as many updates a language as in the sets of six
     "transformer_all": Setting(
         TRANSFORMER, ALL, 1275, 255,
-        ("erm_temperature_2", "ctc_dro_1", "chi_square_dro_later_1"),
-        {"erm_temperature": 1},
+        ("erm_1", "erm_temperature_2", "group_dro_2", "ctc_dro_1", "chi_square_dro_later_1"),
+        {"erm": 2, "erm_temperature": 5, "group_dro": 2, "ctc_dro": 5, "chi_square_dro_later": 5},
         apart=APART,
     ),
     # one try each, as a run takes half an hour; radius 1 (`wider`) after 0.5 had been seen
@@ -118,7 +118,8 @@ SETTINGS = {
         WHISPER, SECOND, 216, 72,
         ("erm_temperature_1", "ctc_dro_1", "chi_square_dro_2", "group_dro_by_character_2",
          "chi_square_dro_wider", "fixed_share"),
-        {"erm_temperature": 4, "chi_square_dro_wider": 4},
+        {"erm_temperature": 4, "chi_square_dro_wider": 4, "ctc_dro": 2,
+         "chi_square_dro": 2, "group_dro_by_character": 2},
     ),
     # chi_square_dro_wider, found on the second set, against erm_temperature_1, two seeds or more:
     # written down before any run of this setting
