@@ -42,10 +42,8 @@ def require_path(name: str, value: str) -> None:
         require_data_folder(path, f"{name}={value}")
     if path.exists():
         return
-    near = nearest_path(path)
     otherwise = "; ".join(filter(None, (f"name {what}", TO_TRY.get(name))))
-    hint = f"did you mean {near}?" if near else f"{otherwise}."
-    raise UserError(f"{name}={value} does not exist: {hint}")
+    raise UserError(f"{name}={value} does not exist: {nearest_hint(path) or f'{otherwise}.'}")
 
 
 def require_data_folder(path: Path, named: str) -> None:
@@ -61,8 +59,7 @@ def require_data_folder(path: Path, named: str) -> None:
     if path.is_file():
         raise UserError(f"{named} is a file: name the folder that holds it.")
     if not path.is_dir():
-        near = nearest_path(path)
-        raise UserError(f"{named} does not exist: {f'did you mean {near}?' if near else what}")
+        raise UserError(f"{named} does not exist: {nearest_hint(path) or what}")
     if _holds_data(path):
         return
     hint = did_you_mean(one for one in sorted(path.iterdir()) if one.is_dir() and _holds_data(one))
@@ -77,6 +74,12 @@ def _holds_data(folder: Path) -> bool:
 def did_you_mean(paths: Iterable[Path], at_most: int = 3) -> str:
     """``did you mean a or b?``; empty where there is none."""
     return f"did you mean {' or '.join(names)}?" if (names := [*map(str, paths)][:at_most]) else ""
+
+
+def nearest_hint(path: Path) -> str:
+    """``did you mean a?``, of what is spelt most alike; empty where nothing is."""
+    near = nearest_path(path)
+    return did_you_mean([near] if near else [])
 
 
 def nearest_path(path: Path) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any
 from fairseq_dro.data.feature_file import free_bytes
 from fairseq_dro.data.manifest import read_manifest
 from fairseq_dro.errors import UserError
-from fairseq_dro.input_paths import nearest_path, require_data_folder
+from fairseq_dro.input_paths import nearest_hint, require_data_folder
 from fairseq_dro.runs.durations import in_one_unit
 
 EPILOG = """\
@@ -63,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
             has no room.
     """
     if not Path(args.model).exists():
-        near = nearest_path(Path(args.model))
-        hint = f"did you mean {near}?" if near else "name the encoder's file or folder."
+        hint = nearest_hint(Path(args.model)) or "name the encoder's file or folder."
         raise UserError(f"--model {args.model} does not exist: {hint}")
     splits = args.splits.split(",") if args.splits else _splits_of(args.data)
     # a split without transcripts has features, too: what is read as its labels is not used

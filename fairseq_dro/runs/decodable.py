@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairseq_dro.errors import UserError
-from fairseq_dro.input_paths import did_you_mean, nearest_path
+from fairseq_dro.input_paths import did_you_mean, nearest_hint, nearest_path
 
 RESULTS = "decode_test"
 """Sub-folder of a run into which the test split is decoded, unless another is named."""
@@ -45,8 +45,7 @@ def checkpoint_of(path: Path) -> Path:
             no checkpoint yet.
     """
     if not path.exists():
-        near = nearest_path(path)
-        hint = f"did you mean {near}?" if near else "name a run folder or a checkpoint."
+        hint = nearest_hint(path) or "name a run folder or a checkpoint."
         raise UserError(f"{path} does not exist: {hint}")
     if path.is_file():
         return path

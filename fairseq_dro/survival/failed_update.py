@@ -10,26 +10,15 @@ At the end of an epoch it may still be so, for what belongs to the epoch has to 
 from __future__ import annotations
 
 import functools
-import sys
 from typing import Any
 
 from fairseq_dro import own_runs
+from fairseq_dro.survival import training_command
 
 
 def apply() -> None:
-    """Wrap ``tasks.setup_task``: every training process calls it, with fairseq_cli.train whole."""
-    from fairseq import tasks
-
-    original = tasks.setup_task
-
-    @functools.wraps(original)
-    def setup_task(*args: Any, **kwargs: Any) -> Any:
-        command = sys.modules.get("fairseq_cli.train")
-        if command is not None and not hasattr(command.validate_and_save, "asks_once_an_update"):
-            command.validate_and_save = _asking_once_an_update(command.validate_and_save)
-        return original(*args, **kwargs)
-
-    tasks.setup_task = setup_task
+    """Wrap ``fairseq_cli.train.validate_and_save``."""
+    training_command.wrap("validate_and_save", _asking_once_an_update, mark="asks_once_an_update")
 
 
 def _asking_once_an_update(validate_and_save: Any) -> Any:
@@ -44,5 +33,4 @@ def _asking_once_an_update(validate_and_save: Any) -> Any:
                 return [None], False
         return validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
 
-    validate_and_save_after_updates.asks_once_an_update = True
     return validate_and_save_after_updates

@@ -10,28 +10,17 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import sys
 from typing import Any
 
 from fairseq_dro import own_runs
+from fairseq_dro.survival import training_command
 
 logger = logging.getLogger(__name__)
 
 
 def apply() -> None:
-    """Wrap ``tasks.setup_task``: every training process calls it, with fairseq_cli.train whole."""
-    from fairseq import tasks
-
-    original = tasks.setup_task
-
-    @functools.wraps(original)
-    def setup_task(*args: Any, **kwargs: Any) -> Any:
-        command = sys.modules.get("fairseq_cli.train")
-        if command is not None and not hasattr(command.train, "stops_when_finished"):
-            command.train = _stopping_when_finished(command.train)
-        return original(*args, **kwargs)
-
-    tasks.setup_task = setup_task
+    """Wrap ``fairseq_cli.train.train``."""
+    training_command.wrap("train", _stopping_when_finished, mark="stops_when_finished")
 
 
 def _stopping_when_finished(train: Any) -> Any:
@@ -46,5 +35,4 @@ def _stopping_when_finished(train: Any) -> Any:
             return [None], True
         return train(cfg, trainer, task, epoch_itr)
 
-    train_or_stop.stops_when_finished = True
     return train_or_stop

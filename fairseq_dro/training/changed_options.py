@@ -20,11 +20,13 @@ from fairseq_dro.wording import listed
 
 logger = logging.getLogger(__name__)
 
-SECTIONS = ("criterion", "optimization", "optimizer", "lr_scheduler", "task", "model")
-FURTHER = (
-    ("common", ("seed", "fp16", "bf16", "amp")),
-    ("dataset", ("train_subset", "valid_subset", "max_tokens", "batch_size")),
-)
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "criterion": (), "optimization": (), "optimizer": (), "lr_scheduler": (), "task": (),
+    "model": (),
+    "common": ("seed", "fp16", "bf16", "amp"),
+    "dataset": ("train_subset", "valid_subset", "max_tokens", "batch_size"),
+}  # fmt: skip
+"""The options of each section that are compared; all where none is named."""
 NOT_SAID = frozenset([
     "max_update", "max_epoch", "total_num_update", "stop_time_hours",  # how long it goes
     "data", "w2v_path", "whisper_path", "tokenizer_path", "features",  # places; they may move
@@ -58,8 +60,7 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     fairseq copies some options into other sections (``optimizer.lr``): they are told once.
     """
     told = set()
-    names = [(one, ()) for one in SECTIONS] + list(FURTHER)
-    for section, options in names:
+    for section, options in SECTIONS.items():
         before, after = then.get(section) or {}, now.get(section) or {}
         for option in options or after:
             if option in NOT_SAID or option not in before or option not in after:
